@@ -1,0 +1,178 @@
+"""Artifacts: folders that are either complete, with an ``artifact.json`` that says how they were made, or absent.
+
+A stage writes into ``<folder>.partial`` and the folder is renamed into place when all is written and flushed. A killed run leaves
+only the partial folder, which the next run of the same stage finds and resumes from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from aeret.errors import DataError, ResourceError, RunError
+
+RECORD = "artifact.json"
+_PACKAGES = (
+    "numpy",
+    "keras",
+    "tensorflow-cpu",
+    "tensorflow",
+    "jax",
+    "torch",
+    "numba",
+    "faiss-cpu",
+    "pycocotools",
+    "pillow",
+    "scikit-learn",
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What ``artifact.json`` holds."""
+
+    stage: str
+    key: str
+    """Digest of everything that decides the content: settings, inputs' keys, outside files, code."""
+    settings: Mapping[str, Any]
+    """All resolved settings of the run, not only the sections the stage reads."""
+    sections: tuple[str, ...]
+    """The sections that the stage reads, the only ones in the key."""
+    inputs: Mapping[str, str]
+    """Input stage to its artifact's key."""
+    sources: Mapping[str, str]
+    """Outside file to its content digest."""
+    code: str
+    """Digest of the source of the rooms the stage depends on."""
+    seed: int
+    started: str
+    """Local ISO time with offset."""
+    finished: str = ""
+    seconds: float = 0.0
+    """Wall time of the last, successful attempt."""
+    attempts: int = 1
+    """Starts it took; more than one where a killed run was resumed."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def digest(value: Any) -> str:
+    """Return the 16-hex-digit digest of a JSON-able value; key order does not matter."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the 16-hex-digit digest of a file's bytes.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    sink = hashlib.blake2b(digest_size=8)
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                sink.update(block)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+    return sink.hexdigest()
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions that can change a number: aeret, Python and the numeric packages installed."""
+    from aeret import __version__
+
+    versions = {"aeret": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    for name in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old one or the new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ResourceError(
+            f"{path}: cannot be written ({error.strerror}); the old file, if any, is untouched."
+        ) from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically (see :func:`write_text`); NaN is refused because JSON has none."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, default=str) + "\n")
+
+
+def read_record(folder: Path) -> Record:
+    """Read the record of a complete artifact.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+    """
+    path = folder / RECORD
+    try:
+        return Record(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise DataError(f"{folder}: is no artifact (it holds no {RECORD}).") from None
+    except (json.JSONDecodeError, TypeError) as error:
+        raise DataError(f"{path}: is damaged ({error}); delete {folder} and run the stage again.") from None
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[Path]:
+    """Yield the partial folder of an artifact, locked against a second writer; rename it into place on success.
+
+    The partial folder is kept when the block raises or the process dies: it is what a resumed run starts from.
+
+    Raises:
+        RunError: another process is writing the same artifact.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    lock = (folder.with_name(folder.name + ".lock")).open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise RunError(
+            f"{folder}: another process is writing this artifact; wait for it or stop it."
+        ) from None
+    try:
+        yield partial
+        _flush(partial)
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    finally:
+        Path(lock.name).unlink(missing_ok=True)
+        lock.close()
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write ``artifact.json`` into a folder that is being written."""
+    write_json(folder / RECORD, asdict(record))
+
+
+def _flush(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())

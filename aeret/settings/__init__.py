@@ -1,0 +1,28 @@
+"""Settings: YAML and overrides in, typed, validated, frozen values out."""
+
+from aeret.settings.load import load_settings, read_yaml, settings_from, validated
+from aeret.settings.sections import (
+    AutoencoderSettings,
+    ClusterSettings,
+    CnnSettings,
+    DataSettings,
+    EmbedSettings,
+    LatentSettings,
+    Settings,
+    TrainingSettings,
+)
+
+__all__ = [
+    "AutoencoderSettings",
+    "ClusterSettings",
+    "CnnSettings",
+    "DataSettings",
+    "EmbedSettings",
+    "LatentSettings",
+    "Settings",
+    "TrainingSettings",
+    "load_settings",
+    "read_yaml",
+    "settings_from",
+    "validated",
+]

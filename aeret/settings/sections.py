@@ -1,0 +1,211 @@
+"""Every setting of aeret, typed and validated: one frozen model a section, one docstring a field.
+
+A section belongs to the stage of the same name; ``data`` and ``seed`` belong to all. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, strict about unknown keys, each field documented by the string under it."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True
+    )
+
+
+class DataSettings(Section):
+    """Which collection, and how it is prepared."""
+
+    manifest: str = "scenes"
+    """A manifest: the path of a YAML file, or the name of one that ships with aeret (``aeret data list``)."""
+    photo_size: Annotated[int, Field(ge=16, le=1024)] = 112
+    """Side in pixels of the square that photos are stored at (stretched, not cropped)."""
+    mask_size: Annotated[int, Field(ge=8, le=256)] = 32
+    """Side in cells of the square that masks are rasterised at; the autoencoder's input resolution."""
+    mask_threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """A cell belongs to a category when at least this share of its area is covered."""
+    crowd: Literal["skip", "include"] = "skip"
+    """``iscrowd=1`` annotations: left out of labels and masks, or treated like any other."""
+    unlabelled: Literal["drop", "keep"] = "drop"
+    """Photos without any (kept) annotation: left out and counted, or kept with no label."""
+    validation_fraction: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
+    """Share of the *train* split held out to choose checkpoints; queries never choose anything."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that decode photos; 0 means one per core. Never changes a result."""
+
+
+class TrainingSettings(Section):
+    """How any network is trained."""
+
+    epochs: Count = 12
+    batch_size: Count = 64
+    optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
+    learning_rate: Positive = 1e-3
+    momentum: Fraction = 0.9
+    """Momentum of ``sgd`` (Nesterov)."""
+    weight_decay: NonNegative = 0.0
+    """Decoupled weight decay (``adamw``) on kernels; not on biases or normalisation."""
+    l1: NonNegative = 0.0
+    """Weight of the summed absolute kernels in the loss (lasso)."""
+    l2: NonNegative = 0.0
+    """Weight of the summed squared kernels in the loss (ridge)."""
+    schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
+    warmup_epochs: NonNegative = 1.0
+    """The learning rate climbs linearly from zero over this many epochs."""
+    step_epochs: Count = 10
+    """``step``: every so many epochs the rate is multiplied by ``step_factor``."""
+    step_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    plateau_patience: Count = 3
+    """``plateau``: epochs without a better validation loss before the rate is multiplied by ``step_factor``."""
+    clip_norm: NonNegative = 0.0
+    """Largest global norm of the gradient; 0 switches clipping off."""
+    mixed_precision: Literal["off", "bfloat16", "float16"] = "off"
+    early_stop_patience: Annotated[int, Field(ge=0)] = 0
+    """Stop after so many epochs without a better validation loss; 0 never stops early."""
+    average_weights: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay of an exponential moving average of the weights, used for validation and kept as the result; 0 is off."""
+    steps_per_execution: Count = 8
+
+
+class AutoencoderSettings(Section):
+    """The mask autoencoder (stage ``train-ae``)."""
+
+    architecture: str = "conv"
+    """``conv``, or ``dense``: the paper's three layers."""
+    mask_encoding: str = "onehot"
+    """How masks become channels: ``onehot`` (one per category), ``supercategory``, ``binary`` or ``index``."""
+    latent_size: Count = 256
+    width: Count = 32
+    """Channels of the first convolution (``conv``)."""
+    output: Literal["sigmoid", "identity"] = "sigmoid"
+    """Activation of the decoder's last layer."""
+    tied: bool = False
+    """``dense``: the decoder's kernel is the encoder's, transposed."""
+    loss: str = "bce+dice"
+    """``bce``, ``mse`` or ``bce+dice``: reconstruction loss; dice copes with masks being mostly background."""
+    corruption: Literal["none", "masking", "salt-pepper", "blocks"] = "none"
+    """Denoising (Vincent et al. 2008): what is done to the input; the clean mask is the target."""
+    corruption_rate: Fraction = 0.1
+    sparsity: NonNegative = 0.0
+    """Weight of the sparsity penalty on the code."""
+    sparsity_kind: Literal["l1", "kl"] = "l1"
+    """L1 on the code, or KL divergence of mean activation from ``sparsity_target`` (sigmoid codes)."""
+    sparsity_target: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    flip: bool = True
+    """Mirror half of the masks in training."""
+    crop: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Smallest side of a random crop as a share of the mask; 1 means no crops."""
+    training: TrainingSettings = TrainingSettings(learning_rate=2e-3, epochs=20)
+
+
+class LatentSettings(Section):
+    """Normalisation of the latent code (stage ``encode-masks``), fitted on train only."""
+
+    normalisation: str = "zscore"
+    """``minmax``, ``zscore``, ``l2``, ``whiten`` or ``none``."""
+
+
+class CnnSettings(Section):
+    """The joint CNN (stage ``train-cnn``)."""
+
+    arm: Literal["joint", "labels-only", "latent-only", "shuffled-latents"] = "joint"
+    """The method, or one of its three controls; all the same code, data order and seed."""
+    backbone: str = "resnet18-small"
+    """A network of ``aeret models list``; ``-small`` names a stem made for small photos."""
+    input_size: Annotated[int, Field(ge=16, le=1024)] = 96
+    """Side in pixels of what the network sees, at most ``data.photo_size``."""
+    pooling: Literal["gap", "gem", "flat"] = "gap"
+    """From the last map to a vector: mean, generalised mean (learnt p), or every position."""
+    embedding_size: Count = 256
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """On the embedding, before the heads."""
+    latent_weight: NonNegative = 1.0
+    """Lambda: the weight of the latent loss beside the label loss."""
+    latent_loss: str = "mse"
+    """``mse``, ``huber``, ``cosine`` or ``contrastive``; means over dimensions, so lambda does not depend on the latent size."""
+    temperature: Positive = 0.1
+    """``contrastive``: the softmax temperature."""
+    label_loss: str = "bce"
+    """``bce`` (multi-label sigmoid), or ``softmax`` for single-label collections."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    flip: bool = True
+    crop: Annotated[float, Field(gt=0, le=1)] = 0.7
+    """Smallest side of a random crop as a share of the photo; photo and mask are cropped together. 1 means no crops."""
+    colour: Fraction = 0.2
+    """Strength of random brightness, contrast and saturation."""
+    training: TrainingSettings = TrainingSettings()
+
+    @model_validator(mode="after")
+    def _arm_needs_lambda(self) -> CnnSettings:
+        if self.arm != "labels-only" and self.latent_weight == 0:
+            raise ValueError(
+                f"arm {self.arm!r} needs latent_weight > 0, got 0; the arm without latents is 'labels-only'"
+            )
+        return self
+
+
+class EmbedSettings(Section):
+    """Embeddings of photos (stage ``embed``)."""
+
+    photos: str = ""
+    """A folder of photos to embed; empty means the prepared query and gallery splits."""
+    normalise: Literal["l2", "none"] = "l2"
+    batch_size: Count = 256
+    part_size: Count = 4096
+    """Photos in one numbered part; a killed run resumes at the first missing part."""
+
+
+class ClusterSettings(Section):
+    """Clusters, retrieval and measures (stage ``cluster-eval``)."""
+
+    clusters: Count = 80
+    """k of k-means. Pairwise F depends on it: keep it fixed across the methods you compare."""
+    starts: Count = 3
+    """k-means++ starts; the one with the lowest inertia is kept."""
+    iterations: Count = 100
+    results: Annotated[int, Field(ge=10)] = 100
+    """N: results kept per query in the rankings."""
+    order: Literal["sequential", "pooled"] = "sequential"
+    """Cluster-first order: exhaust clusters one by one (the paper's), or pool those visited and rank together. Both are reported; this one leads."""
+    similarity: Literal["cosine", "euclidean"] = "cosine"
+    cutoffs: tuple[int, ...] = (2, 5, 8, 10)
+    """N of P@N, R@N and F@N."""
+    resamples: Count = 30
+    """Random query samples ("simulations") behind mean, sd and interval of the cut-off table."""
+    resample_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of the queries in one resample."""
+    layout_similarity: Literal["cosine", "euclidean"] = "cosine"
+    """How predicted codes are compared with the query's own mask code."""
+    examples: Annotated[int, Field(ge=1, le=50)] = 6
+    """Best and worst queries shown in the report."""
+
+
+class Settings(Section):
+    """All settings of one run."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    data: DataSettings = DataSettings()
+    autoencoder: AutoencoderSettings = AutoencoderSettings()
+    latents: LatentSettings = LatentSettings()
+    cnn: CnnSettings = CnnSettings()
+    embed: EmbedSettings = EmbedSettings()
+    evaluation: ClusterSettings = ClusterSettings()
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Settings:
+        if self.cnn.input_size > self.data.photo_size:
+            raise ValueError(
+                f"cnn.input_size={self.cnn.input_size} is larger than data.photo_size={self.data.photo_size}; "
+                "photos would be enlarged. Raise data.photo_size or lower cnn.input_size"
+            )
+        return self
