@@ -1,7 +1,7 @@
 """Artifacts: folders that are either complete, with an ``artifact.json`` that says how they were made, or absent.
 
-A stage writes into ``<folder>.partial`` and the folder is renamed into place when all is written and flushed. A killed run leaves
-only the partial folder, which the next run of the same stage finds and resumes from.
+A stage writes into ``<folder>.partial`` and the folder is renamed into place when all is written and flushed. A killed
+run leaves only the partial folder, which the next run of the same stage finds and resumes from.
 """
 
 from __future__ import annotations
@@ -152,9 +152,7 @@ def writing(folder: Path) -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
-        raise RunError(
-            f"{folder}: another process is writing this artifact; wait for it or stop it."
-        ) from None
+        raise RunError(f"{folder}: another process is writing this artifact; wait for it or stop it.") from None
     try:
         yield partial
         _flush(partial)

@@ -1,7 +1,7 @@
 """Progress of long work: what is done, at what rate, and the time left.
 
-Rooms take a ``Progress`` argument and say ``with progress("decode photos", total, unit="photo") as step: step(1)``. The
-command line passes ``terminal``; tests and libraries pass ``silent``.
+Rooms take a ``Progress`` argument and say ``with progress("decode photos", total, unit="photo") as step: step(1)``.
+The command line passes ``terminal``; tests and libraries pass ``silent``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ Step = Callable[[int], None]
 class Progress(Protocol):
     """Opens one bar; the value yielded is called with how many more items are done."""
 
-    def __call__(
-        self, title: str, total: int, unit: str = "item", done: int = 0
-    ) -> AbstractContextManager[Step]:
+    def __call__(self, title: str, total: int, unit: str = "item", done: int = 0) -> AbstractContextManager[Step]:
         """Open a bar of ``total`` items of which ``done`` are already there (a resumed run)."""
         ...
 
@@ -32,7 +30,7 @@ def silent(title: str, total: int, unit: str = "item", done: int = 0) -> Iterato
 
 @contextmanager
 def terminal(title: str, total: int, unit: str = "item", done: int = 0) -> Iterator[Step]:
-    """Show a bar with rate and time left on standard error; plain lines every few seconds where that is no terminal."""
+    """Show a bar with rate and time left on standard error; a line every ten seconds where that is no terminal."""
     from tqdm import tqdm
 
     interactive = sys.stderr.isatty()

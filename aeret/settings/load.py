@@ -63,7 +63,8 @@ def settings_from(tree: CommentedMap, overrides: Sequence[str] = (), source: str
         keys, value = _parse_override(text)
         placed[keys] = text
         _assign(plain, keys, value, text)
-    return validated(Settings, plain, tree, source, placed)
+    settings: Settings = validated(Settings, plain, tree, source, placed)
+    return settings
 
 
 def validated(

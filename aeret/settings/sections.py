@@ -18,9 +18,7 @@ Count = Annotated[int, Field(ge=1)]
 class Section(BaseModel):
     """Base of every section: frozen, strict about unknown keys, each field documented by the string under it."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
 
 
 class DataSettings(Section):
@@ -132,7 +130,8 @@ class CnnSettings(Section):
     latent_weight: NonNegative = 1.0
     """Lambda: the weight of the latent loss beside the label loss."""
     latent_loss: str = "mse"
-    """``mse``, ``huber``, ``cosine`` or ``contrastive``; means over dimensions, so lambda does not depend on the latent size."""
+    """``mse``, ``huber``, ``cosine`` or ``contrastive``; a mean over dimensions, so lambda does not depend on their
+    number."""
     temperature: Positive = 0.1
     """``contrastive``: the softmax temperature."""
     label_loss: str = "bce"
@@ -176,7 +175,8 @@ class ClusterSettings(Section):
     results: Annotated[int, Field(ge=10)] = 100
     """N: results kept per query in the rankings."""
     order: Literal["sequential", "pooled"] = "sequential"
-    """Cluster-first order: exhaust clusters one by one (the paper's), or pool those visited and rank together. Both are reported; this one leads."""
+    """Cluster-first order: exhaust clusters one by one (the paper's), or pool those visited and rank together.
+    Both are reported; this one leads."""
     similarity: Literal["cosine", "euclidean"] = "cosine"
     cutoffs: tuple[int, ...] = (2, 5, 8, 10)
     """N of P@N, R@N and F@N."""
