@@ -1,6 +1,6 @@
 """Settings: YAML and overrides in, typed, validated, frozen values out."""
 
-from aeret.settings.load import load_settings, read_yaml, settings_from, validated
+from aeret.settings.load import read_yaml, settings_from, validated
 from aeret.settings.sections import (
     AutoencoderSettings,
     ClusterSettings,
@@ -21,7 +21,6 @@ __all__ = [
     "LatentSettings",
     "Settings",
     "TrainingSettings",
-    "load_settings",
     "read_yaml",
     "settings_from",
     "validated",

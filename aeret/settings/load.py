@@ -45,18 +45,12 @@ def read_yaml(path: Path) -> CommentedMap:
     return value
 
 
-def load_settings(path: Path | None = None, overrides: Sequence[str] = ()) -> Settings:
-    """Read settings from a file, apply ``section.key=value`` overrides (YAML values), and validate.
+def settings_from(tree: CommentedMap, overrides: Sequence[str] = (), source: str = "settings") -> Settings:
+    """Apply ``section.key=value`` overrides (YAML values) to a parsed settings tree, and validate.
 
     Raises:
         SettingsError: lists every problem at once, each with its place and a did-you-mean.
     """
-    tree: CommentedMap = read_yaml(path) if path else CommentedMap()
-    return settings_from(tree, overrides, source=str(path) if path else "settings")
-
-
-def settings_from(tree: CommentedMap, overrides: Sequence[str] = (), source: str = "settings") -> Settings:
-    """Validate an already parsed settings tree (see :func:`load_settings`)."""
     plain = _plain(tree)
     placed: dict[tuple[str, ...], str] = {}
     for text in overrides:

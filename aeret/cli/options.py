@@ -1,0 +1,47 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def settings_options(function: F) -> F:
+    """Add ``--config`` and ``--set``."""
+    function = click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override one setting, e.g. cnn.training.epochs=3. Repeatable.",
+    )(function)
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="A settings or pipeline file (YAML).",
+    )(function)
+
+
+def runs_option(function: F) -> F:
+    """Add ``--runs``."""
+    return click.option(
+        "--runs",
+        "root",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("runs"),
+        envvar="AERET_RUNS",
+        show_default=True,
+        help="Folder of all runs and artifacts.",
+    )(function)
+
+
+def progress_of(quiet: bool) -> Any:
+    """Return the progress to pass on: bars, or nothing."""
+    from aeret.progress import silent, terminal
+
+    return silent if quiet else terminal

@@ -1,0 +1,146 @@
+"""``aeret runs``: list, show and compare past runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aeret.cli.options import runs_option
+
+if TYPE_CHECKING:
+    from aeret.pipeline.history import Run
+
+
+@click.group()
+def command() -> None:
+    """List, show and compare past runs.
+
+    \b
+    Example:
+      aeret runs list
+      aeret runs show latest
+      aeret runs compare 20261120-101500-joint 20261120-113000-labels
+    """
+
+
+@command.command("list")
+@runs_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_command(root: Path, as_json: bool) -> None:
+    """List all runs, oldest first.
+
+    \b
+    Example:
+      aeret runs list
+    """
+    from dataclasses import asdict
+
+    from aeret.pipeline.history import list_runs
+
+    runs = list_runs(root)
+    for run in runs:
+        if as_json:
+            click.echo(json.dumps(asdict(run)))
+        else:
+            first = next((f"{n['name']} {n['value']:.3f}" for n in run.headline.get("headline", [])), "")
+            click.echo(f"{run.id:<48} {run.status:<12} {run.started:<26} {first}")
+    if not runs and not as_json:
+        click.echo(f"No runs in {root}; `aeret run pipelines/demo.yaml` makes one.")
+
+
+@command.command("show")
+@click.argument("name")
+@runs_option
+def show_command(name: str, root: Path) -> None:
+    """Show one run (an id, a unique prefix, or `latest`): settings that differ from the defaults, stages, numbers.
+
+    \b
+    Example:
+      aeret runs show latest
+    """
+    from aeret.cli.report_lines import headline_lines
+    from aeret.pipeline.history import find_runs, folder_of
+    from aeret.settings import Settings
+
+    for run in find_runs(root, name):
+        click.echo(f"{run.id}: {run.status}, {run.started} to {run.finished or '-'}")
+        for key, value in _differences(run.settings, Settings().model_dump(mode="json")):
+            click.echo(f"  {key} = {value}")
+        for entry in run.stages:
+            click.echo(f"  {entry['stage']:<13} {entry['how']:<11} {entry['seconds']:>8.1f} s  {entry['key']}")
+        for line in headline_lines(run, folder_of(root, run)):
+            click.echo(line)
+
+
+@command.command("compare")
+@click.argument("names", nargs=-1, required=True)
+@click.option("--by", help="A matrix setting, to compare its values within one group (e.g. cnn.arm).")
+@click.option("--baseline", default="", help="The value or run the others are tested against; the first when absent.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the comparison's report.")
+@runs_option
+def compare_command(names: tuple[str, ...], by: str | None, baseline: str, out: Path | None, root: Path) -> None:
+    """Compare runs query by query: differences with intervals and Holm-adjusted p of a randomisation test.
+
+    \b
+    Example:
+      aeret runs compare RUN_A RUN_B
+      aeret runs compare 20261120-101500-coco_mix --by cnn.arm --baseline labels-only
+    """
+    from aeret.pipeline.history import find_runs
+
+    runs = [run for name in names for run in find_runs(root, name)]
+    compare_group(root, runs, by, baseline, out)
+
+
+def compare_group(root: Path, runs: Sequence[Run], by: str | None, baseline: str, out: Path | None = None) -> None:
+    """Compare runs by the value of a setting (their seeds pooled), or one by one; print the table and write the report.
+
+    Raises:
+        UsageError: fewer than two things to compare, an unfinished run, or a baseline that is none of them.
+    """
+    from aeret.errors import UsageError
+    from aeret.pipeline.history import artifact_of
+    from aeret.reporting.comparison_report import compare_and_write
+
+    arms: dict[str, list[Path]] = {}
+    for run in runs:
+        folder = artifact_of(root, run, "cluster-eval")
+        if folder is None:
+            raise UsageError(f"run {run.id} is {run.status} and has no evaluation yet; finish it first.")
+        name = str(run.values.get(by, _setting(run.settings, by))) if by else run.id
+        arms.setdefault(name, []).append(folder)
+    if len(arms) < 2:
+        raise UsageError(
+            f"nothing to compare: all given runs are {next(iter(arms), 'none')!r}; give two runs, or --by."
+        )
+    if baseline and baseline not in arms:
+        raise UsageError(f"--baseline {baseline!r} is none of {', '.join(arms)}.")
+    target = out or root / "comparisons" / runs[0].group
+    text = compare_and_write(arms, baseline or next(iter(arms)), target)
+    click.echo("")
+    click.echo(text)
+    click.echo(f"Report: {(target / 'report.html').resolve()}")
+
+
+def _setting(settings: object, dotted: str) -> object:
+    from aeret.errors import UsageError
+
+    node = settings
+    for key in dotted.split("."):
+        if not isinstance(node, dict) or key not in node:
+            raise UsageError(f"--by {dotted!r}: there is no such setting.")
+        node = node[key]
+    return node
+
+
+def _differences(given: object, default: object, prefix: str = "") -> list[tuple[str, object]]:
+    if isinstance(given, dict) and isinstance(default, dict):
+        found = []
+        for key, value in given.items():
+            found += _differences(value, default.get(key), f"{prefix}.{key}" if prefix else str(key))
+        return found
+    return [] if given == default else [(prefix, given)]

@@ -1,0 +1,95 @@
+"""From settings to tasks: the key, folder and inputs of every stage that a target needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import aeret
+from aeret.artifacts import RECORD, digest, file_digest
+from aeret.settings import Settings
+from aeret.stages import STAGES, load_stage, source_digests
+
+_BACKEND_ROOMS = {"models", "training"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One stage of one run, with everything that decides its content."""
+
+    stage: str
+    key: str
+    folder: Path
+    sections: tuple[str, ...]
+    input_folders: Mapping[str, Path]
+    input_keys: Mapping[str, str]
+    sources: Mapping[str, str]
+    code: str
+
+    @property
+    def done(self) -> bool:
+        """Whether the artifact is there, complete."""
+        return (self.folder / RECORD).is_file()
+
+
+def plan(settings: Settings, targets: Iterable[str], root: Path) -> list[Task]:
+    """Return the tasks that ``targets`` need, inputs before what reads them.
+
+    Args:
+        settings: resolved settings of the run.
+        targets: stage names.
+        root: the folder of all runs.
+
+    Raises:
+        UnknownNameError: a target is no stage.
+        DataError: a file outside any artifact cannot be read.
+    """
+    tasks: dict[str, Task] = {}
+
+    def visit(name: str) -> Task:
+        if name in tasks:
+            return tasks[name]
+        stage = load_stage(name)
+        inputs = [visit(each) for each in stage.INPUTS]
+        values = settings.model_dump(mode="json")
+        code = _code_digest((*stage.ROOMS, f"stages/{stage.__name__.rpartition('.')[2]}.py"))  # type: ignore[attr-defined]
+        sources = source_digests(stage, settings)
+        parts = {
+            "stage": name,
+            "settings": {section: values[section] for section in stage.SECTIONS},
+            "inputs": {task.stage: task.key for task in inputs},
+            "sources": sources,
+            "code": code,
+            # Backends round differently; a number must not silently come from another one.
+            "backend": os.environ.get("KERAS_BACKEND", "tensorflow") if _BACKEND_ROOMS & {*stage.ROOMS} else "",
+        }
+        key = digest(parts)
+        tasks[name] = Task(
+            stage=name,
+            key=key,
+            folder=root / "artifacts" / name / key,
+            sections=stage.SECTIONS,
+            input_folders={task.stage: task.folder for task in inputs},
+            input_keys={task.stage: task.key for task in inputs},
+            sources=sources,
+            code=code,
+        )
+        return tasks[name]
+
+    for target in targets:
+        visit(target)
+    order = list(STAGES)
+    return sorted(tasks.values(), key=lambda task: order.index(task.stage))
+
+
+@lru_cache
+def _code_digest(rooms: tuple[str, ...]) -> str:
+    package = Path(aeret.__file__).parent
+    files: list[Path] = []
+    for room in rooms:
+        path = package / room
+        files.extend([path] if path.is_file() else path.rglob("*.py"))
+    return digest({str(path.relative_to(package)): file_digest(path) for path in sorted(files)})

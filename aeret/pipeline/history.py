@@ -1,0 +1,128 @@
+"""What ran when: one folder a run, with ``run.json`` and links to the artifacts it used."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from aeret.artifacts import write_json
+from aeret.errors import UsageError
+from aeret.pipeline.graph import Task
+
+RUN = "run.json"
+
+
+@dataclass
+class Run:
+    """One run of a pipeline with one set of settings."""
+
+    id: str
+    pipeline: str
+    group: str
+    """The invocation of ``aeret run`` it belongs to; all cells of a matrix share it."""
+    values: dict[str, Any]
+    """The cell's place in the matrix (setting to value); empty without a matrix."""
+    settings: Mapping[str, Any]
+    started: str
+    status: str = "running"
+    """``running``, ``done``, ``failed`` or ``interrupted``; a killed run stays ``running``."""
+    finished: str = ""
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    """Per stage: name, key, how (``made`` or ``up to date``), seconds."""
+    headline: Mapping[str, Any] = field(default_factory=dict)
+
+
+def new_group(root: Path, pipeline: str) -> str:
+    """Return a fresh name for one invocation: local time and pipeline name."""
+    base = f"{datetime.now():%Y%m%d-%H%M%S}-{pipeline}"
+    name, count = base, 1
+    while any((root / "history").glob(f"{name}*")):
+        count += 1
+        name = f"{base}-{count}"
+    return name
+
+
+def start(root: Path, group: str, label: str, pipeline: str, values: dict[str, Any], settings: Any) -> Run:
+    """Record that a run began."""
+    run = Run(
+        id=f"{group}.{label}" if label else group,
+        pipeline=pipeline,
+        group=group,
+        values=values,
+        settings=settings.model_dump(mode="json"),
+        started=datetime.now().astimezone().isoformat(timespec="seconds"),
+    )
+    save(root, run)
+    return run
+
+
+def save(root: Path, run: Run) -> None:
+    """Write ``run.json`` atomically."""
+    write_json(folder_of(root, run) / RUN, asdict(run))
+
+
+def note_stage(root: Path, run: Run, task: Task, how: str, seconds: float) -> None:
+    """Record that a stage of the run is there, and link its artifact into the run's folder."""
+    run.stages.append({"stage": task.stage, "key": task.key, "how": how, "seconds": seconds})
+    link = folder_of(root, run) / task.stage
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.path.relpath(task.folder, link.parent), target_is_directory=True)
+    save(root, run)
+
+
+def finish(root: Path, run: Run, status: str) -> None:
+    """Record how a run ended."""
+    run.status = status
+    run.finished = datetime.now().astimezone().isoformat(timespec="seconds")
+    save(root, run)
+
+
+def folder_of(root: Path, run: Run) -> Path:
+    """Return the run's own folder."""
+    return root / "history" / run.id
+
+
+def artifact_of(root: Path, run: Run, stage: str) -> Path | None:
+    """Return the artifact a run used for a stage, or None where it has none."""
+    for entry in run.stages:
+        if entry["stage"] == stage:
+            return root / "artifacts" / stage / str(entry["key"])
+    return None
+
+
+def list_runs(root: Path) -> list[Run]:
+    """Return all runs, oldest first; a damaged record is left out rather than hiding the others."""
+    runs = []
+    for path in sorted((root / "history").glob(f"*/{RUN}")):
+        try:
+            runs.append(Run(**json.loads(path.read_text(encoding="utf-8"))))
+        except (json.JSONDecodeError, TypeError):
+            continue
+    return sorted(runs, key=lambda run: (run.started, run.id))
+
+
+def find_runs(root: Path, name: str) -> list[Run]:
+    """Return the run of that id, or all runs of that group; ``latest`` is the newest group. Unique prefixes do.
+
+    Raises:
+        UsageError: nothing, or more than one group, has that name.
+    """
+    runs = list_runs(root)
+    if not runs:
+        raise UsageError(f"{root}: holds no runs yet; `aeret run pipelines/demo.yaml` makes one.")
+    if name == "latest":
+        return [run for run in runs if run.group == runs[-1].group]
+    exact = [run for run in runs if name in (run.id, run.group)]
+    if exact:
+        return [run for run in exact if run.id == name] or exact
+    started = [run for run in runs if run.id.startswith(name)]
+    groups = {run.group for run in started}
+    if len(groups) != 1:
+        what = "matches no run" if not groups else f"matches {len(groups)} runs"
+        raise UsageError(f"run {name!r} {what}; `aeret runs list` shows the ids, a unique prefix is enough.")
+    return started

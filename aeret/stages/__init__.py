@@ -1,0 +1,64 @@
+"""One verb per file: what a stage reads, which settings and code decide its result, and the work itself.
+
+Every stage module has
+
+- ``NAME``, ``SUMMARY``: the verb and one line on it;
+- ``INPUTS``: the stages whose artifacts it reads;
+- ``SECTIONS``: the settings sections that decide its result (``seed`` counts as one);
+- ``ROOMS``: the rooms of the package whose source decides its result;
+- ``run(settings, inputs, out, progress)``: does the work into ``out`` (which holds what a killed run left) and returns
+  the metrics for ``artifact.json``;
+- optionally ``sources(settings)``: content digests of files outside any artifact.
+
+Stage modules import heavy packages inside ``run`` only, so that ``aeret --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from aeret.progress import Progress
+from aeret.registry import lookup
+from aeret.settings import Settings
+
+STAGES: dict[str, str] = {
+    "prepare": "aeret.stages.prepare",
+    "train-ae": "aeret.stages.train_ae",
+    "encode-masks": "aeret.stages.encode_masks",
+    "train-cnn": "aeret.stages.train_cnn",
+    "embed": "aeret.stages.embed",
+    "cluster-eval": "aeret.stages.cluster_eval",
+}
+"""Stage name to module, in the order data flows."""
+
+
+class Stage(Protocol):
+    """What a stage module offers (see the package docstring)."""
+
+    NAME: str
+    SUMMARY: str
+    INPUTS: tuple[str, ...]
+    SECTIONS: tuple[str, ...]
+    ROOMS: tuple[str, ...]
+
+    def run(self, settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Progress) -> Mapping[str, Any]:
+        """Do the work into ``out`` and return the metrics."""
+        ...
+
+
+def load_stage(name: str) -> Stage:
+    """Import the module of one stage.
+
+    Raises:
+        UnknownNameError: there is no such stage.
+    """
+    return cast(Stage, importlib.import_module(lookup(STAGES, name, "stage")))
+
+
+def source_digests(stage: Stage, settings: Settings) -> dict[str, str]:
+    """Return the content digests of the outside files a stage reads; empty for a stage that reads none."""
+    sources = getattr(stage, "sources", None)
+    return dict(sources(settings)) if sources else {}
