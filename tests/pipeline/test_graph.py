@@ -1,0 +1,77 @@
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from aeret.pipeline.execute import execute
+from aeret.pipeline.graph import plan
+from aeret.progress import silent
+from aeret.settings import Settings
+
+Modules = dict[str, ModuleType]
+
+
+def keys(settings: Settings, root: Path) -> dict[str, str]:
+    return {task.stage: task.key for task in plan(settings, ["second"], root)}
+
+
+def test_inputs_come_first(toy_stages: Modules, tmp_path: Path) -> None:
+    assert [task.stage for task in plan(Settings(), ["second"], tmp_path)] == ["first", "second"]
+
+
+def test_only_the_sections_a_stage_reads_change_its_key(toy_stages: Modules, tmp_path: Path) -> None:
+    before = keys(Settings(), tmp_path)
+    assert keys(Settings(seed=1), tmp_path)["first"] == before["first"]
+    assert keys(Settings(seed=1), tmp_path)["second"] != before["second"]
+
+
+def test_an_inputs_key_changes_what_reads_it(toy_stages: Modules, tmp_path: Path) -> None:
+    before = keys(Settings(), tmp_path)
+    after = keys(Settings.model_validate({"data": {"mask_size": 16}}), tmp_path)
+    assert after["first"] != before["first"]
+    assert after["second"] != before["second"]
+
+
+def test_outside_files_and_code_change_the_key(
+    toy_stages: Modules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = keys(Settings(), tmp_path)
+    toy_stages["first"].sources = lambda settings: {"instances.json": "abc"}  # type: ignore[attr-defined]
+    changed = keys(Settings(), tmp_path)
+    assert changed["first"] != before["first"]
+    monkeypatch.setattr("aeret.pipeline.graph._code_digest", lambda rooms: "other code")
+    assert keys(Settings(), tmp_path)["first"] != changed["first"]
+
+
+def test_up_to_date_is_not_run_again(toy_stages: Modules, tmp_path: Path) -> None:
+    first, second = plan(Settings(seed=4), ["second"], tmp_path)
+    assert not first.done
+    execute(first, Settings(seed=4), silent)
+    record = execute(second, Settings(seed=4), silent)
+    assert second.done
+    assert (second.folder / "value").read_text() == "second(first(;4);4)"
+    assert execute(second, Settings(seed=4), silent) == record.__class__(**vars(record) | {"sections": ["seed", "cnn"]})
+    assert (record.metrics, record.inputs, record.seed) == ({"letters": 6}, {"first": first.key}, 4)
+
+
+def test_a_broken_stage_leaves_no_artifact_and_counts_its_attempts(toy_stages: Modules, tmp_path: Path) -> None:
+    (task,) = plan(Settings(), ["first"], tmp_path)
+    good = toy_stages["first"].run
+
+    def bad(*args: object) -> None:
+        raise OSError("disk gone")
+
+    toy_stages["first"].run = bad  # type: ignore[attr-defined]
+    with pytest.raises(OSError, match="disk gone"):
+        execute(task, Settings(), silent)
+    assert not task.done
+    toy_stages["first"].run = good  # type: ignore[attr-defined]
+    assert execute(task, Settings(), silent).attempts == 2
+
+
+def test_missing_input_says_what_to_run(toy_stages: Modules, tmp_path: Path) -> None:
+    from aeret.errors import RunError
+
+    task = plan(Settings(), ["second"], tmp_path)[-1]
+    with pytest.raises(RunError, match="Run `aeret stage first` with the same --config"):
+        execute(task, Settings(), silent)

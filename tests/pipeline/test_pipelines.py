@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from aeret.errors import SettingsError
+from aeret.pipeline.pipelines import read_pipeline
+
+MATRIX = """
+pipeline:
+  name: arms
+  matrix:
+    cnn.arm: [joint, labels-only]
+    seed: [0, 1, 2]
+  compare: cnn.arm
+  baseline: labels-only
+cnn: {latent_weight: 0.5}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "arms.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_every_combination_is_a_cell(tmp_path: Path) -> None:
+    pipeline = read_pipeline(write(tmp_path, MATRIX))
+    assert [(cell.settings.cnn.arm, cell.settings.seed) for cell in pipeline.cells] == [
+        ("joint", 0), ("joint", 1), ("joint", 2), ("labels-only", 0), ("labels-only", 1), ("labels-only", 2),
+    ]  # fmt: skip
+    assert pipeline.cells[0].label == "joint.0"
+    assert {cell.settings.cnn.latent_weight for cell in pipeline.cells} == {0.5}
+
+
+def test_set_wins_over_the_matrix(tmp_path: Path) -> None:
+    pipeline = read_pipeline(write(tmp_path, MATRIX), ["seed=9"])
+    assert [cell.label for cell in pipeline.cells] == ["joint", "labels-only"]
+    assert {cell.settings.seed for cell in pipeline.cells} == {9}
+
+
+def test_no_pipeline_block_is_one_run_of_all_stages(tmp_path: Path) -> None:
+    pipeline = read_pipeline(write(tmp_path, "seed: 1\n"))
+    assert (pipeline.name, len(pipeline.cells), pipeline.stages[-1]) == ("arms", 1, "cluster-eval")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pipeline: {stages: [prepair]}\n", "'prepair' is no stage"),
+        ("pipeline: {compare: cnn.arm}\n", "not in the matrix"),
+        ("pipeline: {metrix: {}}\n", "there is no such setting, did you mean 'matrix'"),
+        ("pipeline: 3\n", "expected a mapping"),
+        ("pipeline:\n  matrix: {cnn.arm: [joint, wrong]}\n", "--set 'cnn.arm=wrong'"),
+    ],
+)
+def test_bad_blocks(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        read_pipeline(write(tmp_path, text))
+
+
+def test_shipped_pipelines_are_valid() -> None:
+    folder = Path(__file__).resolve().parents[2] / "pipelines"
+    files = sorted(folder.glob("*.yaml"))
+    assert files
+    for path in files:
+        assert read_pipeline(path).cells
+        assert path.read_text().startswith("#"), f"{path.name} must open with what it does and how long it takes"

@@ -1,0 +1,102 @@
+import json
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from aeret.artifacts import Record, digest, file_digest, read_record, write_json, write_record, writing
+from aeret.errors import DataError, ResourceError, RunError
+
+
+def record(**changes: object) -> Record:
+    values = {
+        "stage": "prepare", "key": "k", "settings": {}, "sections": ("data",), "inputs": {}, "sources": {},
+        "code": "c", "seed": 0, "started": "2026-01-01T00:00:00+00:00",
+    }  # fmt: skip
+    return Record(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_digest_ignores_key_order_and_sees_values() -> None:
+    assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
+
+
+def test_file_digest_of_a_missing_file_names_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"absent.txt: cannot be read"):
+        file_digest(tmp_path / "absent.txt")
+
+
+def test_record_round_trip(tmp_path: Path) -> None:
+    write_record(tmp_path, record(metrics={"iou": 0.5}))
+    assert read_record(tmp_path).metrics == {"iou": 0.5}
+
+
+def test_damaged_record_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "artifact.json").write_text('{"stage": "prep')
+    with pytest.raises(DataError, match=r"is damaged .* delete .* and run the stage again"):
+        read_record(tmp_path)
+
+
+def test_nan_never_reaches_a_record(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"loss": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.json"
+    write_json(path, {"a": 1})
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ResourceError, match="No space left on device"):
+        write_json(path, {"a": 2})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [each.name for each in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_an_artifact_appears_only_when_complete(tmp_path: Path) -> None:
+    final = tmp_path / "made"
+    with pytest.raises(KeyError), writing(final) as partial:
+        (partial / "half").write_text("x")
+        raise KeyError
+    assert not final.exists()
+    with writing(final) as partial:
+        assert (partial / "half").read_text() == "x"  # a resumed run finds what the broken one left
+    assert (final / "half").exists()
+    assert not partial.exists()
+
+
+def hold(folder: Path, ready: object, release: object) -> None:
+    with writing(folder):
+        ready.set()  # type: ignore[attr-defined]
+        release.wait()  # type: ignore[attr-defined]
+
+
+def test_two_processes_cannot_write_one_artifact(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready, release = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(tmp_path / "made", ready, release))
+    other.start()
+    assert ready.wait(30)
+    with pytest.raises(RunError, match="another process is writing"), writing(tmp_path / "made"):
+        pass
+    release.set()
+    other.join(30)
+    assert other.exitcode == 0
+
+
+def test_a_killed_writer_leaves_no_lock(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready, release = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(tmp_path / "made", ready, release))
+    other.start()
+    assert ready.wait(30)
+    other.kill()
+    other.join(30)
+    with writing(tmp_path / "made"):
+        pass
+    assert (tmp_path / "made").is_dir()
