@@ -13,3 +13,40 @@ myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
+
+
+def _settings_page() -> str:
+    """Write every setting as a table, from the schema itself, so that the page cannot rot."""
+    from pydantic import BaseModel
+
+    from aeret.settings import Settings
+
+    def rows(section: BaseModel, prefix: str) -> list[str]:
+        lines = []
+        for name, field in type(section).model_fields.items():
+            value, kind = getattr(section, name), field.annotation
+            if isinstance(value, BaseModel):
+                lines += rows(value, f"{prefix}{name}.")
+                continue
+            choices = str(kind).removeprefix("typing.Literal") if "Literal" in str(kind) else ""
+            text = " ".join((field.description or "").split()).replace("``", "`")
+            choices = f"One of {choices.strip('[]')}. " if choices else ""
+            lines.append(f"| `{prefix}{name}` | `{value}` | {choices}{text} |".replace("'", "`"))
+        return lines
+
+    parts = ["# All settings", "", "Any of them can be set in a file (`--config`) or with `--set key=value`.", ""]
+    settings = Settings()
+    table = ["| setting | default | meaning |", "|---|---|---|"]
+    parts += [*table, *(line for line in rows(settings, "") if "." not in line.split("`")[1]), ""]
+    for name, section in settings:
+        if isinstance(section, BaseModel):
+            parts += [f"## {name}", "", " ".join((section.__doc__ or "").split()).replace("``", "`"), ""]
+            parts += [*table, *rows(section, f"{name}."), ""]
+    return "\n".join(parts)
+
+
+def setup(app: object) -> None:
+    """Generate pages before Sphinx reads the folder."""
+    from pathlib import Path
+
+    (Path(__file__).parent / "guide" / "settings.md").write_text(_settings_page(), encoding="utf-8")

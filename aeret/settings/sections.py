@@ -194,6 +194,7 @@ class Settings(Section):
     """All settings of one run."""
 
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seeds initial weights, data order, augmentation, k-means and resamples; the same seed gives the same numbers."""
     data: DataSettings = DataSettings()
     autoencoder: AutoencoderSettings = AutoencoderSettings()
     latents: LatentSettings = LatentSettings()
