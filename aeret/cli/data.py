@@ -1,0 +1,140 @@
+"""``aeret data``: look at a collection before anything is trained on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def command() -> None:
+    """List, fetch, check, count and look at collections.
+
+    MANIFEST is the path of a manifest (YAML) or the name of one that ships with aeret.
+
+    \b
+    Example:
+      aeret data check my.yaml
+      aeret data show scenes --out sheet.png
+    """
+
+
+@command.command("list")
+def list_command() -> None:
+    """List the manifests that ship with aeret.
+
+    \b
+    Example:
+      aeret data list
+    """
+    from aeret.data.manifest import built_in_manifests, load_manifest
+
+    for name, path in built_in_manifests().items():
+        click.echo(f"{name:<12} {load_manifest(path).description}")
+
+
+@command.command("fetch")
+@click.argument("manifest")
+@click.option(
+    "--root", type=click.Path(path_type=Path, file_okay=False), help="Folder to fetch into, not the manifest's."
+)
+def fetch_command(manifest: str, root: Path | None) -> None:
+    """Download a manifest's files; resumes, checks sizes and sha256, unpacks.
+
+    \b
+    Example:
+      aeret data fetch coco2017 --root ~/coco2017
+    """
+    from aeret.data.fetch import fetch
+    from aeret.data.manifest import load_manifest
+    from aeret.progress import terminal
+
+    loaded = load_manifest(manifest, root)
+    fetch(loaded, progress=terminal)
+    click.echo(f"{loaded.name}: all files are in {loaded.root}")
+
+
+@command.command("check")
+@click.argument("manifest")
+@click.option("--photos/--no-photos", default=True, help="Also decode every photo (the slow part).")
+@click.option("--limit", default=20, show_default=True, help="Findings printed per rule; all are counted.")
+def check_command(manifest: str, photos: bool, limit: int) -> None:
+    """Report every malformed thing in one pass: file, id, mend. Exit code 2 if there is an error.
+
+    \b
+    Example:
+      aeret data check my.yaml
+    """
+    from collections import Counter
+
+    from aeret.data.check import check
+    from aeret.data.manifest import load_manifest, provide
+    from aeret.errors import DataError
+    from aeret.progress import terminal
+
+    loaded = load_manifest(manifest)
+    provide(loaded, progress=terminal)
+    errors = warnings = 0
+    for name in loaded.used_sources:
+        source = loaded.sources[name]
+        findings = check(source.annotations, source.photos if photos else None, terminal)
+        shown: Counter[str] = Counter()
+        for finding in findings:
+            shown[finding.rule] += 1
+            if shown[finding.rule] <= limit:
+                click.echo(f"{finding.severity}: {finding.file}: {finding.where}: {finding.problem}; {finding.mend}")
+        for rule, count in shown.items():
+            if count > limit:
+                click.echo(f"... and {count - limit} more of {rule} (--limit shows them)")
+        errors += sum(finding.severity == "error" for finding in findings)
+        warnings += sum(finding.severity == "warning" for finding in findings)
+    click.echo(f"{loaded.name}: {errors} errors, {warnings} warnings")
+    if errors:
+        raise DataError(f"{loaded.name} has {errors} errors; nothing is trained on it until they are mended.")
+
+
+@command.command("stats")
+@click.argument("manifest")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def stats_command(manifest: str, as_json: bool) -> None:
+    """Count photos, annotations, labels and masks of every split, with the floors that follow from them.
+
+    \b
+    Example:
+      aeret data stats coco_mix
+    """
+    import json
+    from dataclasses import asdict
+
+    from aeret.data.manifest import load_manifest, provide
+    from aeret.data.stats import format_statistics, statistics
+    from aeret.progress import terminal
+
+    loaded = load_manifest(manifest)
+    provide(loaded, progress=terminal)
+    found = statistics(loaded, progress=terminal)
+    click.echo(json.dumps(asdict(found), indent=2) if as_json else format_statistics(found))
+
+
+@command.command("show")
+@click.argument("manifest")
+@click.option("--split", default="gallery", show_default=True, help="train, query or gallery.")
+@click.option("--photos", "count", default=24, show_default=True, help="How many photos.")
+@click.option("--seed", default=0, show_default=True, help="Which photos.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("sheet.png"), show_default=True)
+def show_command(manifest: str, split: str, count: int, seed: int, out: Path) -> None:
+    """Draw a contact sheet of photos with their masks and names.
+
+    \b
+    Example:
+      aeret data show scenes --photos 30 --out sheet.png
+    """
+    from aeret.data.manifest import load_manifest, provide
+    from aeret.data.show import contact_sheet
+    from aeret.progress import terminal
+
+    loaded = load_manifest(manifest)
+    provide(loaded, progress=terminal)
+    contact_sheet(loaded, split, count, seed, out)
+    click.echo(f"{out}: {count} photos of {loaded.name} ({split})")
