@@ -72,7 +72,6 @@ class TrainingSettings(Section):
     """Stop after so many epochs without a better validation loss; 0 never stops early."""
     average_weights: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of an exponential moving average of the weights, used for validation and kept as the result; 0 is off."""
-    steps_per_execution: Count = 8
 
 
 class AutoencoderSettings(Section):
