@@ -249,7 +249,9 @@ def _rows(
     """Return the row in ``known`` of each wanted id."""
     asked = np.frombuffer(wanted, np.int64)
     order = np.argsort(known, kind="stable")
-    rows = order[np.minimum(np.searchsorted(known, asked, sorter=order), len(known) - 1)] if len(known) else asked * 0 - 1
+    rows = (
+        order[np.minimum(np.searchsorted(known, asked, sorter=order), len(known) - 1)] if len(known) else asked * 0 - 1
+    )
     bad = np.flatnonzero(known[rows] != asked) if len(known) else np.arange(len(asked))
     if len(bad):
         raise _refusal(path, rule, f"annotation {ids[bad[0]]}: there is no {key} {asked[bad[0]]}", len(bad))
@@ -293,5 +295,7 @@ def _demand_sound(path: Path, columns: dict[str, Any]) -> None:
     bad = np.flatnonzero((columns["kind"] == RLE) & (columns["rle_sizes"] != sizes).any(axis=1))
     if len(bad):
         given, wanted = columns["rle_sizes"][bad[0]].tolist(), sizes[bad[0]].tolist()
-        problem = f"annotation {columns['annotation_ids'][bad[0]]}: its mask is {given}, its photo {wanted} (height, width)"
+        problem = (
+            f"annotation {columns['annotation_ids'][bad[0]]}: its mask is {given}, its photo {wanted} (height, width)"
+        )
         raise _refusal(path, "bad-rle", problem, len(bad))

@@ -90,7 +90,10 @@ class Collection:
     def polygons(self, row: int) -> list[NDArray[np.float64]]:
         """Return the parts of one annotation, each float64 (k, 2); none where it has no polygon."""
         first, last = self.part_offsets[row : row + 2]
-        return [self.points[a:b] for a, b in zip(self.point_offsets[first:last], self.point_offsets[first + 1 :], strict=False)]
+        return [
+            self.points[a:b]
+            for a, b in zip(self.point_offsets[first:last], self.point_offsets[first + 1 :], strict=False)
+        ]
 
     def runs(self, row: int) -> NDArray[np.int64]:
         """Return the runs of one annotation's RLE in pixels, column-major, zeros first; none where it has no RLE."""

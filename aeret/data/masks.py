@@ -1,0 +1,179 @@
+"""Masks at latent-input resolution: area coverage of annotations, and bit-packed planes, one a category and photo."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from aeret.data.collection import NO_MASK, Collection
+from aeret.data.raster import cover_annotations, cover_planes, spread_planes
+from aeret.errors import DataError
+
+
+@dataclass(frozen=True)
+class MaskPlanes:
+    """The masks of n photos: p planes, one for each category that covers any cell of a photo; empty planes are not stored."""
+
+    size: int
+    """cells along each side"""
+    categories: int
+    """how many categories there are"""
+    offsets: NDArray[np.int64]
+    """(n + 1); photo i has the planes ``offsets[i]`` to ``offsets[i + 1]``"""
+    category: NDArray[np.int16]
+    """(p) row of the category, ascending within a photo"""
+    bits: NDArray[np.uint8]
+    """(p, ceil(size * size / 8)) cells in row-major order, the first in the highest bit (``np.packbits``)"""
+
+    def __len__(self) -> int:
+        """Return the number of photos."""
+        return len(self.offsets) - 1
+
+    def take(self, rows: ArrayLike) -> MaskPlanes:
+        """Return the planes of the photos ``rows`` (k integers, in that order, repeats allowed) as arrays in memory."""
+        starts, counts = self._spans(rows)
+        offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
+        planes = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
+        return MaskPlanes(self.size, self.categories, offsets, self.category[planes], self.bits[planes])
+
+    def dense(self, rows: ArrayLike) -> NDArray[np.uint8]:
+        """Return uint8 (k, size, size, categories), 1 where photo ``rows[i]`` has the category, else 0."""
+        starts, counts = self._spans(rows)
+        return spread_planes(starts, starts + counts, self.category, self.bits, self.size, self.categories)
+
+    def save(self, folder: Path) -> None:
+        """Write the planes into ``folder``: three ``.npy`` files, and last ``planes.json``, which makes them complete."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("offsets", "category", "bits"):
+            np.save(folder / f"{name}.npy", getattr(self, name))
+        facts = {"size": self.size, "categories": self.categories, "photos": len(self), "planes": len(self.category)}
+        (folder / "planes.json").write_text(json.dumps(facts) + "\n")
+
+    @classmethod
+    def open(cls, folder: Path, mmap: bool = True) -> Self:
+        """Open what :meth:`save` wrote, the planes memory-mapped unless told otherwise.
+
+        Raises:
+            DataError: the folder holds no complete set of planes.
+        """
+        mode: Literal["r"] | None = "r" if mmap else None
+        try:
+            facts = json.loads((folder / "planes.json").read_text())
+            offsets = np.load(folder / "offsets.npy")
+            # An empty array cannot be memory-mapped.
+            mode = mode if facts["planes"] else None
+            category, bits = (np.load(folder / f"{name}.npy", mmap_mode=mode) for name in ("category", "bits"))
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(
+                f"{folder} holds no complete mask planes ({error}). Run `aeret stage prepare` again."
+            ) from None
+        if len(offsets) != facts["photos"] + 1 or offsets[-1] != len(bits) or len(category) != len(bits):
+            raise DataError(f"{folder}: its mask planes do not fit together. Run `aeret stage prepare` again.")
+        return cls(facts["size"], facts["categories"], offsets, category, bits)
+
+    def _spans(self, rows: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        chosen = np.asarray(rows, np.int64).reshape(-1)
+        if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(self)):
+            raise IndexError(f"rows {chosen.min()} to {chosen.max()} asked of the mask planes of {len(self)} photos")
+        starts = self.offsets[chosen]
+        return starts, self.offsets[chosen + 1] - starts
+
+
+def coverage(collection: Collection, annotation_rows: ArrayLike, size: int) -> NDArray[np.float32]:
+    """Return how much of each cell an annotation covers when its photo is stretched to a square.
+
+    Args:
+        collection: whose annotations.
+        annotation_rows: k integers.
+        size: cells along each side.
+
+    Returns:
+        float32 (k, size, size) in 0..1: exact area, but that parts of one annotation which overlap within a cell that neither
+        fills are added (and cut at 1). See :mod:`aeret.data.raster` for the fill rule.
+
+    Raises:
+        DataError: a run-length mask whose runs do not fill its photo.
+    """
+    rows = np.asarray(annotation_rows, np.int64).reshape(-1)
+    covered, bad = cover_annotations(rows, size, *_columns(collection))
+    _demand_sound(collection, bad)
+    return covered
+
+
+def rasterise(
+    collection: Collection,
+    photo_rows: ArrayLike,
+    size: int,
+    threshold: float = 0.5,
+    crowd: Literal["skip", "include"] = "skip",
+) -> MaskPlanes:
+    """Rasterise the masks of some photos straight at ``size``, one bit plane a category.
+
+    The coverages of all annotations of one category are added and cut at 1; a cell is set where that is at least
+    ``threshold``. A category too small to set any cell has no plane (its label stays, in ``Collection.labels``).
+
+    Args:
+        collection: whose photos.
+        photo_rows: n integers; the result has them in this order.
+        size: cells along each side.
+        threshold: share of a cell's area, above 0 up to 1.
+        crowd: what to do with ``iscrowd`` annotations.
+
+    Raises:
+        DataError: a run-length mask whose runs do not fill its photo.
+    """
+    photos = np.asarray(photo_rows, np.int64).reshape(-1)
+    offsets, by_photo = collection.by_photo()
+    counts = offsets[photos + 1] - offsets[photos]
+    place = np.repeat(np.arange(len(photos)), counts)
+    ends = np.cumsum(counts)
+    rows = by_photo[np.arange(len(place)) + np.repeat(offsets[photos] - (ends - counts), counts)]
+    kept = collection.kind[rows] != NO_MASK
+    if crowd == "skip":
+        kept &= ~collection.crowd[rows]
+    rows, place = rows[kept], place[kept]
+    categories = len(collection.category_ids)
+    key = place * categories + collection.annotation_category[rows]
+    order = np.argsort(key, kind="stable")
+    planes, starts = np.unique(key[order], return_index=True)
+    plane_offsets = np.append(starts, len(rows)).astype(np.int64)
+    bits, filled, bad = cover_planes(plane_offsets, rows[order], size, threshold, *_columns(collection))
+    _demand_sound(collection, bad)
+    planes = planes[filled]
+    return MaskPlanes(
+        size=size,
+        categories=categories,
+        offsets=np.searchsorted(planes, np.arange(len(photos) + 1) * categories).astype(np.int64),
+        category=(planes % max(categories, 1)).astype(np.int16),
+        bits=bits[filled],
+    )
+
+
+def _columns(collection: Collection) -> tuple[Any, ...]:
+    """Return the columns that the kernels read, in their order."""
+    photo = collection.annotation_photo
+    return (
+        collection.kind,
+        collection.part_offsets,
+        collection.point_offsets,
+        collection.points,
+        collection.rle_offsets,
+        collection.rle_text,
+        collection.heights[photo],
+        collection.widths[photo],
+    )
+
+
+def _demand_sound(collection: Collection, bad: int) -> None:
+    if bad >= 0:
+        photo = collection.annotation_photo[bad]
+        height, width = collection.heights[photo], collection.widths[photo]
+        raise DataError(
+            f"annotation {collection.annotation_ids[bad]} (photo {collection.file_names[photo]}): its run-length mask does not "
+            f"fill {height} x {width} pixels. Write its runs again, or remove it; `aeret data check` lists all such masks."
+        )
