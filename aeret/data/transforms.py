@@ -1,9 +1,9 @@
 """Crops, flips and colour changes of whole batches that move a photo and its mask together.
 
-A box is four shares of the stored square: ``y0, x0, y1, x1`` in [0, 1], measured from the top left corner. The same box
-and the same flip given to :func:`crop_flip_photos` and :func:`crop_flip_masks` show the same part of the scene, whatever
-the two resolutions are. The kernels run on one core, release the GIL and use no fast-math: the same input gives the same
-bytes.
+A box is four shares of the stored square: ``y0, x0, y1, x1`` in [0, 1], measured from the top left corner. The same
+box and the same flip given to :func:`crop_flip_photos` and :func:`crop_flip_masks` show the same part of the scene,
+whatever the two resolutions are. The kernels run on one core, release the GIL and use no fast-math: the same input
+gives the same bytes.
 """
 
 from __future__ import annotations

@@ -38,6 +38,9 @@ class DataSettings(Section):
     """Photos without any (kept) annotation: left out and counted, or kept with no label."""
     validation_fraction: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
     """Share of the *train* split held out to choose checkpoints; queries never choose anything."""
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    """Decides which train photos are held out. Apart from ``seed``, so that runs with other seeds share the prepared data
+    and are compared on the same photos."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that decode photos; 0 means one per core. Never changes a result."""
 

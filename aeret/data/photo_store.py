@@ -1,0 +1,119 @@
+"""Write decoded photos into one .npy file so that a run killed at any moment continues where it stopped.
+
+Beside ``photos.npy`` grows ``photos.journal``: a first line that says which job it is, then one line per chunk of
+photos that is on disk. A chunk's line is written, and flushed, only after the chunk itself was; a line cut off by a
+kill does not count. What is decoded twice is decoded to the same bytes, so a resumed store equals an unbroken one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from aeret.artifacts import write_text
+from aeret.data.photos import PhotoFile, decode_batches
+from aeret.errors import DataError
+from aeret.progress import Progress
+
+FILE = "photos.npy"
+JOURNAL = "photos.journal"
+_CHUNK_PHOTOS = 256
+_CHUNK_BYTES = 32 << 20
+_SHOWN = 10
+
+
+def write_photos(
+    folder: Path, photos: Sequence[PhotoFile], size: int, workers: int, progress: Progress, title: str
+) -> None:
+    """Decode photos into ``folder/photos.npy``, uint8 (n, size, size, 3), starting after what is already there.
+
+    Args:
+        folder: exists; may hold a store begun earlier, which is continued if it is of the same files and size.
+        photos: in the order of the rows.
+        size: side in pixels.
+        workers: processes; 0 means one per core. Never changes a byte.
+        progress: opens one bar, in photos.
+        title: of the bar.
+
+    Raises:
+        DataError: files are missing or broken; names file and id.
+        OSError: the disk is full or the file cannot be written.
+    """
+    job = _job(photos, size)
+    path, journal = folder / FILE, folder / JOURNAL
+    per_chunk = max(1, min(_CHUNK_PHOTOS, _CHUNK_BYTES // (3 * size * size)))
+    starts = range(0, len(photos), per_chunk)
+    shape = (len(photos), size, size, 3)
+    done = _done(path, journal, job, shape)
+    if done is None:
+        journal.unlink(missing_ok=True)
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape).flush()
+        done = set()
+    # Anew, so that a line cut off by a kill does not run into the next one.
+    write_text(journal, "".join(f"{line}\n" for line in [job, *sorted(done)]))
+    todo = [start for start in starts if start not in done]
+    batches = [photos[start : start + per_chunk] for start in todo]
+    first_byte = np.load(path, mmap_mode="r").offset
+    already = len(photos) - sum(map(len, batches))
+    with (
+        progress(title, len(photos), unit="photo", done=already) as step,
+        path.open("r+b") as store,
+        journal.open("a") as lines,
+    ):
+        for start, pixels in zip(todo, decode_batches(batches, size, workers), strict=True):
+            store.seek(first_byte + start * 3 * size * size)
+            store.write(pixels.data)
+            store.flush()
+            os.fsync(store.fileno())
+            lines.write(f"{start}\n")
+            lines.flush()
+            os.fsync(lines.fileno())
+            step(len(pixels))
+
+
+def finish(folder: Path) -> None:
+    """Remove the journal: the store is complete and will not be resumed."""
+    (folder / JOURNAL).unlink(missing_ok=True)
+
+
+def bytes_on_disk(folder: Path) -> int:
+    """Return how many bytes of the store are allocated already; its unwritten parts are holes."""
+    path = folder / FILE
+    return path.stat().st_blocks * 512 if path.is_file() else 0
+
+
+def _job(photos: Sequence[PhotoFile], size: int) -> str:
+    """Return a digest of which files become which rows; a photo that was replaced changes it."""
+    sink = hashlib.blake2b(f"{size} {_CHUNK_PHOTOS} {_CHUNK_BYTES}\n".encode(), digest_size=16)
+    missing = []
+    for photo in photos:
+        try:
+            status = Path(photo.path).stat()
+        except OSError:
+            missing.append(f"{photo.path} (photo {photo.photo_id})")
+            continue
+        sink.update(f"{photo.photo_id} {status.st_size} {status.st_mtime_ns} {photo.path}\n".encode())
+    if missing:
+        more = f"\n  and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise DataError(
+            f"{len(missing)} photo file(s) named in the annotations are not there:\n  "
+            + "\n  ".join(missing[:_SHOWN])
+            + f"{more}\nPut them there or remove their records; `aeret data check` lists all of them."
+        )
+    return sink.hexdigest()
+
+
+def _done(path: Path, journal: Path, job: str, shape: tuple[int, ...]) -> set[int] | None:
+    """Return the first rows of the chunks that are on disk, or None where there is nothing to continue."""
+    try:
+        lines = journal.read_text().splitlines(keepends=True)
+        fits = np.load(path, mmap_mode="r").shape == shape
+    except (OSError, ValueError):
+        return None
+    if not fits or not lines or lines[0] != f"{job}\n":
+        return None
+    return {int(line) for line in lines[1:] if line.endswith("\n")}

@@ -1,0 +1,382 @@
+"""Turn a manifest's JPEG and JSON files into the arrays of :mod:`aeret.data.prepared`, once.
+
+Photos are decoded in parallel processes, chunk by chunk, straight to disk; masks are rasterised from their polygons at
+the size wanted, block by block. Memory does not grow with the number of photos, but for the annotations themselves. A
+run killed at any moment is continued by the next one on the same folder, to the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as arrow
+import pyarrow.parquet as parquet
+
+from aeret.artifacts import write_json, write_text
+from aeret.data import photo_store
+from aeret.data.collection import NO_MASK, Collection, read_collection
+from aeret.data.manifest import Manifest, provide
+from aeret.data.masks import MaskPlanes, rasterise
+from aeret.data.photos import PhotoFile
+from aeret.data.prepared import FLAG, RECORD, SPLITS, SUBSET, VERSION, Category
+from aeret.data.selection import select_photos, subset_photo_ids
+from aeret.data.splits import holdout
+from aeret.errors import DataError, ResourceError
+from aeret.progress import Progress
+from aeret.settings import DataSettings
+
+DROPPED = "dropped.csv"
+_BLOCK = 2048  # photos whose masks are rasterised at a time
+_SPARE = 16 << 20  # bytes left free on the disk
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is prepared of one source."""
+
+    name: str
+    photos: Path
+    collection: Collection
+    labels: npt.NDArray[np.bool_]
+    """bool (all photos of the file, its own categories)."""
+    rows: Rows
+    """Rows of the collection in the order of the store: split by split."""
+    ranges: dict[str, tuple[int, int]]
+    """Split to its rows of the store."""
+    unlabelled: Rows
+    """Rows of the collection that a split asked for and that are left out."""
+    columns: npt.NDArray[np.int16]
+    """Category row of the collection to category of the prepared data."""
+
+
+def prepare(manifest: Manifest, settings: DataSettings, seed: int, out: Path, progress: Progress) -> dict[str, Any]:
+    """Prepare a collection.
+
+    Args:
+        manifest: as loaded; a generated collection is drawn first if it is not there.
+        settings: sizes, what to do with crowds and unlabelled photos, and how many processes.
+        seed: of the division of *train* into train and validation.
+        out: an existing folder; may hold what a killed run left.
+        progress: opens a bar per source.
+
+    Returns:
+        Counts for ``artifact.json``: photos per split, and per source what was kept, left out and why.
+
+    Raises:
+        DataError: a file is missing or malformed, splits overlap, or a split has no photo left; names file and id.
+        ResourceError: the disk has not the room.
+    """
+    provide(manifest, settings.workers, progress)
+    collections = {name: read_collection(manifest.sources[name].annotations) for name in manifest.used_sources}
+    categories = _categories(manifest, collections)
+    selection = select_photos(manifest, collections)
+    splits = {"query": selection.query, "gallery": selection.gallery} | _divided(
+        collections[manifest.splits.train.source], selection.train, settings.validation_fraction, seed
+    )
+    sources = [_source(manifest, name, collections[name], splits, categories, settings) for name in collections]
+    del collections
+    subsets = subset_photo_ids(manifest)
+    try:
+        _demand_room(out, sources, settings)
+        counts = {
+            source.name: _write_source(source, len(categories), manifest, subsets, settings, out, progress)
+            for source in sources
+        }
+        write_text(out / DROPPED, _dropped(sources, counts, categories))
+    except OSError as error:
+        if error.errno in _FULL:
+            raise ResourceError(f"{out}: the disk is full; free some room, the same command resumes.") from None
+        raise
+    ranges = {split: (source, *source.ranges[split]) for source in sources for split in source.ranges}
+    write_json(
+        out / RECORD,
+        {
+            "version": VERSION,
+            "manifest": manifest.name,
+            "photo_size": settings.photo_size,
+            "mask_size": settings.mask_size,
+            "mask_threshold": settings.mask_threshold,
+            "crowd": settings.crowd,
+            "leave_one_out": selection.leave_one_out,
+            "categories": [vars(category) for category in categories],
+            "splits": {
+                split: {"source": ranges[split][0].name, "start": ranges[split][1], "stop": ranges[split][2]}
+                for split in SPLITS
+            },
+        },
+    )
+    for source in sources:
+        photo_store.finish(out / source.name)
+    for count in counts.values():
+        del count["vanished"]
+    source, start, stop = ranges["query"]
+    queries = source.collection.photo_ids[source.rows[start:stop]]
+    return {
+        "photos": {split: ranges[split][2] - ranges[split][1] for split in SPLITS},
+        "leave_one_out": selection.leave_one_out,
+        "categories": len(categories),
+        "subsets": {
+            name: {"photos_in_file": len(ids), "queries": int(np.isin(queries, ids).sum())}
+            for name, ids in subsets.items()
+        },
+        "sources": counts,
+        "bytes": sum(path.stat().st_size for path in out.rglob("*") if path.is_file()),
+    }
+
+
+def _divided(train: Collection, rows: Rows, fraction: float, seed: int) -> dict[str, Rows]:
+    chosen = holdout(train.photo_ids[rows], fraction, seed)
+    return {"train": rows[~chosen], "validation": rows[chosen]}
+
+
+def _categories(manifest: Manifest, collections: Mapping[str, Collection]) -> tuple[Category, ...]:
+    """Return the categories of all sources by id; one id must not mean two things."""
+    found: dict[int, tuple[Category, str]] = {}
+    for name, collection in collections.items():
+        for number, text, group in zip(
+            collection.category_ids.tolist(), collection.category_names, collection.supercategories, strict=True
+        ):
+            category = Category(number, text, group)
+            known, first = found.setdefault(number, (category, name))
+            if known != category:
+                raise DataError(
+                    f"{manifest.sources[name].annotations}: category {number} is {text!r} of {group!r}, but in "
+                    f"{manifest.sources[first].annotations} it is {known.name!r} of {known.supercategory!r}; "
+                    "sources of one manifest share their categories."
+                )
+    return tuple(found[number][0] for number in sorted(found))
+
+
+def _source(
+    manifest: Manifest,
+    name: str,
+    collection: Collection,
+    splits: Mapping[str, Rows],
+    categories: tuple[Category, ...],
+    settings: DataSettings,
+) -> _Source:
+    """Choose the rows of one source, split by split; leave out what the settings say."""
+    labels = collection.labels(settings.crowd == "include")
+    labelled = np.ones(len(labels), np.bool_)
+    if settings.unlabelled == "drop":
+        labels.any(axis=1, out=labelled)
+    ranges: dict[str, tuple[int, int]] = {}
+    parts: list[Rows] = []
+    left_out: list[Rows] = []
+    total = 0
+    for split in SPLITS:
+        if manifest.splits["train" if split == "validation" else split].source != name:
+            continue
+        if split == "gallery" and "query" in ranges and np.array_equal(splits["query"], splits["gallery"]):
+            ranges["gallery"] = ranges["query"]
+            continue
+        rows = splits[split][labelled[splits[split]]]
+        if not len(rows) and (split != "validation" or settings.validation_fraction):
+            raise DataError(
+                f"{manifest.path}: split {split!r} has {len(splits[split])} photo(s) of source {name!r}, none of them "
+                "with an annotation that is kept; see data.unlabelled and data.crowd."
+            )
+        ranges[split] = (total, total + len(rows))
+        total += len(rows)
+        parts.append(rows)
+        left_out.append(splits[split][~labelled[splits[split]]])
+    place = {category.id: number for number, category in enumerate(categories)}
+    return _Source(
+        name=name,
+        photos=manifest.sources[name].photos,
+        collection=collection,
+        labels=labels,
+        rows=np.concatenate(parts),
+        ranges=ranges,
+        unlabelled=np.concatenate(left_out),
+        columns=np.array([place[number] for number in collection.category_ids.tolist()], np.int16),
+    )
+
+
+def _masked_pairs(source: _Source, settings: DataSettings) -> npt.NDArray[np.bool_]:
+    """Return bool (rows, categories of the file): photos that have an annotation of the category with a mask."""
+    collection = source.collection
+    kept = collection.kind != NO_MASK
+    if settings.crowd == "skip":
+        kept &= ~collection.crowd
+    pairs = np.zeros(source.labels.shape, np.bool_)
+    pairs[collection.annotation_photo[kept], collection.annotation_category[kept]] = True
+    masked: npt.NDArray[np.bool_] = pairs[source.rows]
+    return masked
+
+
+def _demand_room(out: Path, sources: list[_Source], settings: DataSettings) -> None:
+    """Check that the disk can hold what is still to be written; each plane is on disk twice for a while."""
+    need = _SPARE
+    for source in sources:
+        count = len(source.rows)
+        planes = int(_masked_pairs(source, settings).sum())
+        names = sum(len(source.collection.file_names[row]) for row in source.rows.tolist())
+        need += count * 3 * settings.photo_size**2 - photo_store.bytes_on_disk(out / source.name)
+        need += planes * (2 * -(-(settings.mask_size**2) // 8) + 2) + 8 * count
+        need += count * (-(-source.labels.shape[1] // 8) + 64 + len(str(source.photos))) + 2 * names
+    free = shutil.disk_usage(out).free
+    if need > free:
+        raise ResourceError(
+            f"{out}: preparing needs {_size(need)} of disk, {_size(free)} are free. Free some room, choose another "
+            "folder with --runs, or lower data.photo_size or data.mask_size."
+        )
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+
+
+def _write_source(
+    source: _Source,
+    categories: int,
+    manifest: Manifest,
+    subsets: Mapping[str, npt.NDArray[np.int64]],
+    settings: DataSettings,
+    out: Path,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Write one source's folder and count what went in and what did not."""
+    folder = out / source.name
+    folder.mkdir(parents=True, exist_ok=True)
+    collection, rows = source.collection, source.rows
+    files = [
+        PhotoFile(
+            str(source.photos / collection.file_names[row]),
+            int(collection.photo_ids[row]),
+            int(collection.heights[row]),
+            int(collection.widths[row]),
+        )
+        for row in rows.tolist()
+    ]
+    photo_store.write_photos(
+        folder, files, settings.photo_size, settings.workers, progress, f"decode {source.name} photos"
+    )
+    labels = np.zeros((len(rows), categories), np.bool_)
+    labels[:, source.columns] = source.labels[rows]
+    np.save(folder / "labels.npy", np.packbits(labels, axis=1))
+    _write_table(folder / "photos.parquet", source, files, manifest, subsets)
+    planes = _write_masks(folder, source, categories, settings, progress)
+
+    masked = np.zeros_like(labels)
+    masked[:, source.columns] = _masked_pairs(source, settings)
+    stored = np.zeros_like(labels)
+    stored[np.repeat(np.arange(len(rows)), np.diff(planes.offsets)), np.asarray(planes.category)] = True
+    vanished = masked & ~stored
+    used = np.zeros(len(collection), np.bool_)
+    used[rows] = True
+    of_used = used[collection.annotation_photo]
+    skipped = of_used & collection.crowd & (settings.crowd == "skip")
+    return {
+        "photos_in_file": len(collection),
+        "photos": len(rows),
+        "photos_in_no_split": len(collection) - len(rows) - len(source.unlabelled),
+        "photos_dropped_unlabelled": len(source.unlabelled),
+        "annotations": int((of_used & ~skipped).sum()),
+        "annotations_without_mask": int((of_used & ~skipped & (collection.kind == NO_MASK)).sum()),
+        "crowds_skipped": int(skipped.sum()),
+        "mask_planes": len(planes.category),
+        "mask_planes_vanished": int(vanished.sum()),
+        "labels_per_photo": round(float(labels.sum(axis=1).mean()), 4),
+        "vanished": np.argwhere(vanished),
+    }
+
+
+def _write_masks(
+    folder: Path, source: _Source, categories: int, settings: DataSettings, progress: Progress
+) -> MaskPlanes:
+    """Rasterise block by block; the planes wait in a file, so memory holds one block."""
+    row_bytes = -(-(settings.mask_size**2) // 8)
+    waiting = folder / "planes.tmp"
+    counts: list[npt.NDArray[np.int64]] = [np.zeros(1, np.int64)]
+    channels: list[npt.NDArray[np.int16]] = [np.zeros(0, np.int16)]
+    with (
+        progress(f"rasterise {source.name} masks", len(source.rows), unit="photo") as step,
+        waiting.open("wb") as file,
+    ):
+        for start in range(0, len(source.rows), _BLOCK):
+            block = rasterise(
+                source.collection,
+                source.rows[start : start + _BLOCK],
+                settings.mask_size,
+                settings.mask_threshold,
+                settings.crowd,
+            )
+            planes_of = np.diff(block.offsets)
+            channel = source.columns[block.category]
+            # Ascending within a photo again, where the file lists its categories in another order.
+            order = np.lexsort((channel, np.repeat(np.arange(len(block)), planes_of)))
+            file.write(block.bits[order].data)
+            counts.append(planes_of)
+            channels.append(channel[order])
+            step(len(block))
+    category = np.concatenate(channels)
+    planes = MaskPlanes(
+        size=settings.mask_size,
+        categories=categories,
+        offsets=np.cumsum(np.concatenate(counts)),
+        category=category,
+        bits=np.memmap(waiting, np.uint8, "r", shape=(len(category), row_bytes))
+        if len(category)
+        else np.zeros((0, row_bytes), np.uint8),
+    )
+    shutil.rmtree(folder / "masks", ignore_errors=True)
+    planes.save(folder / "masks")
+    waiting.unlink()
+    return replace(planes, bits=np.zeros((0, row_bytes), np.uint8))
+
+
+def _write_table(
+    path: Path,
+    source: _Source,
+    files: list[PhotoFile],
+    manifest: Manifest,
+    subsets: Mapping[str, npt.NDArray[np.int64]],
+) -> None:
+    collection, rows = source.collection, source.rows
+    photo_ids = collection.photo_ids[rows]
+    split = np.empty(len(rows), dtype="<U16")
+    for name, (start, stop) in reversed(source.ranges.items()):  # "query" wins over a gallery of the same photos
+        split[start:stop] = name
+    columns: dict[str, Any] = {
+        "photo_id": photo_ids,
+        "file_name": [collection.file_names[row] for row in rows.tolist()],
+        "path": [file.path for file in files],
+        "height": collection.heights[rows],
+        "width": collection.widths[rows],
+        "split": split.tolist(),
+    }
+    columns |= {FLAG + name: values[rows] for name, values in collection.photo_flags.items()}
+    # A subset lists queries; ids of another source may coincide with them.
+    if manifest.splits.query.source == source.name:
+        columns |= {SUBSET + name: np.isin(photo_ids, ids) for name, ids in subsets.items()}
+    parquet.write_table(arrow.table(columns), path)
+
+
+def _dropped(sources: list[_Source], counts: Mapping[str, Mapping[str, Any]], categories: tuple[Category, ...]) -> str:
+    """Return the list of what was left out, as CSV."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["source", "photo_id", "file_name", "category", "reason"])
+    for source in sources:
+        ids, names = source.collection.photo_ids, source.collection.file_names
+        for row in source.unlabelled.tolist():
+            table.writerow([source.name, ids[row], names[row], "", "photo without a kept annotation"])
+        for position, category in counts[source.name]["vanished"].tolist():
+            row = source.rows[position]
+            table.writerow(
+                [source.name, ids[row], names[row], categories[category].name, "mask covers too little of any cell"]
+            )
+    return text.getvalue()
