@@ -1,0 +1,186 @@
+"""Which photos of its sources a manifest gives to train, query and gallery, and the proof that they do not overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from aeret.data.manifest import SPLITS, Manifest, Split
+from aeret.errors import DataError
+
+Ids = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int64]
+
+_SHOWN = 5
+
+
+class Photos(Protocol):
+    """The photo columns of a source; a :class:`~aeret.data.collection.Collection` is one."""
+
+    @property
+    def photo_ids(self) -> Ids:
+        """int64 (n,)."""
+        ...
+
+    @property
+    def file_names(self) -> Sequence[str]:
+        """n names, relative to the photo folder."""
+        ...
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Rows of the source for each split."""
+
+    train: Rows
+    query: Rows
+    gallery: Rows
+    leave_one_out: bool
+    """Query and gallery are the same photos; a photo is never its own result."""
+
+    def __getitem__(self, name: str) -> Rows:
+        return {"train": self.train, "query": self.query, "gallery": self.gallery}[name]
+
+
+def select_photos(manifest: Manifest, photos: Mapping[str, Photos]) -> Selection:
+    """Return the rows of each split and check that the splits keep apart.
+
+    Args:
+        manifest: as loaded.
+        photos: source name to its photos, for every name in ``manifest.used_sources``.
+
+    Returns:
+        Ascending int64 row numbers into the photos of ``manifest.splits[name].source``.
+
+    Raises:
+        DataError: a split is empty, a file of ids names a photo that is not there, or two splits share photos.
+    """
+    rows = {name: _rows(manifest, name, photos) for name in SPLITS}
+    splits = manifest.splits
+    leave_one_out = splits.query.source == splits.gallery.source and np.array_equal(rows["query"], rows["gallery"])
+    pairs = [("train", "query"), ("train", "gallery")] + ([] if leave_one_out else [("query", "gallery")])
+    problems = [text for pair in pairs if (text := _overlap(manifest, pair, rows, photos))]
+    if problems:
+        raise DataError("\n".join(problems))
+    return Selection(rows["train"], rows["query"], rows["gallery"], leave_one_out)
+
+
+def in_part(photo_ids: Ids, part: tuple[float, float]) -> npt.NDArray[np.bool_]:
+    """Return whether each photo's id hashes into ``[from, to)`` of the unit interval.
+
+    The hash (the finaliser of splitmix64, Steele et al. 2014) depends on the id alone, so a photo stays in its part
+    when others come or go, and parts that touch share no photo.
+
+    Args:
+        photo_ids: int64 (n,).
+        part: from and to, in [0, 1].
+    """
+    with np.errstate(over="ignore"):
+        value = photo_ids.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+        value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        value ^= value >> np.uint64(31)
+    unit = (value >> np.uint64(11)).astype(np.float64) / 2.0**53
+    kept: npt.NDArray[np.bool_] = (unit >= part[0]) & (unit < part[1])
+    return kept
+
+
+def subset_photo_ids(manifest: Manifest) -> dict[str, Ids]:
+    """Return, for each subset of the manifest, the sorted ids of the photos that its annotation file lists.
+
+    Raises:
+        DataError: a file is missing or is no COCO-format JSON.
+    """
+    return {name: _listed_ids(subset.annotations) for name, subset in manifest.subsets.items()}
+
+
+class _Image(msgspec.Struct):
+    id: int
+
+
+class _Images(msgspec.Struct):
+    images: list[_Image]
+
+
+def _listed_ids(path: Path) -> Ids:
+    try:
+        images = msgspec.json.decode(path.read_bytes(), type=_Images).images
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: is no COCO-format annotation file ({error}).") from None
+    return np.unique(np.array([image.id for image in images], dtype=np.int64))
+
+
+def _rows(manifest: Manifest, name: str, photos: Mapping[str, Photos]) -> Rows:
+    split = manifest.splits[name]
+    source = photos[split.source]
+    ids = np.asarray(source.photo_ids, dtype=np.int64)
+    kept = np.ones(len(ids), dtype=bool)
+    if split.part is not None:
+        kept &= in_part(ids, split.part)
+    if split.ids is not None:
+        kept &= np.isin(ids, _ids_in_file(split.ids, ids, manifest, split))
+    rows: Rows = np.flatnonzero(kept).astype(np.int64)
+    if not len(rows):
+        raise DataError(
+            f"{manifest.path}: split {name!r} is empty: source {split.source!r} has {len(ids)} photos, of which "
+            f"part={split.part} and ids={split.ids} leave none."
+        )
+    return rows
+
+
+def _ids_in_file(path: Path, known: Ids, manifest: Manifest, split: Split) -> Ids:
+    ids = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        try:
+            ids.append(int(text))
+        except ValueError:
+            raise DataError(f"{path}:{number}: expected one whole number, a photo id, got {text!r}.") from None
+    wanted = np.array(ids, dtype=np.int64)
+    absent = wanted[~np.isin(wanted, known)]
+    if len(absent):
+        raise DataError(
+            f"{path}: names photo {_some(absent.tolist())}, not in source {split.source!r} of {manifest.path}."
+        )
+    return wanted
+
+
+def _overlap(
+    manifest: Manifest, pair: tuple[str, str], rows: Mapping[str, Rows], photos: Mapping[str, Photos]
+) -> str | None:
+    first, second = (photos[manifest.splits[name].source] for name in pair)
+    same_source = manifest.splits[pair[0]].source == manifest.splits[pair[1]].source
+    problems = []
+    if same_source or manifest.identity == "id or file name":
+        both = np.intersect1d(
+            np.asarray(first.photo_ids)[rows[pair[0]]], np.asarray(second.photo_ids)[rows[pair[1]]]
+        ).tolist()
+        if both:
+            problems.append(f"{len(both)} photo id(s): {_some(both)}")
+    names = [{photos[manifest.splits[name].source].file_names[row] for row in rows[name].tolist()} for name in pair]
+    shared = sorted(names[0] & names[1])
+    if shared:
+        problems.append(f"{len(shared)} file name(s): {_some(shared)}")
+    if not problems:
+        return None
+    hint = (
+        " If they are different photos that happen to have the same id, say `identity: file name` in the manifest."
+        if not shared and not same_source
+        else " Give each split photos of its own, for example with `part`."
+    )
+    return f"{manifest.path}: splits {pair[0]!r} and {pair[1]!r} share {' and '.join(problems)}.{hint}"
+
+
+def _some(values: Sequence[object]) -> str:
+    listed = ", ".join(str(value) for value in values[:_SHOWN])
+    return listed + (f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else "")
