@@ -36,7 +36,7 @@ from aeret.errors import DataError, RunError
 Photos = npt.NDArray[np.uint8]
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-_ORIENTATION = 0x0112
+ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -46,9 +46,9 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ON_ITS_SIDE = {5, 6, 7, 8}
+ON_ITS_SIDE = {5, 6, 7, 8}
 # What Pillow's decoders raise on bytes that are no image, or only part of one.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 _SHOWN = 10
 _INLINE = 64  # photos; starting processes takes as long as decoding about so many
 
@@ -102,7 +102,7 @@ def decode_photo(photo: PhotoFile, size: int) -> Photos:
         raise DataError(f"{place}: is no image that can be read; fetch it again.") from None
     except Image.DecompressionBombError as error:
         raise DataError(f"{place}: {error}") from None
-    except _BROKEN as error:
+    except BROKEN as error:
         raise DataError(f"{place}: cannot be decoded to its end ({error}); fetch it again.") from None
 
 
@@ -129,7 +129,7 @@ def decode_batches(batches: Sequence[Sequence[PhotoFile]], size: int, workers: i
         for batch in batches:
             yield _checked(*_decode_batch(batch, size))
         return
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_start_worker)
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=start_worker)
     try:
         waiting: deque[Future[tuple[Photos, list[str]]]] = deque()
         rest = iter(batches)
@@ -177,8 +177,8 @@ def _checked(photos: Photos, problems: list[str]) -> Photos:
 
 def _decode(photo: PhotoFile, size: int, place: str) -> Photos:
     with Image.open(photo.path) as image:
-        orientation = image.getexif().get(_ORIENTATION, 1)
-        width, height = image.size if orientation not in _ON_ITS_SIDE else image.size[::-1]
+        orientation = image.getexif().get(ORIENTATION, 1)
+        width, height = image.size if orientation not in ON_ITS_SIDE else image.size[::-1]
         if photo.width and (width, height) != (photo.width, photo.height):
             raise DataError(
                 f"{place}: is {width} x {height} pixels (width x height, upright), its record says {photo.width} x "
@@ -209,7 +209,7 @@ def _plain(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
     """Leave Ctrl-C to the parent, and die with it: a worker never learns from its queues that the parent was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
