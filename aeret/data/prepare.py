@@ -88,6 +88,7 @@ def prepare(manifest: Manifest, settings: DataSettings, seed: int, out: Path, pr
     sources = [_source(manifest, name, collections[name], splits, categories, settings) for name in collections]
     del collections
     subsets = subset_photo_ids(manifest)
+    photo_store.demand_files(photo for source in sources for photo in _files(source))
     try:
         _demand_room(out, sources, settings)
         counts = {
@@ -205,6 +206,19 @@ def _source(
     )
 
 
+def _files(source: _Source) -> list[PhotoFile]:
+    collection = source.collection
+    return [
+        PhotoFile(
+            f"{source.photos}/{collection.file_names[row]}",
+            int(collection.photo_ids[row]),
+            int(collection.heights[row]),
+            int(collection.widths[row]),
+        )
+        for row in source.rows.tolist()
+    ]
+
+
 def _masked_pairs(source: _Source, settings: DataSettings) -> npt.NDArray[np.bool_]:
     """Return bool (rows, categories of the file): photos that have an annotation of the category with a mask."""
     collection = source.collection
@@ -252,15 +266,7 @@ def _write_source(
     folder = out / source.name
     folder.mkdir(parents=True, exist_ok=True)
     collection, rows = source.collection, source.rows
-    files = [
-        PhotoFile(
-            str(source.photos / collection.file_names[row]),
-            int(collection.photo_ids[row]),
-            int(collection.heights[row]),
-            int(collection.widths[row]),
-        )
-        for row in rows.tolist()
-    ]
+    files = _files(source)
     photo_store.write_photos(
         folder, files, settings.photo_size, settings.workers, progress, f"decode {source.name} photos"
     )

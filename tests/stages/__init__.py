@@ -1,0 +1,1 @@
+"""A package, because its files have the names of the rooms' tests."""

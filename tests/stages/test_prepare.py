@@ -1,0 +1,173 @@
+"""The stage: what decides its key, and that its artifact opens."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aeret.artifacts import file_digest
+from aeret.data.prepared import Prepared
+from aeret.errors import DataError
+from aeret.pipeline.graph import plan
+from aeret.progress import silent
+from aeret.settings import Settings, settings_from
+from aeret.stages import load_stage, prepare
+
+MANIFEST = """
+name: tiny
+description: grey squares
+sources:
+  all: {photos: photos, annotations: all.json}
+splits:
+  train: {source: all, part: "0:0.5"}
+  query: {source: all, part: "0.5:1"}
+  gallery: {source: all, part: "0.5:1"}
+subsets:
+  some: {annotations: some.json}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Twenty photos, old enough for their digests to be kept."""
+    monkeypatch.setenv("AERET_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "tiny"
+    (folder / "photos").mkdir(parents=True)
+    images, annotations = [], []
+    for number in range(20):
+        path = folder / "photos" / f"{number}.png"
+        Image.new("RGB", (32, 32), (number, number, number)).save(path)
+        os.utime(path, (1_000_000, 1_000_000))
+        images.append({"id": number, "file_name": path.name, "width": 32, "height": 32})
+        corners = [0, 0, 16, 0, 16, 16, 0, 16]
+        annotations.append({"id": number, "image_id": number, "category_id": 1, "segmentation": [corners]})
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "square"}]}
+    (folder / "all.json").write_text(json.dumps(content))
+    (folder / "some.json").write_text(json.dumps({"images": images[:3]}))
+    (folder / "tiny.yaml").write_text(MANIFEST)
+    return folder
+
+
+def settings_of(manifest: str | Path, *overrides: str) -> Settings:
+    from ruamel.yaml.comments import CommentedMap
+
+    return settings_from(
+        CommentedMap(),
+        [f"data.manifest={manifest}", "data.photo_size=16", "cnn.input_size=16", "data.mask_size=8", *overrides],
+    )
+
+
+def test_run_writes_what_opens(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    metrics = load_stage("prepare").run(settings_of(tiny / "tiny.yaml"), {}, out, silent)
+    prepared = Prepared.open(out)
+    assert metrics["photos"] == {name: len(prepared.split(name)) for name in metrics["photos"]}
+    query = prepared.split("query")
+    assert (query.photos([0]) == query.photo_ids[0]).all()
+    assert prepared.split("query").masks.dense([0]).sum() == 16
+    json.dumps(metrics, allow_nan=False)
+
+
+def test_key_follows_content(tiny: Path, tmp_path: Path) -> None:
+    def key(*overrides: str) -> str:
+        return plan(settings_of(tiny / "tiny.yaml", *overrides), ["prepare"], tmp_path)[0].key
+
+    first = key()
+    assert key("seed=5", "cnn.dropout=0.5") == first
+    assert key("data.mask_size=16") != first
+    assert key("data.split_seed=1") != first
+    for name in ("all.json", "some.json", "tiny.yaml"):
+        before = key()
+        (tiny / name).write_text((tiny / name).read_text() + "\n")
+        assert key() != before, name
+
+
+def test_photo_digest_follows_content_not_time(tiny: Path) -> None:
+    settings = settings_of(tiny / "tiny.yaml")
+    first = prepare.sources(settings)
+    assert set(first) == {"manifest", "annotations all", "photos all", "subset some"}
+    for path in (tiny / "photos").iterdir():
+        os.utime(path, (2_000_000, 2_000_000))
+    assert prepare.sources(settings) == first
+    path = tiny / "photos" / "3.png"
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))  # the same size
+    assert prepare.sources(settings)["photos all"] != first["photos all"]
+    path.write_bytes(data)
+    assert prepare.sources(settings) == first
+    path.rename(path.with_name("30.png"))
+    assert prepare.sources(settings)["photos all"] != first["photos all"]
+
+
+def test_only_changed_photos_are_read_again(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(tiny / "tiny.yaml")
+    first = prepare.sources(settings)
+    read = []
+
+    def counting(path: Path) -> str:
+        read.append(path.name)
+        return file_digest(path)
+
+    monkeypatch.setattr(prepare, "file_digest", counting)
+    assert prepare.sources(settings) == first
+    assert not [name for name in read if name.endswith(".png")]
+    os.utime(tiny / "photos" / "7.png", (3_000_000, 3_000_000))
+    now = time.time()
+    os.utime(tiny / "photos" / "8.png", (now, now))
+    for _ in range(2):  # one changed just now is never taken from the cache
+        read.clear()
+        assert prepare.sources(settings) == first
+    assert [name for name in read if name.endswith(".png")] == ["8.png"]
+
+
+def test_a_cache_that_cannot_be_used_only_costs_time(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(tiny / "tiny.yaml")
+    first = prepare.sources(settings)
+    for cache in Path(os.environ["AERET_CACHE"]).rglob("*.json"):
+        cache.write_text("{")
+    assert prepare.sources(settings) == first
+    monkeypatch.setenv("AERET_CACHE", str(tiny / "all.json"))  # no folder
+    assert prepare.sources(settings) == first
+
+
+def test_missing_files_are_named(tiny: Path) -> None:
+    (tiny / "all.json").unlink()
+    with pytest.raises(DataError, match=r"files of 'tiny' are missing:\n.*all.json"):
+        prepare.sources(settings_of(tiny / "tiny.yaml"))
+
+
+def test_a_generated_collection_is_decided_by_its_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AERET_CACHE", str(tmp_path))
+    assert set(prepare.sources(settings_of("scenes"))) == {"manifest", "photos"}
+    assert not list(tmp_path.iterdir())  # nothing is drawn to plan a run
+
+
+def test_real_photos(real_data: Path, tmp_path: Path) -> None:
+    """Twelve photos of MSRC: the stored photo is the file, shrunk."""
+    source = real_data / "msrc23"
+    content = json.loads((source / "annotations" / "instances_val.json").read_text())
+    content["images"] = content["images"][:12]
+    kept = {image["id"] for image in content["images"]}
+    content["annotations"] = [item for item in content["annotations"] if item["image_id"] in kept]
+    (tmp_path / "all.json").write_text(json.dumps(content))
+    (tmp_path / "tiny.yaml").write_text(
+        MANIFEST.replace("photos: photos", f"photos: {source / 'images'}").partition("subsets")[0]
+    )
+    out = tmp_path / "out"
+    out.mkdir()
+    prepare.run(settings_of(tmp_path / "tiny.yaml", "data.validation_fraction=0"), {}, out, silent)
+    prepared = Prepared.open(out)
+    for name in ("train", "query"):
+        split = prepared.split(name)
+        for position, path in enumerate(split.paths):
+            with Image.open(path) as image:
+                square = np.asarray(image.convert("RGB").resize((16, 16), Image.Resampling.BICUBIC)).astype(int)
+            assert abs(split.photos([position])[0] - square).mean() < 1.5
+        assert (split.labels | ~split.masks.dense(np.arange(len(split))).any(axis=(1, 2))).all()
