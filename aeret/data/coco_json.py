@@ -1,25 +1,28 @@
 """Read a COCO annotation file into columns, in one pass and with bounded memory.
 
-msgspec decodes the records, a thousand at a time, straight into typed structs and their numbers move on into flat arrays at
-once, so that beside the columns never more than the text of the file and one such batch is in memory. The file may give its
-sections in any order.
+msgspec decodes the records, some hundred at a time, straight into typed structs, and their numbers move on into flat
+arrays at once: beside the columns, one batch is in memory, and of the memory-mapped file what the system has room for.
+The file may give its sections in any order.
 """
 
 from __future__ import annotations
 
 import gc
+import mmap
 import re
 from array import array
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from aeret.data.json_batches import RECORDS, Irregular, guess, sure
 from aeret.data.rle import encode_runs
 from aeret.data.rules import RULES
 from aeret.errors import DataError
@@ -27,56 +30,64 @@ from aeret.errors import DataError
 NO_MASK, POLYGONS, RLE = 0, 1, 2
 """What a segmentation is."""
 
-_BATCH = 1024
 _NAN = float("nan")
 _NO_BOX = (_NAN, _NAN, _NAN, _NAN)
 
 
+_Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_Side = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+_Name = Annotated[str, msgspec.Meta(min_length=1)]
+
+
 class _Photo(msgspec.Struct, gc=False):
-    id: int
-    file_name: str
-    width: int
-    height: int
+    id: _Id
+    file_name: _Name
+    width: _Side
+    height: _Side
 
 
 class _Category(msgspec.Struct, gc=False):
-    id: int
-    name: str
+    id: _Id
+    name: _Name
     supercategory: str | None = None
 
 
 class _Mask(msgspec.Struct, gc=False):
-    size: tuple[int, int]
-    counts: str | list[int]
+    size: tuple[_Side, _Side]
+    counts: str | list[_Id]
 
 
 class _Annotation(msgspec.Struct, gc=False):
-    id: int
-    image_id: int
-    category_id: int
+    id: _Id
+    image_id: _Id
+    category_id: _Id
     bbox: tuple[float, float, float, float] = _NO_BOX
     area: float = _NAN
-    iscrowd: int | bool = 0
+    iscrowd: Annotated[int, msgspec.Meta(ge=0, le=1)] | bool = 0
     segmentation: list[list[float]] | _Mask | None = None
 
 
-class _File(msgspec.Struct):
-    images: list[msgspec.Raw]
-    annotations: list[msgspec.Raw]
-    categories: list[msgspec.Raw]
-
-
-_T = TypeVar("_T")
-_FILE = msgspec.json.Decoder(_File)
+_PHOTOS = msgspec.json.Decoder(list[_Photo])
+_CATEGORIES = msgspec.json.Decoder(list[_Category])
+_ANNOTATIONS = msgspec.json.Decoder(list[_Annotation])
+_KINDS: dict[str, type[msgspec.Struct]] = {"images": _Photo, "annotations": _Annotation, "categories": _Category}
 _BOOLEAN = re.compile(rb":\s*(?:true|false)\b")
 
 
 def read_columns(path: Path) -> dict[str, Any]:
-    """Return the fields of a :class:`aeret.data.collection.Collection`; raise DataError where the file breaks a rule."""
+    """Return the fields of a :class:`aeret.data.collection.Collection`; DataError where the file breaks a rule."""
     if not path.is_file():
         raise DataError(f"{path} is no file; expected a COCO annotation file (JSON). Correct the path in the manifest.")
-    with _no_collector():
-        columns = _read(path, path.read_bytes())
+    if path.stat().st_size == 0:
+        raise _refusal(path, "truncated-json", "the file is empty")
+    with _no_collector(), path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        try:
+            records = _gather(guess(text))
+        except (Irregular, msgspec.DecodeError):
+            # Not a file as most write it, or a broken one: this way is slower, and its errors are to the point.
+            text.seek(0)
+            records = _gather_surely(path, text.read())
+    columns = _join(path, records)
     _demand_sound(path, columns)
     return columns
 
@@ -97,26 +108,81 @@ def _refusal(path: Path, rule: str, problem: str, count: int = 1) -> DataError:
     more = f" (and {count - 1} more like it)" if count > 1 else ""
     return DataError(
         f"{path}: {problem}{more} [{rule}]. To mend: {RULES[rule].mend}. "
-        f"`aeret data check --annotations {path}` lists every problem at once."
+        "`aeret data check MANIFEST` lists every problem at once."
     )
 
 
-def _read(path: Path, text: bytes) -> dict[str, Any]:
+class _Records:
+    """What has been read so far."""
+
+    def __init__(self) -> None:
+        self.photos: list[_Photo] = []
+        self.categories: list[_Category] = []
+        self.annotations = _AnnotationColumns()
+        self.flags: dict[str, list[int]] = {}
+        """boolean key of image records -> rows where it is true"""
+
+    def add(self, section: str, batch: bytes) -> None:
+        """Append a JSON array of records."""
+        if section == "annotations":
+            self.annotations.add(_ANNOTATIONS.decode(batch))
+        elif section == "categories":
+            self.categories += _CATEGORIES.decode(batch)
+        else:
+            if _BOOLEAN.search(batch):
+                for row, record in enumerate(msgspec.json.decode(batch), len(self.photos)):
+                    for key, value in record.items():
+                        if isinstance(value, bool):
+                            self.flags.setdefault(key, []).extend([row] * value)
+            self.photos += _PHOTOS.decode(batch)
+
+
+def _gather(batches: Iterator[tuple[str, bytes]]) -> _Records:
+    records = _Records()
+    for section, batch in batches:
+        records.add(section, batch)
+    return records
+
+
+def _gather_surely(path: Path, text: bytes) -> _Records:
+    """Read any JSON text; raise DataError naming the first record that does not fit."""
+    records, done = _Records(), Counter[str]()
     try:
-        file = _FILE.decode(text)
+        for section, batch in sure(text):
+            try:
+                records.add(section, batch)
+            except msgspec.ValidationError:
+                _refuse_first(path, section, msgspec.json.decode(batch, type=list[msgspec.Raw]), done[section])
+                raise
+            done[section] += RECORDS
     except msgspec.ValidationError as error:
         raise _refusal(path, "missing-section", str(error)) from None
     except msgspec.DecodeError as error:
         raise _refusal(path, "truncated-json", str(error)) from None
-    photos = [photo for batch in _batches(path, "images", file.images, _Photo) for photo in batch]
-    categories = [category for batch in _batches(path, "categories", file.categories, _Category) for category in batch]
-    columns = _AnnotationColumns()
-    for batch in _batches(path, "annotations", file.annotations, _Annotation):
-        columns.add(batch)
+    return records
+
+
+def _refuse_first(path: Path, section: str, records: list[msgspec.Raw], done: int) -> None:
+    """Name the first of the records that cannot be decoded."""
+    for index, record in enumerate(records, done):
+        try:
+            msgspec.json.decode(record, type=_KINDS[section])
+        except msgspec.ValidationError as error:
+            rule = "missing-key" if "missing required field" in str(error) else "bad-value"
+            raise _refusal(path, rule, f"{section}[{index}]: {error}: {bytes(record)[:120]!r}") from None
+
+
+def _join(path: Path, records: _Records) -> dict[str, Any]:
+    """Return the fields of a ``Collection``, ids turned to rows."""
+    photos, categories = records.photos, records.categories
     photo_ids = np.array([photo.id for photo in photos], np.int64)
     category_ids = np.array([category.id for category in categories], np.int64)
-    for kind, ids in (("image", photo_ids), ("category", category_ids), ("annotation", columns.ids())):
+    annotation_ids = records.annotations.ids()
+    for kind, ids in (("image", photo_ids), ("category", category_ids), ("annotation", annotation_ids)):
         _demand_unique(path, kind, ids)
+    flags = {key: np.zeros(len(photos), np.bool_) for key in records.flags}
+    for key, rows in records.flags.items():
+        flags[key][rows] = True
     return {
         "photo_ids": photo_ids,
         "file_names": [photo.file_name for photo in photos],
@@ -125,37 +191,9 @@ def _read(path: Path, text: bytes) -> dict[str, Any]:
         "category_ids": category_ids,
         "category_names": tuple(category.name for category in categories),
         "supercategories": tuple(category.supercategory or category.name for category in categories),
-        "photo_flags": _flags(file.images),
-        **columns.arrays(path, photo_ids, category_ids),
+        "photo_flags": flags,
+        **records.annotations.arrays(path, photo_ids, category_ids),
     }
-
-
-def _batches(path: Path, section: str, records: list[msgspec.Raw], kind: type[_T]) -> Iterator[list[_T]]:
-    """Decode the records a batch at a time; where a batch fails, name the record that does."""
-    many, one = msgspec.json.Decoder(list[kind]), msgspec.json.Decoder(kind)  # type: ignore[valid-type]
-    for start in range(0, len(records), _BATCH):
-        batch = records[start : start + _BATCH]
-        try:
-            yield many.decode(b"[" + b",".join(batch) + b"]")
-        except msgspec.ValidationError:
-            for index, record in enumerate(batch, start):
-                try:
-                    one.decode(record)
-                except msgspec.ValidationError as error:
-                    rule = "missing-key" if "missing required field" in str(error) else "bad-value"
-                    raise _refusal(path, rule, f"{section}[{index}]: {error}: {bytes(record)[:120]!r}") from None
-            raise
-
-
-def _flags(records: list[msgspec.Raw]) -> dict[str, NDArray[np.bool_]]:
-    """Return every boolean key of the image records as a column."""
-    flags: dict[str, NDArray[np.bool_]] = {}
-    for row, record in enumerate(records):
-        if _BOOLEAN.search(record):
-            for key, value in msgspec.json.decode(record).items():
-                if isinstance(value, bool):
-                    flags.setdefault(key, np.zeros(len(records), np.bool_))[row] = value
-    return flags
 
 
 class _AnnotationColumns:
@@ -166,7 +204,7 @@ class _AnnotationColumns:
         self._crowd, self._kind = array("b"), array("B")
         self._area, self._boxes, self._points = array("d"), array("f"), array("d")
         self._parts, self._lengths = array("q"), array("q")
-        self._rle: list[NDArray[np.uint8]] = []
+        self._rle_text = bytearray()
         self._rle_lengths, self._rle_sizes = array("q"), array("i")
 
     def ids(self) -> NDArray[np.int64]:
@@ -181,30 +219,25 @@ class _AnnotationColumns:
         self._crowd.fromlist([annotation.iscrowd for annotation in batch])
         self._area.fromlist([annotation.area for annotation in batch])
         self._boxes.fromlist([number for annotation in batch for number in annotation.bbox])
-        points, lengths = self._points, self._lengths
-        kinds, parts, texts = [], [], []
-        for annotation in batch:
-            mask = annotation.segmentation
-            text = b""
+        masks = [annotation.segmentation for annotation in batch]
+        polygons = [mask if type(mask) is list else () for mask in masks]
+        parts = list(chain.from_iterable(polygons))
+        self._parts.fromlist(list(map(len, polygons)))
+        self._lengths.fromlist(list(map(len, parts)))
+        for part in parts:
+            self._points.fromlist(part)
+        texts = [b""] * len(batch)
+        kinds = [POLYGONS] * len(batch)
+        for row, mask in enumerate(masks):
             if mask is None:
-                kinds.append(NO_MASK)
-                parts.append(0)
-            elif isinstance(mask, list):
-                kinds.append(POLYGONS)
-                parts.append(len(mask))
-                for part in mask:
-                    points.fromlist(part)
-                    lengths.append(len(part))
-            else:
-                kinds.append(RLE)
-                parts.append(0)
+                kinds[row] = NO_MASK
+            elif type(mask) is _Mask:
+                kinds[row] = RLE
                 self._rle_sizes.extend(mask.size)
-                text = _text(mask.counts)
-            texts.append(text)
+                texts[row] = _text(mask.counts)
         self._kind.fromlist(kinds)
-        self._parts.fromlist(parts)
         self._rle_lengths.fromlist(list(map(len, texts)))
-        self._rle.append(np.frombuffer(b"".join(texts), np.uint8))
+        self._rle_text += b"".join(texts)
 
     def arrays(self, path: Path, photo_ids: NDArray[np.int64], category_ids: NDArray[np.int64]) -> dict[str, Any]:
         """Return the fields of a ``Collection`` that hold annotations, ids turned to rows."""
@@ -227,7 +260,7 @@ class _AnnotationColumns:
             "point_offsets": _offsets(lengths // 2),
             "points": np.frombuffer(self._points, np.float64).reshape(-1, 2),
             "rle_offsets": _offsets(np.frombuffer(self._rle_lengths, np.int64)),
-            "rle_text": np.concatenate([*self._rle, np.zeros(0, np.uint8)]),
+            "rle_text": np.frombuffer(self._rle_text, np.uint8),
             "rle_sizes": sizes,
         }
 
@@ -287,9 +320,6 @@ def _demand_sound(path: Path, columns: dict[str, Any]) -> None:
         if count > 1:
             raise _refusal(path, "duplicate-file", f"file_name {name!r} is in {count} records")
     heights, widths = columns["heights"], columns["widths"]
-    bad = np.flatnonzero((heights < 1) | (widths < 1))
-    if len(bad):
-        raise _refusal(path, "bad-value", f"image {columns['photo_ids'][bad[0]]}: width or height is below 1", len(bad))
     photo = columns["annotation_photo"]
     sizes = np.stack((heights[photo], widths[photo]), axis=1)
     bad = np.flatnonzero((columns["kind"] == RLE) & (columns["rle_sizes"] != sizes).any(axis=1))

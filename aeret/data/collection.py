@@ -19,9 +19,10 @@ class Collection:
     """Photos, categories and annotations, n, c and a of them, in the order of the file.
 
     ``annotation_photo`` and ``annotation_category`` are rows, not ids. Boxes and areas are in pixels of the record.
-    Polygon parts are a list of lists: annotation i has the parts ``part_offsets[i]`` to ``part_offsets[i + 1]``; part p has
-    the points ``point_offsets[p]`` to ``point_offsets[p + 1]``. Run-length masks stay in the compressed strings of the
-    format, which take a quarter of the memory of their runs: annotation i has ``rle_text[rle_offsets[i]:rle_offsets[i + 1]]``.
+    Polygon parts are a list of lists: annotation i has the parts ``part_offsets[i]`` to ``part_offsets[i + 1]``; part p
+    has the points ``point_offsets[p]`` to ``point_offsets[p + 1]``. Run-length masks stay in the compressed strings of
+    the format, which take a quarter of the memory of their runs: annotation i has
+    ``rle_text[rle_offsets[i]:rle_offsets[i + 1]]``.
     """
 
     photo_ids: NDArray[np.int64]
@@ -72,9 +73,9 @@ class Collection:
         return len(self.photo_ids)
 
     def by_photo(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return ``offsets`` int64 (n + 1) and ``rows`` int64 (a): the annotations of photo i, in the order of the file.
+        """Return ``offsets`` int64 (n + 1) and ``rows`` int64 (a), the annotation rows of each photo.
 
-        They are ``rows[offsets[i]:offsets[i + 1]]``.
+        Photo i has ``rows[offsets[i]:offsets[i + 1]]``, in the order of the file.
         """
         counts = np.bincount(self.annotation_photo, minlength=len(self))
         offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
@@ -105,12 +106,14 @@ def read_collection(path: Path) -> Collection:
     """Read a COCO annotation file, strictly.
 
     Args:
-        path: a JSON file with ``images``, ``annotations`` and ``categories``; what each record must hold, and what is done
+        path: a JSON file with ``images``, ``annotations`` and ``categories``; what each record must hold, and what is
+        done
             with anything odd, is the table in :mod:`aeret.data.rules`.
 
     Raises:
-        DataError: the file is absent, cut off, or breaks one of the *error* rules that can be seen without the photos (but
-            for the content of run-length strings, which rasterising sees); the message names the first record that does, and
-            how to mend it.
+        DataError: the file is absent, cut off, or breaks one of the *error* rules that can be seen without the photos
+        (but
+            for the content of run-length strings, which rasterising sees); the message names the first record that
+            does, and how to mend it.
     """
     return Collection(**read_columns(path))

@@ -17,7 +17,7 @@ from aeret.errors import DataError
 
 @dataclass(frozen=True)
 class MaskPlanes:
-    """The masks of n photos: p planes, one for each category that covers any cell of a photo; empty planes are not stored."""
+    """The masks of n photos: p planes, one for each category that covers any cell of a photo; no empty ones."""
 
     size: int
     """cells along each side"""
@@ -47,7 +47,7 @@ class MaskPlanes:
         return spread_planes(starts, starts + counts, self.category, self.bits, self.size, self.categories)
 
     def save(self, folder: Path) -> None:
-        """Write the planes into ``folder``: three ``.npy`` files, and last ``planes.json``, which makes them complete."""
+        """Write the planes into ``folder``: three ``.npy`` files, then ``planes.json``, which makes them complete."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("offsets", "category", "bits"):
             np.save(folder / f"{name}.npy", getattr(self, name))
@@ -93,8 +93,8 @@ def coverage(collection: Collection, annotation_rows: ArrayLike, size: int) -> N
         size: cells along each side.
 
     Returns:
-        float32 (k, size, size) in 0..1: exact area, but that parts of one annotation which overlap within a cell that neither
-        fills are added (and cut at 1). See :mod:`aeret.data.raster` for the fill rule.
+        float32 (k, size, size) in 0..1: exact area, but that parts of one annotation which overlap within a cell that
+        neither fills are added (and cut at 1). See :mod:`aeret.data.raster` for the fill rule.
 
     Raises:
         DataError: a run-length mask whose runs do not fill its photo.
@@ -174,6 +174,7 @@ def _demand_sound(collection: Collection, bad: int) -> None:
         photo = collection.annotation_photo[bad]
         height, width = collection.heights[photo], collection.widths[photo]
         raise DataError(
-            f"annotation {collection.annotation_ids[bad]} (photo {collection.file_names[photo]}): its run-length mask does not "
-            f"fill {height} x {width} pixels. Write its runs again, or remove it; `aeret data check` lists all such masks."
+            f"annotation {collection.annotation_ids[bad]} (photo {collection.file_names[photo]}): its run-length mask "
+            f"does not fill {height} x {width} pixels. Write its runs again, or remove it; `aeret data check MANIFEST` "
+            "lists all such masks."
         )

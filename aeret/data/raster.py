@@ -1,16 +1,18 @@
 """Kernels that turn polygons and runs into exact area coverage on a small grid.
 
-A photo of any shape is stretched to a square of ``size`` by ``size`` cells. The coverage of a cell is the area of the mask
-inside it over the area of the cell. Nothing is ever drawn at the photo's own resolution: the cost is that of the outline.
+A photo of any shape is stretched to a square of ``size`` by ``size`` cells. The coverage of a cell is the area of the
+mask inside it over the area of the cell. Nothing is ever drawn at the photo's own resolution: the cost is that of the
+outline.
 
-*Polygons*: each edge adds, to the cells it passes, the signed area between itself and the right border of the grid; a running
-sum along each row then gives the winding number times the area (the accumulation buffer of the font rasterisers, e.g. Levien's
-font-rs, 2016). Its absolute value, cut at 1, is the coverage: the *non-zero* rule, so that a part that winds twice around an
-area covers it once. pycocotools fills by the even-odd rule: the two differ only where a part crosses itself. Parts are united
-by adding their coverages and cutting at 1. Edges are clipped at the border of the photo.
+*Polygons*: each edge adds, to the cells it passes, the signed area between itself and the right border of the grid; a
+running sum along each row then gives the winding number times the area (the accumulation buffer of the font
+rasterisers, e.g. Levien's font-rs, 2016). Its absolute value, cut at 1, is the coverage: the *non-zero* rule, so that a
+part that winds twice around an area covers it once. pycocotools fills by the even-odd rule: the two differ only where a
+part crosses itself. Parts are united by adding their coverages and cutting at 1. Edges are clipped at the border of the
+photo.
 
-*Runs*: a run of ones down the columns adds its two ends to a table of differences; a running sum gives coverage, so that the
-cost is that of the runs, and no mask is decoded.
+*Runs*: a run of ones down the columns adds its two ends to a table of differences; a running sum gives coverage, so
+that the cost is that of the runs, and no mask is decoded.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ def _add_clipped(acc: _Float, size: int, x0: float, y0: float, x1: float, y1: fl
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _add_edge(acc: _Float, size: int, x0: float, y0: float, x1: float, y1: float) -> None:
-    """Add one edge in cells, cut at the borders: above and below it is dropped, left and right it is moved to the border."""
+    """Add one edge in cells, cut at the borders: dropped above and below, moved to the border left and right."""
     top = float(size)
     if y0 == y1 or (y0 <= 0 and y1 <= 0) or (y0 >= top and y1 >= top):
         return
@@ -163,7 +165,7 @@ def _add_runs(out: _Float, steps: _Float, size: int, text: NDArray[np.uint8], he
     while at < len(text) and sound:
         run, shift, more = 0, 0, True
         while more and at < len(text):
-            code = np.int64(text[at]) - 48
+            code = int(text[at]) - 48
             at += 1
             run |= (code & 0x1F) << shift
             shift += 5
@@ -293,8 +295,8 @@ def cover_planes(
     """Unite annotations to planes of bits: plane p holds ``rows[plane_offsets[p]:plane_offsets[p + 1]]``.
 
     Returns:
-        ``bits`` uint8 (p, ceil(size * size / 8)), row-major, the first cell in the highest bit; ``filled`` bool (p), whether
-        any cell is set; and the first annotation row with bad runs or -1.
+        ``bits`` uint8 (p, ceil(size * size / 8)), row-major, the first cell in the highest bit; ``filled`` bool (p),
+        whether any cell is set; and the first annotation row with bad runs or -1.
     """
     planes = len(plane_offsets) - 1
     bits = np.zeros((planes, (size * size + 7) // 8), np.uint8)

@@ -1,7 +1,7 @@
 """Run-length encoded masks of the COCO format: strings to run lengths, for a whole file at once.
 
-The format is that of the COCO API (``rleFrString`` in Dollar's maskApi.c): column-major runs, first of zeros; six bits a
-character from ``chr(48)``, of which five are value, the sixth says "more follows"; from the fourth run on the stored
+The format is that of the COCO API (``rleFrString`` in Dollar's maskApi.c): column-major runs, first of zeros; six bits
+a character from ``chr(48)``, of which five are value, the sixth says "more follows"; from the fourth run on the stored
 number is the difference from the run two before.
 """
 
@@ -20,8 +20,9 @@ def decode_strings(strings: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray
         strings: k ASCII strings as stored under ``counts``.
 
     Returns:
-        ``offsets`` int64 (k+1) and ``runs`` int64 (r); string i holds ``runs[offsets[i]:offsets[i + 1]]``. A string that
-        is no RLE gives runs that do not sum to its mask (a cut-off last number counts as it stands); nothing raises.
+        ``offsets`` int64 (k+1) and ``runs`` int64 (r); string i holds ``runs[offsets[i]:offsets[i + 1]]``. A string
+        that is no RLE gives runs that do not sum to its mask (a cut-off last number counts as it stands); nothing
+        raises.
     """
     lengths = np.fromiter(map(len, strings), np.int64, len(strings))
     code = np.frombuffer(b"".join(strings), np.uint8).astype(np.int64) - 48

@@ -1,4 +1,4 @@
-"""What happens to each malformed thing in a COCO file or a photo: the one table that reader, check and user guide share.
+"""What happens to each malformed thing in a COCO file or a photo: the table of reader, check and user guide.
 
 An *error* stops every command until the file is mended; a *warning* is handled by the rule stated here, and counted.
 Nothing is dropped silently.
@@ -9,7 +9,7 @@ rule                      severity  what aeret does
 ``truncated-json``        error     the file ends early or is not JSON: refused; records before the break are checked
 ``missing-section``       error     ``images``, ``annotations`` or ``categories`` is absent or no list: refused
 ``missing-key``           error     a record without a key that aeret needs: refused
-``bad-value``             error     a key whose value has the wrong type or range (width 0, a text for a number): refused
+``bad-value``             error     a value of the wrong type or range (width 0, a text for a number): refused
 ``not-finite``            error     NaN or infinity in a box, an area or a polygon: refused
 ``duplicate-id``          error     two images, annotations or categories with one id: refused
 ``duplicate-file``        error     two image records with one ``file_name``: refused
@@ -24,17 +24,17 @@ rule                      severity  what aeret does
 ``truncated-photo``       error     a file that cannot be decoded to its last row: refused
 ``photo-size``            error     a photo whose size (upright) is not its record's: refused, its masks would not fit
 ``outside-polygon``       warning   clipped at the border of the photo
-``tiny-polygon``          warning   kept as a label; its mask may vanish when it covers too little of any cell
+``tiny-polygon``          warning   below one square pixel, or none at all: kept as a label; its mask may vanish
 ``no-segmentation``       warning   kept as a label; has no mask
-``grey-photo``            warning   grey, palette and 16-bit photos are converted to RGB
+``grey-photo``            warning   grey, palette and 16-bit photos are converted to RGB (16 bits: the high byte)
 ``alpha-photo``           warning   the alpha channel is dropped after blending over black
-``cmyk-photo``            warning   CMYK and YCCK are converted to RGB
+``cmyk-photo``            warning   CMYK, YCCK and other colours are converted to RGB
 ``rotated-photo``         warning   turned upright by its EXIF orientation before anything else
 ========================  ========  ==================================================================================
 
-Keys that aeret needs: ``id``, ``file_name``, ``width``, ``height`` of an image; ``id``, ``image_id``, ``category_id`` of an
-annotation; ``id`` and ``name`` of a category. ``iscrowd`` is 0 where absent, ``supercategory`` is the category's own name,
-``bbox`` and ``area`` are NaN (no stage reads them).
+Keys that aeret needs: ``id``, ``file_name``, ``width``, ``height`` of an image; ``id``, ``image_id``, ``category_id``
+of an annotation; ``id`` and ``name`` of a category. ``iscrowd`` is 0 where absent, ``supercategory`` is the category's
+own name, ``bbox`` and ``area`` are NaN (no stage reads them).
 """
 
 from __future__ import annotations

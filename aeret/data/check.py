@@ -1,0 +1,149 @@
+"""Everything that is wrong with a collection, in one pass: its annotation file, and every photo, decoded whole.
+
+What counts as wrong, and what happens to it, is the table in :mod:`aeret.data.rules`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from aeret.data.check_records import Known, Problem, check_annotations, check_photos_and_categories
+from aeret.data.photos import BROKEN, ON_ITS_SIDE, ORIENTATION, cores, start_worker
+from aeret.data.rules import RULES, Severity
+from aeret.errors import DataError, RunError
+from aeret.progress import Progress, silent
+
+_PER_TASK = 64
+_INLINE = 256  # photos; starting processes takes as long as decoding about so many
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong."""
+
+    rule: str
+    """its name in :data:`aeret.data.rules.RULES`"""
+    severity: Severity
+    """``error``: nothing runs until it is mended; ``warning``: handled by the stated rule"""
+    file: str
+    where: str
+    """the record (``annotation 17``), or where in the file"""
+    problem: str
+    mend: str
+
+
+def check(annotations: Path, photo_folder: Path | None, progress: Progress = silent, workers: int = 0) -> list[Finding]:
+    """List everything wrong with a collection; an empty list means that every command will take it.
+
+    Args:
+        annotations: a COCO annotation file. It is read whole, and checked record by record.
+        photo_folder: where its photos are; without it only the file is checked.
+        progress: shown for annotations and for photos.
+        workers: processes that decode photos; 0 means one per core.
+
+    Raises:
+        DataError: there is no such file or folder.
+        RunError: a process that decodes photos was killed.
+    """
+    if not annotations.is_file():
+        raise DataError(f"{annotations} is no file; expected a COCO annotation file. Correct the path in the manifest.")
+    if photo_folder is not None and not photo_folder.is_dir():
+        raise DataError(f"{photo_folder} is no folder; expected the photos of {annotations}. Correct the manifest.")
+    name = str(annotations)
+    try:
+        text = annotations.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        return [_finding(name, ("truncated-json", f"byte {error.start}", "is no UTF-8 text"))]
+    known = Known()
+    findings = [_finding(name, problem) for problem in check_photos_and_categories(text, known)]
+    count = text.count('"category_id"')
+    with progress("check annotations", count, unit="annotation") as step:
+        for _, problems in check_annotations(text, known):
+            findings += [_finding(name, problem) for problem in problems]
+            step(1)
+    del text
+    if photo_folder is not None:
+        findings += _check_photos(photo_folder, known, progress, workers or cores())
+    return findings
+
+
+def _finding(file: str, problem: Problem) -> Finding:
+    rule, where, text = problem
+    return Finding(rule, RULES[rule].severity, file, where, text, RULES[rule].mend)
+
+
+_Photo = tuple[str, int, tuple[int, int] | None]
+"""path, id, and the height and width of its record"""
+
+
+def _check_photos(folder: Path, known: Known, progress: Progress, workers: int) -> list[Finding]:
+    photos = [(str(folder / name), number, known.photos.get(number)) for name, number in known.files.items()]
+    tasks = [photos[start : start + _PER_TASK] for start in range(0, len(photos), _PER_TASK)]
+    findings: list[Finding] = []
+    with progress("check photos", len(photos), unit="photo") as step:
+        if len(photos) <= _INLINE or workers == 1:
+            for task in tasks:
+                findings += _look_at_all(task)
+                step(len(task))
+            return findings
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=start_worker)
+        try:
+            for task, found in zip(tasks, pool.map(_look_at_all, tasks), strict=True):
+                findings += found
+                step(len(task))
+        except BrokenProcessPool:
+            raise RunError(
+                "A process that decodes photos was killed, perhaps for lack of memory. Check again with fewer workers."
+            ) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    return findings
+
+
+def _look_at_all(photos: Sequence[_Photo]) -> list[Finding]:
+    """Return what is wrong with some photos."""
+    findings = []
+    for path, number, size in photos:
+        with warnings.catch_warnings():
+            # Damaged EXIF and large photos: decoding goes on after both.
+            warnings.simplefilter("ignore")
+            problems = _look_at(path, size)
+        findings += [_finding(path, (rule, f"image {number}", problem)) for rule, problem in problems]
+    return findings
+
+
+def _look_at(path: str, size: tuple[int, int] | None) -> list[tuple[str, str]]:
+    """Return (rule, what is wrong) of one photo, decoded whole."""
+    try:
+        with Image.open(path) as image:
+            orientation = image.getexif().get(ORIENTATION, 1)
+            width, height = image.size if orientation not in ON_ITS_SIDE else image.size[::-1]
+            mode, transparent = image.mode, "transparency" in image.info
+            image.load()
+    except FileNotFoundError:
+        return [("missing-photo", "there is no such file")]
+    except UnidentifiedImageError:
+        return [("truncated-photo", "is no image that can be read")]
+    except (*BROKEN, Image.DecompressionBombError) as error:
+        return [("truncated-photo", f"cannot be decoded to its end ({error})")]
+    problems = []
+    if size and (height, width) != size:
+        problem = f"is {width} x {height} (width x height, upright), its record says {size[1]} x {size[0]}"
+        problems.append(("photo-size", problem))
+    if transparent or mode in {"RGBA", "LA", "PA", "La", "RGBa"}:
+        problems.append(("alpha-photo", f"has an alpha channel ({mode})"))
+    elif mode in {"1", "L", "P", "F"} or mode.startswith("I"):
+        problems.append(("grey-photo", f"has the mode {mode}"))
+    elif mode != "RGB":
+        problems.append(("cmyk-photo", f"has the colours {mode}"))
+    if orientation in range(2, 9):
+        problems.append(("rotated-photo", f"has the EXIF orientation {orientation}"))
+    return problems
