@@ -1,0 +1,1 @@
+"""Losses as plain functions on ``keras.ops``, each a mean over the batch and over dimensions, in dict registries."""
