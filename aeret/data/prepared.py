@@ -46,7 +46,7 @@ class Category:
     supercategory: str
 
 
-@dataclass
+@dataclass(eq=False)
 class PreparedSplit:
     """The photos of one split, their labels and masks. Positions count from 0 within the split."""
 
