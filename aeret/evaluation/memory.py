@@ -1,0 +1,56 @@
+"""How much memory an evaluation needs, said before it starts; refused early where the machine has less."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aeret.embeddings.blocks import cores
+from aeret.errors import ResourceError
+from aeret.evaluation.gallery_pass import block_bytes
+
+
+def estimate_bytes(
+    queries: int, gallery: int, size: int, categories: int, plane_bytes: int, results: int, threads: int = 0
+) -> int:
+    """Return the estimated peak of memory that :func:`aeret.evaluation.evaluate.evaluate` adds to its inputs, bytes.
+
+    Args:
+        queries: photos.
+        gallery: photos.
+        size: dimensions of an embedding.
+        categories: classes.
+        plane_bytes: bytes of all mask planes.
+        results: N kept per query.
+        threads: blocks in flight; 0 means one per core.
+    """
+    photos = queries + gallery
+    vectors = photos * size * 4 * 2  # normalised copies and the seeding sample of k-means
+    labels = photos * (categories + 64)
+    rankings = 3 * queries * results * 20
+    per_query = queries * (8 * 120 + 8 * 6 * categories)
+    statistics = 2**27  # resampling weights and compiled code
+    blocks = (threads or cores()) * block_bytes(gallery)
+    return int(vectors + labels + plane_bytes + rankings + per_query + statistics + blocks)
+
+
+def available_bytes() -> int | None:
+    """Return the memory that can be had without swapping, bytes; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
+
+
+def refuse_beyond(needed: int, available: int | None) -> None:
+    """Stop before the work starts where it cannot fit.
+
+    Raises:
+        ResourceError: ``needed`` is more than ``available``.
+    """
+    if available is not None and needed > available:
+        raise ResourceError(
+            f"Evaluating needs about {needed / 2**30:.1f} GiB of memory and {available / 2**30:.1f} GiB are free. "
+            "Use fewer queries or gallery photos, a smaller embedding, or a larger machine."
+        )

@@ -1,0 +1,75 @@
+"""Query by layout: the code of a photo's own mask, ranked against the codes predicted from the photos alone.
+
+The own photo is the one right answer. Where other photos' codes are exactly as near as the own one's, they count as
+before it: a head that predicts one code for every photo comes last, not first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeret.embeddings.blocks import over_blocks
+from aeret.embeddings.distances import checked, squared_distances
+from aeret.embeddings.normalise import l2_normalise
+from aeret.errors import UsageError
+
+SIMILARITIES = ("cosine", "euclidean")
+
+
+@dataclass(frozen=True)
+class LayoutCodes:
+    """Normalised latent codes of the query photos."""
+
+    own: NDArray[np.float32]
+    """Code of each photo's own mask, float32 (q, m)."""
+    predicted: NDArray[np.float32]
+    """Code predicted from each photo alone, float32 (q, m)."""
+
+
+def own_ranks(
+    codes: LayoutCodes, similarity: str = "cosine", candidates: NDArray[np.bool_] | None = None, threads: int = 0
+) -> NDArray[np.int32]:
+    """Return the rank, from 1, of each photo's predicted code for its own mask's code, int32 (q,).
+
+    Args:
+        codes: of the same photos in the same order.
+        similarity: ``cosine`` or ``euclidean``.
+        candidates: photos that are ranked, bool (q,); all unless given. A photo that is not among them ranks 0.
+        threads: 0 means one per core.
+
+    Raises:
+        UsageError: codes of different shapes, or an unknown similarity.
+    """
+    if similarity not in SIMILARITIES:
+        raise UsageError(f"layout similarity must be one of {', '.join(SIMILARITIES)}; got {similarity!r}.")
+    own, predicted = checked(codes.own, "Codes of masks"), checked(codes.predicted, "Predicted codes")
+    if own.shape != predicted.shape:
+        raise UsageError(f"Codes of masks {own.shape} and predicted codes {predicted.shape} must have the same shape.")
+    if similarity == "cosine":
+        own, predicted = l2_normalise(own), l2_normalise(predicted)
+    rows = np.arange(len(own)) if candidates is None else np.flatnonzero(candidates)
+    pool = np.ascontiguousarray(predicted[rows])
+    ranks = np.zeros(len(own), np.int32)
+
+    def work(start: int, stop: int) -> None:
+        squared = squared_distances(np.ascontiguousarray(own[rows[start:stop]]), pool)
+        mine = squared[np.arange(stop - start), np.arange(start, stop)]
+        # Counts the own photo once, and every tie.
+        ranks[rows[start:stop]] = (squared <= mine[:, None]).sum(axis=1)
+
+    for _ in over_blocks(len(rows), 64, work, threads):
+        pass
+    return ranks
+
+
+def code_r2(codes: LayoutCodes) -> float:
+    """Return the share of the codes' variance that the predictions explain, all dimensions together.
+
+    1 for perfect predictions, 0 for predicting the mean code, below 0 for worse; NaN when the codes do not vary.
+    """
+    own, predicted = codes.own.astype(np.float64), codes.predicted.astype(np.float64)
+    spread = ((own - own.mean(axis=0)) ** 2).sum() if len(own) else 0.0
+    return float(1 - ((predicted - own) ** 2).sum() / spread) if spread else float("nan")
