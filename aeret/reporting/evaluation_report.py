@@ -1,0 +1,73 @@
+"""The report of one run: the numbers that matter, then everything behind them."""
+
+from __future__ import annotations
+
+from aeret.evaluation.result import Evaluation
+from aeret.reporting.material import Material
+from aeret.reporting.sections.autoencoder import autoencoder_section
+from aeret.reporting.sections.clusters import cluster_section
+from aeret.reporting.sections.headlines import headlines
+from aeret.reporting.sections.layout import layout_section
+from aeret.reporting.sections.measures import category_section, search_section
+from aeret.reporting.sections.provenance import convention_section, run_section
+from aeret.reporting.sections.queries import RESULTS, query_section
+from aeret.reporting.sections.training import training_section
+from aeret.reporting.values import Notice, Report, Section
+
+_CLUSTER_PHOTOS = 120
+_BUDGET = 3_500_000
+
+
+def build_report(evaluation: Evaluation, material: Material) -> Report:
+    """Build the report of one evaluation.
+
+    Args:
+        evaluation: the numbers.
+        material: photos, layouts, trainings and records; a part that is absent is said to be, or left out.
+
+    Returns:
+        The report, for :func:`aeret.reporting.write`.
+    """
+    side = thumbnail_side(material)
+    sections: list[Section] = [
+        run_section(evaluation, material),
+        search_section(evaluation),
+        layout_section(evaluation, material),
+        query_section(evaluation, material, side),
+        cluster_section(evaluation, material, side),
+    ]
+    if not evaluation.per_class.empty:
+        sections.append(category_section(evaluation))
+    if material.autoencoder is not None:
+        sections.append(autoencoder_section(material.autoencoder))
+    if material.trainings:
+        sections.append(training_section(material.trainings))
+    sections.append(convention_section(evaluation, material))
+    return Report(
+        material.title,
+        _subtitle(evaluation, material),
+        headlines(evaluation),
+        tuple(sections),
+        tuple(Notice(text) for text in material.warnings),
+    )
+
+
+def thumbnail_side(material: Material) -> int:
+    """Return the longest side of a thumbnail, pixels, that keeps the page small for the number of photos it shows."""
+    photos = 2 * material.examples * (1 + RESULTS) + _CLUSTER_PHOTOS
+    for side, typical_bytes in ((128, 6500), (96, 4200), (64, 2400)):
+        if photos * typical_bytes <= _BUDGET:
+            return side
+    return 48
+
+
+def _subtitle(evaluation: Evaluation, material: Material) -> str:
+    facts = evaluation.facts
+    parts = [
+        f"{facts['n_queries']:,} queries in a gallery of {facts['n_gallery']:,} photos".replace(",", "\u202f"),
+        str(material.settings.get("cnn", {}).get("arm", "")),
+        str(material.settings.get("data", {}).get("manifest", "")),
+        f"seed {facts['seed']}" if "seed" in facts else "",
+        material.date[:16].replace("T", " "),
+    ]
+    return " · ".join(part for part in parts if part)

@@ -1,0 +1,98 @@
+"""The mask autoencoder: how well it reconstructs masks it has not seen, against its floors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from aeret.reporting.material import Autoencoder
+from aeret.reporting.pictures import Painter
+from aeret.reporting.plots.reconstruction import reconstruction_iou
+from aeret.reporting.values import Block, Cell, Column, Figure, Gallery, Section, Strip, Table, Tile, with_data
+
+_SHOWN = 10
+_FLOORS = (("mean_mask", "floor: mean mask"), ("pca", "floor: PCA of the same size"))
+_MEASURES = (("foreground_iou", "foreground IoU"), ("bce", "BCE per cell"), ("category_iou", "mean category IoU"))
+
+
+def autoencoder_section(autoencoder: Autoencoder) -> Section:
+    """Return the reconstruction measures, the IoU per category and true beside reconstructed masks."""
+    blocks: list[Block] = [_measures(autoencoder.metrics)]
+    figure = _per_category(autoencoder.metrics)
+    if figure is not None:
+        blocks.append(figure)
+    if autoencoder.true is not None and autoencoder.reconstructed is not None:
+        blocks.append(_examples(autoencoder))
+    return Section("autoencoder", "Mask autoencoder", tuple(blocks))
+
+
+def _measures(metrics: Mapping[str, Any]) -> Table:
+    present = [(key, title) for key, title in _MEASURES if key in metrics]
+    rows: list[tuple[Cell, ...]] = [("autoencoder", *(metrics[key] for key, _ in present))]
+    kinds = ["lead"]
+    for name, title in _FLOORS:
+        floor = metrics.get("floors", {}).get(name)
+        if floor:
+            rows.append((title, *(floor.get(key) for key, _ in present)))
+            kinds.append("floor")
+    columns = (Column("method", "method"), *(Column(key, title, "measure", bar=key != "bce") for key, title in present))
+    caption = (
+        "On validation masks. A better reconstruction is not by itself a better target for the CNN: what counts is a "
+        "code that is both informative and predictable from the photo, so read this beside code R2 under Layout."
+    )
+    notes = ("Foreground IoU: cells of any category, all masks pooled, at probability 0.5. Lower is better for BCE.",)
+    return Table("reconstruction", "Reconstruction", columns, tuple(rows), tuple(kinds), caption, notes)
+
+
+def _per_category(metrics: Mapping[str, Any]) -> Figure | None:
+    per_category = metrics.get("per_category_iou")
+    if not per_category:
+        return None
+    frame = pd.DataFrame({"category": list(per_category), "iou": list(per_category.values())})
+    for name, _ in _FLOORS:
+        floor = metrics.get("floors", {}).get(name, {}).get("per_category_iou")
+        if floor:
+            frame[name] = [floor.get(category) for category in frame["category"]]
+    frame = frame.astype({name: float for name in frame.columns if name != "category"})
+    if not frame["iou"].notna().any():
+        return None
+    caption = (
+        "Where the dot is right of the bar, the autoencoder beats PCA with as many numbers. "
+        "Large things are easy, small ones hard."
+    )
+    figure = Figure("category-iou", "Reconstruction by category", reconstruction_iou(frame, "iou"), caption)
+    titles = {"iou": "IoU", "mean_mask": "mean mask", "pca": "PCA"}
+    columns = (Column("category", "category"), *(Column(n, titles[n], "measure") for n in frame.columns[1:]))
+    return with_data(figure, columns, frame.itertuples(index=False, name=None))
+
+
+def _examples(autoencoder: Autoencoder) -> Gallery:
+    true, reconstructed = autoencoder.true, autoencoder.reconstructed
+    if true is None or reconstructed is None:
+        return Gallery("reconstructed", "True and reconstructed masks", ())
+    pairs = list(zip(true, reconstructed, strict=True))[:_SHOWN]
+    names = autoencoder.names or tuple(f"channel {index}" for index in range(true.shape[-1]))
+    painter = Painter(names, [mask for mask, _ in pairs], [1.0] * len(pairs))
+    tiles = tuple(
+        Tile(
+            painter.paint(mask, "true mask"),
+            _overlap(mask, again),
+            layout=painter.paint(again, "reconstructed mask"),
+        )
+        for mask, again in pairs
+    )
+    caption = (
+        "Above the true mask, below what the decoder makes of its code. Half transparent: probability 0.25 to 0.5."
+    )
+    strip = Strip("reconstructed-masks", "Validation masks", tiles, legend=painter.legend)
+    return Gallery("reconstructed", "True and reconstructed masks", (strip,), caption)
+
+
+def _overlap(true: NDArray[np.float32], again: NDArray[np.float32]) -> str:
+    a, b = true >= 0.5, again >= 0.5
+    union = np.count_nonzero(a | b)
+    return f"IoU {np.count_nonzero(a & b) / union:.2f}" if union else "both empty"

@@ -1,0 +1,128 @@
+"""Layout: search by a painted layout, layout measures on named subsets, and how much of the code the CNN predicts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from aeret.evaluation.result import Evaluation
+from aeret.reporting.material import Layouts, Material
+from aeret.reporting.plots.code_spectrum import code_spectrum
+from aeret.reporting.values import Block, Column, Estimate, Figure, Notice, Section, Table, with_data
+
+
+def layout_section(evaluation: Evaluation, material: Material) -> Section:
+    """Return query by layout, the layout measures on subsets, and the spectrum of the code."""
+    blocks: list[Block] = []
+    if evaluation.query_by_layout.empty:
+        text = "This run has no latent head (arm labels-only), so photos cannot be searched by a painted layout."
+        blocks.append(Notice(text, "note"))
+    else:
+        blocks.append(_by_layout(evaluation.query_by_layout))
+    if material.layouts is not None:
+        blocks.append(_spectrum(material.layouts))
+    if not evaluation.layout_subsets.empty:
+        blocks.append(_subsets(evaluation.layout_subsets))
+    return Section("layout", "Layout: what is where", tuple(blocks))
+
+
+def principal_axes(
+    true: NDArray[np.float32], predicted: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Split the code's variance, and the R2 of its prediction, along the principal axes of the true code.
+
+    Args:
+        true: codes of the photos' own masks, float32 (q, m).
+        predicted: codes predicted from the photos, float32 (q, m).
+
+    Returns:
+        Share of the true code's variance and R2 along each axis, both float64 (m,), most variance first. R2 is
+        0 for a prediction that is always the mean of the true codes, and 0 on an axis without variance.
+    """
+    centre = true.mean(axis=0, dtype=np.float64)
+    spread, error = true - centre, np.asarray(true, np.float64) - predicted
+    _, axes = np.linalg.eigh(spread.T @ spread)
+    axes = axes[:, ::-1]
+    energy = ((spread @ axes) ** 2).sum(axis=0)
+    lost = ((error @ axes) ** 2).sum(axis=0)
+    total = energy.sum()
+    flat = energy <= 1e-9 * max(total, 1e-30)
+    share = energy / total if total > 0 else np.zeros_like(energy)
+    return share, np.where(flat, 0.0, 1 - lost / np.where(flat, 1.0, energy))
+
+
+def _by_layout(frame: pd.DataFrame) -> Table:
+    columns = (
+        Column("subset", "queries from"),
+        Column("gallery", "searched in"),
+        Column("queries", "queries", "count"),
+        Column("candidates", "photos", "count"),
+        Column("R@1", "R@1", "measure", bar=True),
+        Column("R@5", "R@5", "measure", bar=True),
+        Column("R@10", "R@10", "measure", bar=True),
+        Column("floor R@10", "floor of R@10", "measure", "Ten out of all candidates, by chance."),
+        Column("median_rank", "median rank", "number"),
+        Column(
+            "code_r2",
+            "code R2",
+            "measure",
+            "Share of the true code's variance that the prediction explains; 0: its mean.",
+        ),
+    )
+    rows = tuple(frame[[column.name for column in columns]].itertuples(index=False, name=None))
+    caption = (
+        "Each query photo's own mask is encoded and compared with the codes predicted from the photos alone; R@k is "
+        "how often the photo itself is among the first k. By chance the median rank would be half of the photos."
+    )
+    return Table("by-layout", "Query by layout", columns, rows, caption=caption)
+
+
+def _spectrum(layouts: Layouts) -> Figure:
+    variance, r2 = principal_axes(layouts.true_codes, layouts.query_codes)
+    positive = int((r2 > 0).sum())
+    figure = Figure(
+        "code-spectrum",
+        "How much of the code can be predicted",
+        code_spectrum(variance, r2, "spectrum"),
+        f"The true codes of the query photos along their principal axes, most variance first. The CNN predicts "
+        f"{positive} of {len(r2)} axes better than their mean; bars below zero are worse than the mean (cut at -0.5).",
+    )
+    columns = (
+        Column("axis", "axis", "count"),
+        Column("variance", "share of variance", "measure"),
+        Column("r2", "R2", "signed"),
+    )
+    chosen = [axis for axis in (0, 1, 2, 3, 5, 7, 11, 15, 23, 31, 47, 63, 95, 127, 191, 255, 511) if axis < len(r2)]
+    return with_data(figure, columns, [(axis + 1, float(variance[axis]), float(r2[axis])) for axis in chosen])
+
+
+def _subsets(frame: pd.DataFrame) -> Table:
+    columns = (
+        Column("subset", "queries from"),
+        Column("gallery", "searched in"),
+        Column("method", "method"),
+        Column("measure", "measure"),
+        Column("queries", "queries", "count"),
+        Column("value", "value", "measure", "With its 95 % bootstrap interval.", bar=True),
+        Column("floor_random", "random", "measure"),
+        Column("floor_query_free", "query-free", "measure"),
+    )
+    rows = tuple(
+        (
+            row["subset"],
+            row["gallery"],
+            row["method"],
+            row["measure"],
+            row["queries"],
+            Estimate(float(row["value"]), float(row["low"]), float(row["high"])),
+            row["floor_random"],
+            row["floor_query_free"],
+        )
+        for _, row in frame.iterrows()
+    )
+    caption = (
+        "Layout measures where they can be trusted: on named subsets of the queries, against the whole gallery and "
+        "against the subset alone, where every mask compared belongs to the subset."
+    )
+    return Table("layout-subsets", "Layout measures on subsets", columns, rows, caption=caption)

@@ -1,0 +1,99 @@
+"""What ran on what: collection, settings, seed, versions, time; and the convention of every number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aeret.evaluation.result import Evaluation
+from aeret.reporting.material import Material
+from aeret.reporting.values import Block, Cell, Column, Fact, Facts, Section, Table
+
+_NAMES = {
+    "n_queries": "queries",
+    "n_gallery": "gallery photos",
+    "leave_one_out": "query is part of the gallery",
+    "embedding_size": "embedding size",
+    "lead": "lead method",
+}
+
+
+def run_section(evaluation: Evaluation, material: Material) -> Section:
+    """Return what ran on what, with the time each stage took."""
+    data = material.settings.get("data", {})
+    cnn = material.settings.get("cnn", {})
+    latent = material.settings.get("autoencoder", {})
+    facts = [
+        Fact("collection", data.get("manifest")),
+        *_evaluation_facts(evaluation.facts),
+        Fact("photo side", data.get("photo_size"), "count", "px, as stored"),
+        Fact("mask side", data.get("mask_size"), "count", "cells"),
+        Fact("network", cnn.get("backbone")),
+        Fact("arm", cnn.get("arm")),
+        Fact("lambda", cnn.get("latent_weight"), "number", "weight of the latent loss"),
+        Fact(
+            "latent code", latent.get("latent_size"), "count", f"numbers, over {latent.get('mask_encoding', '?')} masks"
+        ),
+        Fact("date", material.date.replace("T", " ")),
+    ]
+    if material.categories and "categories" not in evaluation.facts:
+        facts.append(Fact("categories", len(material.categories), "count"))
+    blocks: list[Block] = [
+        Facts("run-facts", "This run", tuple(fact for fact in facts if fact.value not in (None, "")))
+    ]
+    if material.records:
+        blocks.append(_stages(material))
+    return Section("run", "What ran on what", tuple(blocks))
+
+
+def convention_section(evaluation: Evaluation, material: Material) -> Section:
+    """Return the conventions, all settings and the versions."""
+    rows = tuple((name, sentence) for name, sentence in evaluation.conventions.items())
+    columns = (Column("name", "what"), Column("convention", "how it is defined"))
+    blocks: list[Block] = [Table("convention-list", "How every number is defined", columns, rows)]
+    if material.settings:
+        facts = tuple(_flat(material.settings))
+        blocks.append(Facts("settings", "All settings", facts, folded=True))
+    versions = {name: version for record in material.records.values() for name, version in record.versions.items()}
+    if versions:
+        facts = tuple(Fact(name, version) for name, version in versions.items())
+        blocks.append(Facts("versions", "Versions", facts, folded=True))
+    return Section("conventions", "Conventions, settings, versions", tuple(blocks))
+
+
+def _evaluation_facts(facts: Mapping[str, Any]) -> Iterator[Fact]:
+    for name, value in facts.items():
+        if not isinstance(value, str | int | float | bool):
+            continue
+        kind = "bytes" if name.endswith("bytes") else "count" if isinstance(value, int) else "number"
+        yield Fact(_NAMES.get(name, name.replace("_", " ")), value, kind)
+
+
+def _stages(material: Material) -> Table:
+    columns = (
+        Column("stage", "stage"),
+        Column("seconds", "took", "seconds"),
+        Column("attempts", "attempts", "count", "Starts; more than one where a killed run was resumed."),
+        Column("started", "started"),
+        Column("key", "artifact", note="Digest of everything that decides its content."),
+        Column("code", "code", note="Digest of the source it depends on."),
+    )
+    rows: list[tuple[Cell, ...]] = [
+        (stage, record.seconds, record.attempts, record.started, record.key, record.code)
+        for stage, record in material.records.items()
+    ]
+    return Table("stages", "Stages before this one", columns, tuple(rows))
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[Fact]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield Fact(prefix + name, _plain(value))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value)
+    return str(value)

@@ -1,0 +1,163 @@
+"""What the evaluation report says, and what it says when parts of a run are not there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import synthetic_evaluation as synthetic
+
+from aeret.evaluation.result import Evaluation
+from aeret.reporting import WRITERS
+from aeret.reporting.evaluation_report import build_report, thumbnail_side
+from aeret.reporting.material import Material
+from aeret.reporting.sections.clusters import purity
+from aeret.reporting.sections.headlines import headline_metrics
+from aeret.reporting.sections.layout import principal_axes
+from aeret.reporting.sections.queries import best_and_worst
+from aeret.reporting.values import Gallery, Notice, Report, Table
+
+
+@lru_cache
+def made(latent: bool = True) -> tuple[Evaluation, Material]:
+    gallery = synthetic.split()
+    vectors = np.random.default_rng(1).normal(size=(30, 8)).astype(np.float32)
+    return synthetic.evaluation(gallery, vectors, latent=latent), synthetic.material(gallery, latent=latent)
+
+
+@lru_cache
+def complete() -> Report:
+    return build_report(*made())
+
+
+def blocks(report: Report, section: str) -> tuple[object, ...]:
+    (found,) = (one for one in report.sections if one.id == section)
+    return found.blocks
+
+
+def test_five_headlines_each_beside_a_floor() -> None:
+    report = complete()
+    assert [headline.measure for headline in report.headlines] == [
+        "nDCG(rel=layout)@10",
+        "query by layout R@10",
+        "nDCG(rel=jaccard)@10",
+        "P(rel=any)@10",
+        "pairwise F(rel=any)",
+    ]
+    assert report.headlines[0].value == 0.1943
+    assert (report.headlines[0].low, report.headlines[0].high) == pytest.approx((0.1743, 0.2143))
+    assert all(headline.floors for headline in report.headlines)
+    rows = headline_metrics(report)
+    assert rows[4]["floor_name"] == "single cluster"
+    assert rows[4]["floor"] == 0.63
+    assert rows[1]["floor"] == pytest.approx(10 / 30)
+
+
+def test_a_run_without_latent_head_says_so_and_keeps_five_headlines() -> None:
+    report = build_report(*made(latent=False))
+    assert [headline.measure for headline in report.headlines][1:] == [
+        "nDCG(rel=jaccard)@10",
+        "P(rel=any)@10",
+        "pairwise F(rel=any)",
+        "AP(rel=any)",
+    ]
+    (notice,) = (block for block in blocks(report, "layout") if isinstance(block, Notice))
+    assert "no latent head" in notice.text
+    assert "predicted layout" not in WRITERS["html"](report)
+
+
+def test_without_photos_the_numbers_still_stand() -> None:
+    evaluation, material = made()
+    report = build_report(evaluation, replace(material, queries=None, gallery=None))
+    assert not [b for s in report.sections for b in s.blocks if isinstance(b, Gallery) and s.id != "autoencoder"]
+    notices = [b.text for s in report.sections for b in s.blocks if isinstance(b, Notice)]
+    assert len([text for text in notices if "not at hand" in text]) == 2
+    assert [b for b in blocks(report, "search") if isinstance(b, Table) and b.id == "measures"]
+
+
+def test_an_evaluation_alone_makes_a_report() -> None:
+    evaluation, _ = made()
+    report = build_report(evaluation, Material())
+    for render in WRITERS.values():
+        assert render(report)
+    assert [section.id for section in report.sections] == [
+        "run",
+        "search",
+        "layout",
+        "queries",
+        "clusters",
+        "categories",
+        "conventions",
+    ]
+
+
+def test_warnings_stand_before_the_numbers() -> None:
+    html = WRITERS["html"](complete())
+    assert html.index("pseudo-masks") < html.index('class="headlines"')
+
+
+def test_best_and_worst_are_ordered_and_disjoint() -> None:
+    evaluation, _ = made()
+    best, worst = best_and_worst(evaluation, 20)
+    values = evaluation.per_query["nDCG(rel=jaccard)@10"].to_numpy()
+    # 29 of the 30 queries have a value, so at most 14 can be shown on either side.
+    assert len(best) == len(worst) == 14
+    assert not set(best) & set(worst)
+    assert 0 not in {*best, *worst}, "a skipped query is neither"
+    assert values[best[0]] == np.nanmax(values)
+    assert values[worst[0]] == np.nanmin(values)
+    assert (np.diff(values[best]) <= 0).all()
+    assert (np.diff(values[worst]) >= 0).all()
+
+
+def test_results_are_those_of_the_lead_ranking_without_the_query() -> None:
+    (evaluation, material), report = made(), complete()
+    (best,) = (
+        block for block in blocks(report, "queries") if isinstance(block, Gallery) and block.id == "queries-best"
+    )
+    strip = best.strips[0]
+    row = int(strip.id.removeprefix("query-best-"))
+    labels = material.gallery.labels  # type: ignore[union-attr]
+    expected = []
+    for result in evaluation.rankings[evaluation.lead].rows[row, :7]:
+        union = (labels[row] | labels[result]).sum()
+        expected.append(f"{(labels[row] & labels[result]).sum() / union:.2f}")
+    assert [tile.caption for tile in strip.tiles if tile.mark in ("relevant", "irrelevant")] == expected
+    assert [tile.mark for tile in strip.tiles[:2]] == ["query", "believed"]
+
+
+def test_purity_by_hand() -> None:
+    # Category 0 is everywhere, category 1 in two of four photos, both in cluster 0; cluster 2 is empty.
+    labels = np.array([[1, 1], [1, 1], [1, 0], [1, 0]], bool)
+    found = purity(labels, np.array([0, 0, 1, 1], np.int32), 3)
+    assert found.tolist() == [[0.0, 1.0], [0.0, -1.0], [0.0, 0.0]]
+
+
+def test_principal_axes_by_hand() -> None:
+    # Variance 4:1 along rotated axes; the first is predicted half way, the second not at all.
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    true = np.array([[2.0, 1.0], [-2.0, 1.0], [2.0, -1.0], [-2.0, -1.0]])
+    predicted = true * [0.5, 0.0]
+    share, r2 = principal_axes((true @ turn).astype(np.float32), (predicted @ turn).astype(np.float32))
+    assert share == pytest.approx([0.8, 0.2], abs=1e-6)
+    assert r2 == pytest.approx([0.75, 0.0], abs=1e-6)
+
+
+def test_a_code_without_variance_has_no_r2() -> None:
+    share, r2 = principal_axes(np.ones((5, 3), np.float32), np.zeros((5, 3), np.float32))
+    assert share.tolist() == r2.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_the_page_stays_small_with_many_examples() -> None:
+    _, material = made()
+    sides = [thumbnail_side(replace(material, examples=count)) for count in (1, 6, 20, 50)]
+    assert sides == sorted(sides, reverse=True)
+    assert sides[0] == 128
+    gallery = synthetic.split(photos=110, size=128)
+    vectors = np.random.default_rng(1).normal(size=(110, 8)).astype(np.float32)
+    evaluation = synthetic.evaluation(gallery, vectors)
+    report = build_report(evaluation, replace(synthetic.material(gallery), examples=50))
+    # Noise is the worst a photo codec can meet.
+    assert len(WRITERS["html"](report)) < 6_000_000
