@@ -1,0 +1,256 @@
+"""One fault planted at a time: check names it, its record and its mend, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aeret.data import check as check_module
+from aeret.data.check import Finding, check
+from aeret.data.collection import read_collection
+from aeret.data.rules import RULES
+from aeret.errors import DataError
+from aeret.progress import silent
+from aeret.rng import generator
+
+Content = dict[str, Any]
+SQUARE = [2, 2, 8, 2, 8, 8, 2, 8]
+
+
+def picture(width: int = 20, height: int = 12) -> Image.Image:
+    return Image.fromarray(generator(0, "picture").integers(0, 256, (height, width, 3), np.uint8))
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> tuple[Content, Path]:
+    """A sound collection of three photos, its content and its photo folder."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in "abc":
+        picture().save(folder / f"{name}.jpg")
+    content = {
+        "info": {"description": "sound"},
+        "images": [{"id": i, "file_name": f"{'abc'[i]}.jpg", "width": 20, "height": 12} for i in range(3)],
+        "annotations": [
+            {"id": 10 + i, "image_id": i % 3, "category_id": 1 + i % 2, "bbox": [2, 2, 6, 6], "area": 36, "iscrowd": 0}
+            | {"segmentation": [SQUARE] if i < 3 else {"size": [12, 20], "counts": [100, 40, 100]}}
+            for i in range(5)
+        ],
+        "categories": [{"id": 1, "name": "cat", "supercategory": "animal"}, {"id": 2, "name": "cup"}],
+    }
+    return content, folder
+
+
+def findings(content: Content | str, folder: Path, photos: bool = True) -> list[Finding]:
+    path = folder.parent / "instances.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return check(path, folder if photos else None, silent)
+
+
+def annotation(**change: Any) -> Callable[[Content, Path], None]:
+    return lambda content, folder: content["annotations"][1].update(change)
+
+
+def without(section: str, key: str) -> Callable[[Content, Path], None]:
+    return lambda content, folder: content[section][1].pop(key)
+
+
+def photo(save: Callable[[Path], None]) -> Callable[[Content, Path], None]:
+    return lambda content, folder: save(folder / "b.jpg")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def turned(path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture(12, 20).save(path, exif=exif)
+
+
+# fault -> (how it is planted, rule, where)
+FAULTS: dict[str, tuple[Callable[[Content, Path], Any], str, str]] = {
+    "missing image key": (without("images", "height"), "missing-key", "image 1"),
+    "missing image id": (without("annotations", "id"), "missing-key", "annotation record 1"),
+    "missing category key": (without("categories", "name"), "missing-key", "category 2"),
+    "missing annotation key": (without("annotations", "category_id"), "missing-key", "annotation 11"),
+    "missing section": (lambda c, f: c.update(categories=None), "missing-section", "categories"),
+    "record no record": (lambda c, f: c["categories"].append(5), "bad-value", "category record 2"),
+    "width 0": (lambda c, f: c["images"][1].update(width=0), "bad-value", "image 1"),
+    "text for an id": (annotation(id="11"), "bad-value", "annotation record 1"),
+    "crowd of 2": (annotation(iscrowd=2), "bad-value", "annotation 11"),
+    "box of three": (annotation(bbox=[1, 2, 3]), "bad-value", "annotation 11"),
+    "text for a mask": (annotation(segmentation="x"), "bad-value", "annotation 11"),
+    "part no list": (annotation(segmentation=["x"]), "bad-value", "annotation 11"),
+    "NaN box": (annotation(bbox=[1, float("nan"), 3, 3]), "not-finite", "annotation 11"),
+    "infinite area": (annotation(area=float("inf")), "not-finite", "annotation 11"),
+    "NaN polygon": (annotation(segmentation=[[float("nan"), *SQUARE[1:]]]), "not-finite", "annotation 11"),
+    "same image id": (
+        lambda c, f: c["images"].append(c["images"][1] | {"file_name": "a.png"}),
+        "duplicate-id",
+        "image 1",
+    ),
+    "same annotation id": (annotation(id=10), "duplicate-id", "annotation 10"),
+    "same category id": (lambda c, f: c["categories"].append({"id": 2, "name": "x"}), "duplicate-id", "category 2"),
+    "same file": (lambda c, f: c["images"].append(c["images"][1] | {"id": 9}), "duplicate-file", "image 9"),
+    "unknown photo": (annotation(image_id=77), "unknown-photo", "annotation 11"),
+    "unknown category": (annotation(category_id=77), "unknown-category", "annotation 11"),
+    "no part": (annotation(segmentation=[]), "empty-polygon", "annotation 11"),
+    "empty part": (annotation(segmentation=[SQUARE, []]), "empty-polygon", "annotation 11"),
+    "odd part": (annotation(segmentation=[SQUARE[:-1]]), "odd-polygon", "annotation 11"),
+    "two points": (annotation(segmentation=[SQUARE[:4]]), "degenerate-polygon", "annotation 11"),
+    "RLE of another size": (
+        annotation(segmentation={"size": [20, 12], "counts": [100, 40, 100]}),
+        "bad-rle",
+        "annotation 11",
+    ),
+    "RLE too short": (annotation(segmentation={"size": [12, 20], "counts": [100, 40]}), "bad-rle", "annotation 11"),
+    "RLE negative": (annotation(segmentation={"size": [12, 20], "counts": [300, -60]}), "bad-rle", "annotation 11"),
+    "RLE string of another mask": (
+        annotation(segmentation={"size": [12, 20], "counts": "51"}),
+        "bad-rle",
+        "annotation 11",
+    ),
+    "RLE string of other letters": (
+        annotation(segmentation={"size": [12, 20], "counts": "é "}),
+        "bad-rle",
+        "annotation 11",
+    ),
+    "RLE without counts": (annotation(segmentation={"size": [12, 20]}), "missing-key", "annotation 11"),
+    "counts of text": (annotation(segmentation={"size": [12, 20], "counts": ["a"]}), "bad-value", "annotation 11"),
+    "outside": (annotation(segmentation=[[2, 2, 25, 2, 8, 8]]), "outside-polygon", "annotation 11"),
+    "above": (annotation(segmentation=[[2, -3, 8, 2, 8, 8]]), "outside-polygon", "annotation 11"),
+    "tiny": (annotation(segmentation=[[2, 2, 3, 2, 3, 3]]), "tiny-polygon", "annotation 11"),
+    "a line": (annotation(segmentation=[[2, 2, 4, 4, 8, 8]]), "tiny-polygon", "annotation 11"),
+    "no mask": (without("annotations", "segmentation"), "no-segmentation", "annotation 11"),
+    "missing photo": (photo(Path.unlink), "missing-photo", "image 1"),
+    "truncated photo": (photo(cut), "truncated-photo", "image 1"),
+    "no photo": (photo(lambda path: path.write_text("<html>")), "truncated-photo", "image 1"),
+    "empty photo": (photo(lambda path: path.write_bytes(b"")), "truncated-photo", "image 1"),
+    "photo of another size": (photo(lambda path: picture(12, 20).save(path)), "photo-size", "image 1"),
+    "grey photo": (photo(lambda path: picture().convert("L").save(path)), "grey-photo", "image 1"),
+    "palette photo": (photo(lambda path: picture().convert("P").save(path, "PNG")), "grey-photo", "image 1"),
+    "RGBA photo": (photo(lambda path: picture().convert("RGBA").save(path, "PNG")), "alpha-photo", "image 1"),
+    "CMYK photo": (photo(lambda path: picture().convert("CMYK").save(path)), "cmyk-photo", "image 1"),
+    "EXIF-rotated photo": (photo(turned), "rotated-photo", "image 1"),
+}
+
+
+def test_a_sound_collection_has_no_finding(collection: tuple[Content, Path]) -> None:
+    assert findings(*collection) == []
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_names_what_is_planted_and_nothing_else(collection: tuple[Content, Path], fault: str) -> None:
+    content, folder = collection
+    plant, rule, where = FAULTS[fault]
+    plant(content, folder)
+    # The copy of a record under another name has no photo, which is not the fault that is meant.
+    found = [finding for finding in findings(content, folder) if not finding.file.endswith("a.png")]
+    assert [(finding.rule, finding.where.split(" (")[0]) for finding in found] == [(rule, where)]
+    finding = found[0]
+    assert finding.severity == RULES[rule].severity and finding.mend == RULES[rule].mend and finding.problem
+    expected = (
+        "b.jpg" if (rule.endswith("photo") and rule != "unknown-photo") or rule == "photo-size" else "instances.json"
+    )
+    assert finding.file.endswith(expected)
+
+
+@pytest.mark.parametrize("fault", [fault for fault, (_, rule, _) in FAULTS.items() if "photo" not in rule])
+def test_the_reader_refuses_what_check_calls_an_error(collection: tuple[Content, Path], fault: str) -> None:
+    """And takes what check calls a warning; the content of run lengths is left to rasterising."""
+    content, folder = collection
+    plant, rule, _ = FAULTS[fault]
+    plant(content, folder)
+    found = findings(content, folder, photos=False)
+    path = folder.parent / "instances.json"
+    if RULES[rule].severity == "warning" or (rule == "bad-rle" and fault != "RLE of another size"):
+        read_collection(path)
+    else:
+        assert any(finding.severity == "error" for finding in found)
+        with pytest.raises(DataError):
+            read_collection(path)
+
+
+def test_every_rule_is_planted_and_documented() -> None:
+    import aeret.data.rules
+
+    planted = {rule for _, rule, _ in FAULTS.values()} | {"truncated-json"}
+    assert planted == set(RULES)
+    table = aeret.data.rules.__doc__ or ""
+    for rule, facts in RULES.items():
+        (line,) = [line for line in table.splitlines() if line.startswith(f"``{rule}``")]
+        assert line.split()[1] == facts.severity
+
+
+def test_all_faults_in_one_pass(collection: tuple[Content, Path]) -> None:
+    content, folder = collection
+    content["annotations"][0].update(category_id=9, bbox=[1, 1, float("inf"), 1], segmentation=[[], [1, 2, 3]])
+    content["annotations"][3].update(image_id=9)
+    (folder / "a.jpg").unlink()
+    cut(folder / "c.jpg")
+    found = [(finding.rule, finding.where) for finding in findings(content, folder)]
+    assert found == [
+        ("unknown-category", "annotation 10"),
+        ("not-finite", "annotation 10"),
+        ("empty-polygon", "annotation 10"),
+        ("odd-polygon", "annotation 10"),
+        ("unknown-photo", "annotation 13"),
+        ("missing-photo", "image 0"),
+        ("truncated-photo", "image 2"),
+    ]
+
+
+def test_every_cut_is_found_and_what_came_before_is_checked(collection: tuple[Content, Path]) -> None:
+    content, folder = collection
+    content["annotations"][0]["iscrowd"] = 3
+    text = json.dumps(content)
+    for end in [*range(0, len(text) - 1, 5), len(text) - 1]:
+        found = findings(text[:end], folder, photos=False)
+        assert found[0].rule == "truncated-json"
+        # Sections that were not reached are no reason to call every annotation's photo or category unknown.
+        assert {finding.rule for finding in found[1:]} <= {"bad-value"}
+    assert len(found) == 2
+
+
+def test_text_after_the_end_and_bytes_that_are_no_text(collection: tuple[Content, Path]) -> None:
+    content, folder = collection
+    found = findings(json.dumps(content) + "{}", folder, photos=False)
+    assert [finding.rule for finding in found] == ["truncated-json"]
+    assert found[0].where.startswith("line 1 column ")
+    path = folder.parent / "instances.json"
+    path.write_bytes(b'{"images": [\xff')
+    assert [(finding.rule, finding.where) for finding in check(path, None, silent)] == [("truncated-json", "byte 12")]
+
+
+def test_absent_file_and_folder(collection: tuple[Content, Path]) -> None:
+    content, folder = collection
+    findings(content, folder)
+    with pytest.raises(DataError, match="is no file"):
+        check(folder / "none.json", None, silent)
+    with pytest.raises(DataError, match="is no folder"):
+        check(folder.parent / "instances.json", folder / "none", silent)
+
+
+def test_processes_find_the_same(collection: tuple[Content, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    content, folder = collection
+    (folder / "a.jpg").unlink()
+    cut(folder / "c.jpg")
+    expected = findings(content, folder)
+    assert len(expected) == 2
+    monkeypatch.setattr(check_module, "_INLINE", 0)
+    monkeypatch.setattr(check_module, "_PER_TASK", 1)
+    assert check(folder.parent / "instances.json", folder, silent, workers=2) == expected
+
+
+def test_real_collections_have_only_tiny_polygons(real_data: Path) -> None:
+    found = check(real_data / "coco_mix" / "annotations" / "instances_val.json", None, silent)
+    assert {finding.rule for finding in found} == {"tiny-polygon"}
+    assert len(found) < 20
