@@ -60,6 +60,12 @@ class Download(_Part):
     def _from_text(cls, value: Any) -> Any:
         return {"url": value} if isinstance(value, str) else value
 
+    @model_validator(mode="after")
+    def _names_a_file(self) -> Self:
+        if not re.fullmatch(r"\w[\w.%+-]*", self.file_name):
+            raise ValueError(f"expected a URL that ends in a file name, got {self.url!r}")
+        return self
+
     @property
     def file_name(self) -> str:
         """Last part of the URL's path."""

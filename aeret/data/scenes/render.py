@@ -95,17 +95,16 @@ def _annotate(
         if seen[number] < SMALLEST_VISIBLE or seen[number] < SMALLEST_SHARE * painted[number]:
             continue
         mask = canvas.owner == number
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-        segmentation, area = _segmentation(mask, (top, bottom, left, right), item.crowd)
-        if segmentation is None:
+        drawn = _segmentation(mask, item.crowd)
+        if drawn is None:
             continue
+        segmentation, area, bbox = drawn
         annotations.append(
             {
                 "category_id": CATEGORIES[item.category].id,
                 "segmentation": segmentation,
                 "area": area,
-                "bbox": [left, top, right - left, bottom - top],
+                "bbox": bbox,
                 "iscrowd": int(item.crowd),
             }
         )
@@ -113,18 +112,25 @@ def _annotate(
     return annotations, np.array(masks, dtype=bool).reshape(-1, canvas.height, canvas.width)
 
 
-def _segmentation(mask: npt.NDArray[np.bool_], box: tuple[int, int, int, int], crowd: bool) -> tuple[Any, float]:
-    """Return polygons; runs where the mask has holes; uncompressed runs for a crowd, as in COCO."""
-    size = [mask.shape[0], mask.shape[1]]
+def _segmentation(mask: npt.NDArray[np.bool_], crowd: bool) -> tuple[Any, float, list[float]] | None:
+    """Return segmentation, area and box: polygons; runs where the mask has holes; uncompressed runs for a crowd.
+
+    ``None`` where nothing is left once the smallest parts are.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    size, box = [mask.shape[0], mask.shape[1]], [float(left), float(top), float(right - left), float(bottom - top)]
     if crowd:
-        return {"size": size, "counts": runs(mask).tolist()}, float(mask.sum())
-    top, bottom, left, right = box
+        return {"size": size, "counts": runs(mask).tolist()}, float(mask.sum()), box
     parts, holes = outlines(mask[top:bottom, left:right], left, top)
     if holes:
-        return {"size": size, "counts": compressed(mask)}, float(mask.sum())
-    if not parts:
-        return None, 0.0
-    return [part.ravel().tolist() for part in parts], round(sum(map(polygon_area, parts)), 2)
+        return {"size": size, "counts": compressed(mask)}, float(mask.sum()), box
+    area = sum(map(polygon_area, parts))
+    if area < SMALLEST_VISIBLE / 2:
+        return None
+    points = np.concatenate(parts)
+    low, span = points.min(axis=0), np.ptp(points, axis=0)
+    return [part.ravel().tolist() for part in parts], round(area, 2), [*low.tolist(), *span.tolist()]
 
 
 def _expose(rng: np.random.Generator, bank: NoiseBank, canvas: Canvas) -> npt.NDArray[np.uint8]:

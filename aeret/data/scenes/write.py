@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,14 @@ from typing import Any
 from PIL import Image
 
 from aeret.artifacts import write_json, write_text, writing
+from aeret.data.photos import cores, start_worker
 from aeret.data.scenes.objects import CATEGORIES
 from aeret.data.scenes.render import draw_scene
-from aeret.errors import DataError, UsageError
+from aeret.errors import DataError, RunError, UsageError
 from aeret.progress import Progress, silent
 from aeret.rng import generator
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same seed gives other files."""
 
 RECORD = "scenes.json"
@@ -72,7 +72,7 @@ def generate_scenes(
         raise DataError(f"{folder}: holds other files; give another folder or delete it first.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with writing(folder) as partial:
-        _generate(partial, record, photos, seed, size, workers or os.cpu_count() or 1, progress)
+        _generate(partial, record, photos, seed, size, workers or cores(), progress)
 
 
 def _generate(
@@ -119,13 +119,17 @@ def _draw_all(folder: Path, photos: int, seed: int, size: tuple[int, int], worke
         (str(folder), seed, size, start, min(start + _CHUNK, photos)) for start in range(0, photos, _CHUNK)
     ]
     workers = min(workers, len(chunks))
-    with ExitStack() as stack:
-        if workers > 1:
-            # "spawn": a fork would copy the locks of whatever threads the caller runs (TensorFlow's, for one).
-            pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=get_context("spawn")))
-            yield from pool.map(_draw_chunk, chunks)
-        else:
-            yield from map(_draw_chunk, chunks)
+    if workers <= 1:
+        yield from map(_draw_chunk, chunks)
+        return
+    # "spawn": a fork would copy the locks of whatever threads the caller runs (TensorFlow's, for one).
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=start_worker)
+    try:
+        yield from pool.map(_draw_chunk, chunks)
+    except BrokenProcessPool:
+        raise RunError("A process that draws scenes was killed, perhaps for lack of memory; run it again.") from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _draw_chunk(chunk: _Chunk) -> list[_Drawn]:

@@ -1,0 +1,180 @@
+"""Fetch the files of a manifest: room checked first, downloads resumed and checked, archives unpacked safely.
+
+Everything happens below the manifest's root. ``.fetch/`` there holds what is under way and one small receipt for each
+file that is done, so that a second call returns at once and a killed one goes on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from aeret.artifacts import write_json
+from aeret.data.download import PATIENT, Patience, download_file
+from aeret.data.manifest import Download, Manifest
+from aeret.errors import DataError, ResourceError, RunError
+from aeret.progress import Progress, silent
+
+_SPARE = 64 << 20
+"""Bytes that stay free on the disk."""
+
+
+def fetch(manifest: Manifest, progress: Progress = silent, patience: Patience = PATIENT) -> list[str]:
+    """Download and unpack all files of a manifest that are not there yet.
+
+    A zip archive is unpacked into the root and then deleted; any other file is put into the root.
+
+    Args:
+        manifest: as loaded.
+        progress: opens a bar for each file, in bytes.
+        patience: when to try again and when to give up.
+
+    Returns:
+        Names of the files fetched by this call; none where all were there.
+
+    Raises:
+        DataError: the manifest names no URL, or what a server has is not what the manifest says.
+        ResourceError: there is not enough room on the disk.
+        RunError: the network failed for good, or another process fetches into the same folder.
+    """
+    if not manifest.downloads:
+        how = (
+            "it is drawn on first use, by `aeret stage prepare` or `aeret data show`"
+            if manifest.generate
+            else "its files have to be put there by hand"
+        )
+        raise DataError(f"{manifest.path}: {manifest.name!r} names no urls; {how}.")
+    state = manifest.root / ".fetch"
+    with _locked(manifest.root, state):
+        missing = [item for item in manifest.downloads if not _done(manifest, item, state)]
+        _demand_room(manifest.root, sum(_bytes_needed(item, state) for item in missing), "to fetch and unpack it all")
+        for item in missing:
+            _fetch_one(manifest.root, item, state, progress, patience)
+    return [item.file_name for item in missing]
+
+
+def _fetch_one(root: Path, item: Download, state: Path, progress: Progress, patience: Patience) -> None:
+    arrived = state / item.file_name
+    if not arrived.exists():
+        download_file(
+            item,
+            arrived,
+            progress,
+            patience,
+            room_for=lambda size: _demand_room(root, size, f"for {item.file_name}"),
+        )
+    if arrived.suffix == ".zip":
+        unzip(arrived, root, progress)
+        arrived.unlink()
+    else:
+        arrived.replace(root / item.file_name)
+    write_json(_receipt(state, item), item.model_dump())
+
+
+def unzip(archive: Path, folder: Path, progress: Progress = silent) -> None:
+    """Unpack a zip archive; a killed call is continued by the next.
+
+    Every file appears under its name only when complete. Files that are there with the right size are left alone.
+
+    Args:
+        archive: the zip file; deleted if it is damaged, because then it has to be fetched again.
+        folder: where to; nothing is ever written outside it.
+        progress: opens a bar in bytes.
+
+    Raises:
+        DataError: the archive is damaged, or one of its names leads outside ``folder`` or is a link.
+        ResourceError: there is not enough room on the disk.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(archive) as opened:
+            members = [(info, _inside(folder, info, archive)) for info in opened.infolist() if not info.is_dir()]
+            missing = [
+                (info, path) for info, path in members if not (path.is_file() and path.stat().st_size == info.file_size)
+            ]
+            total = sum(info.file_size for info, _ in members)
+            left = sum(info.file_size for info, _ in missing)
+            _demand_room(folder, left, f"to unpack {archive.name}")
+            with progress(f"unpack {archive.name}", total, unit="B", done=total - left) as step:
+                for info, path in missing:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    partial = path.with_name(f".{path.name}.part")
+                    with opened.open(info) as source, partial.open("wb") as sink:
+                        shutil.copyfileobj(source, sink, 1 << 20)
+                    partial.replace(path)
+                    step(info.file_size)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        archive.unlink(missing_ok=True)
+        raise DataError(
+            f"{archive}: is no sound zip archive ({error}) and was deleted; run the same command again."
+        ) from None
+    except OSError as error:
+        raise ResourceError(f"{folder}: cannot be written ({error}); run the same command again to go on.") from None
+
+
+def _inside(folder: Path, info: zipfile.ZipInfo, archive: Path) -> Path:
+    name = info.filename.replace("\\", "/")
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or (path.parts and path.parts[0].endswith(":")) or not path.parts:
+        raise DataError(f"{archive}: member {info.filename!r} would be written outside {folder}; nothing was unpacked.")
+    if stat.S_ISLNK(info.external_attr >> 16):
+        raise DataError(f"{archive}: member {info.filename!r} is a link, which is never unpacked; nothing was.")
+    return folder.joinpath(*path.parts)
+
+
+def _done(manifest: Manifest, item: Download, state: Path) -> bool:
+    """Whether the receipt is for this very file and what it brought is still there."""
+    try:
+        receipt = json.loads(_receipt(state, item).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    wanted = [source for source in manifest.sources.values() if item in source.urls]
+    there = all(source.annotations.is_file() and source.photos.is_dir() for source in wanted)
+    return bool(receipt == item.model_dump() and there)
+
+
+def _receipt(state: Path, item: Download) -> Path:
+    return state / f"{item.file_name}.done.json"
+
+
+def _bytes_needed(item: Download, state: Path) -> int:
+    """Return what is still to be downloaded, plus as much again for unpacking (photos hardly shrink in a zip)."""
+    if item.size is None:
+        return 0
+    have = max((path.stat().st_size for path in _under_way(state, item) if path.exists()), default=0)
+    return item.size - min(have, item.size) + (item.size if item.file_name.endswith(".zip") else 0)
+
+
+def _under_way(state: Path, item: Download) -> tuple[Path, Path]:
+    return state / item.file_name, state / f"{item.file_name}.part"
+
+
+def _demand_room(folder: Path, size: int, purpose: str) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < size + _SPARE:
+        raise ResourceError(
+            f"{folder}: {size / 1e9:,.2f} GB are needed {purpose}, {free / 1e9:,.2f} GB are free; free some, or fetch "
+            "into another folder with --root."
+        )
+
+
+@contextmanager
+def _locked(root: Path, state: Path) -> Iterator[None]:
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = (state / "lock").open("w")
+    except OSError as error:
+        raise ResourceError(f"{root}: cannot be written ({error.strerror}); give another folder with --root.") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(f"{root}: another process is fetching into this folder; wait for it or stop it.") from None
+        yield
