@@ -58,7 +58,7 @@ def search(
     centroids = checked(clustering.centroids, "Centroids", gallery.shape[1])
     if len(clustering.assignment) != len(gallery):
         raise UsageError(
-            f"A clustering of {len(clustering.assignment)} vectors does not fit {len(gallery)} in gallery."
+            f"A clustering of {len(clustering.assignment)} vectors does not fit a gallery of {len(gallery)}."
         )
     offsets, members = clustering.members()
     keys = np.full((len(queries), n), FAR, np.uint64)

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+
+from aeret.clustering import kmeans
+from aeret.clustering.kmeans import Clustering, assign, fit_kmeans
+from aeret.errors import DataError, UsageError
+
+
+def blobs(count: int = 600, groups: int = 6, width: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((groups, width)) * 10
+    group = rng.integers(0, groups, count)
+    return (centres[group] + rng.standard_normal((count, width))).astype(np.float32), group
+
+
+def test_separate_blobs_are_found() -> None:
+    vectors, group = blobs()
+    found = fit_kmeans(vectors, 6, seed=0)
+    pairs = set(zip(found.assignment.tolist(), group.tolist(), strict=True))
+    assert len(pairs) == 6
+    assert found.converged
+    assert found.inertia == min(found.inertia_per_start)
+    assert len(found.inertia_per_start) == len(found.iterations_per_start) == 3
+
+
+def test_centroids_are_means_and_inertia_is_the_summed_distance() -> None:
+    vectors, _ = blobs()
+    found = fit_kmeans(vectors, 9, seed=1)
+    means = np.stack([vectors[found.assignment == c].mean(axis=0) for c in range(9)])
+    np.testing.assert_allclose(found.centroids, means, rtol=1e-4, atol=1e-4)
+    assert found.inertia == pytest.approx(((vectors - found.centroids[found.assignment]) ** 2).sum(), rel=1e-5)
+    np.testing.assert_array_equal(assign(vectors, found.centroids), found.assignment)
+    distances = ((vectors[:, None].astype(np.float64) - found.centroids[None]) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(distances.argmin(axis=1), found.assignment)
+
+
+def test_inertia_is_no_worse_than_scikit_learn() -> None:
+    vectors = np.random.default_rng(3).standard_normal((500, 6)).astype(np.float32)
+    peer = KMeans(20, n_init=5, random_state=0).fit(vectors).inertia_
+    assert fit_kmeans(vectors, 20, seed=0, starts=5).inertia < 1.03 * peer
+
+
+def test_the_same_seed_gives_the_same_clusters_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.random.default_rng(3).standard_normal((900, 40)).astype(np.float32)
+    results = []
+    for threads in (1, 2, 7):
+        monkeypatch.setattr("aeret.embeddings.blocks.cores", lambda count=threads: count)
+        monkeypatch.setattr(kmeans, "_BLOCK", 100)
+        results.append(fit_kmeans(vectors, 12, seed=5, starts=2))
+    for other in results[1:]:
+        np.testing.assert_array_equal(other.centroids, results[0].centroids)
+        assert other.inertia_per_start == results[0].inertia_per_start
+    assert fit_kmeans(vectors, 12, seed=6, starts=1).inertia != results[0].inertia_per_start[0]
+
+
+def test_fewer_distinct_vectors_than_clusters_leave_empty_clusters_not_an_error() -> None:
+    vectors = np.repeat(np.eye(3, dtype=np.float32), 4, axis=0)
+    found = fit_kmeans(vectors, 5, seed=0)
+    assert found.inertia == 0
+    assert found.empties == 2
+    assert found.sizes.sum() == 12
+    assert np.isfinite(found.centroids).all()
+
+
+def test_an_empty_cluster_restarts_at_the_farthest_vector() -> None:
+    vectors = np.array([[0.0], [0.1], [0.2], [9.0]], np.float32)
+    labels, distances = np.array([0, 0, 0, 0], np.int32), np.array([0, 0, 0, 81], np.float32)
+    moved = kmeans._update(vectors, labels, distances, np.array([[0.0], [50.0]], np.float32))
+    assert moved[1, 0] == 9
+
+
+def test_sizes_and_imbalance() -> None:
+    even = Clustering(np.zeros((2, 1), np.float32), np.array([0, 1, 0, 1], np.int32), 0.0)
+    one = Clustering(np.zeros((2, 1), np.float32), np.array([1, 1, 1, 1], np.int32), 0.0)
+    assert even.imbalance == 1
+    assert (one.imbalance, one.empties, one.sizes.tolist()) == (2, 1, [0, 4])
+    offsets, rows = even.members()
+    assert (offsets.tolist(), rows.tolist()) == ([0, 2, 4], [0, 2, 1, 3])
+
+
+def test_as_many_clusters_as_vectors_and_one_cluster_work() -> None:
+    vectors = np.arange(5, dtype=np.float32)[:, None]
+    assert fit_kmeans(vectors, 5, seed=0).inertia == 0
+    assert fit_kmeans(vectors, 1, seed=0).centroids[0, 0] == 2
+
+
+def test_asking_for_too_much_is_explained() -> None:
+    vectors = np.zeros((3, 2), np.float32)
+    with pytest.raises(UsageError, match=r"4 clusters .* there are 3.*evaluation\.clusters"):
+        fit_kmeans(vectors, 4, seed=0)
+    with pytest.raises(UsageError, match="at least one start"):
+        fit_kmeans(vectors, 2, seed=0, starts=0)
+    vectors[1] = np.nan
+    with pytest.raises(UsageError, match="row 1"):
+        fit_kmeans(vectors, 2, seed=0)
+    with pytest.raises(UsageError, match="no centroids"):
+        assign(np.zeros((3, 2)), np.zeros((0, 2)))
+
+
+def test_a_clustering_is_saved_and_opened(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no clustering"):
+        Clustering.open(tmp_path)
+    found = fit_kmeans(blobs()[0], 4, seed=0)
+    found.save(tmp_path)
+    opened = Clustering.open(tmp_path)
+    np.testing.assert_array_equal(opened.centroids, found.centroids)
+    np.testing.assert_array_equal(opened.assignment, found.assignment)
+    assert (opened.inertia, opened.inertia_per_start, opened.converged) == (
+        found.inertia,
+        found.inertia_per_start,
+        found.converged,
+    )

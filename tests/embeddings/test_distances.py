@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aeret.embeddings.distances import checked, nearest, squared_distances
+from aeret.errors import UsageError
+
+
+def vectors(count: int, width: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((count, width), dtype=np.float32)
+
+
+@pytest.mark.parametrize("width", [1, 7, 64, 100])
+def test_distances_are_those_of_float64(width: int) -> None:
+    queries, gallery = vectors(5, width, 0), vectors(700, width, 1)
+    expected = ((queries.astype(np.float64)[:, None] - gallery[None]) ** 2).sum(axis=2)
+    np.testing.assert_allclose(squared_distances(queries, gallery), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("width", [3, 64, 257])
+def test_the_last_bit_does_not_depend_on_the_batch(width: int) -> None:
+    queries, gallery = vectors(13, width, 0), vectors(301, width, 1)
+    whole = squared_distances(queries, gallery)
+    singly = np.concatenate([squared_distances(queries[i : i + 1], gallery) for i in range(13)])
+    turned = squared_distances(np.ascontiguousarray(gallery[::-1]), queries)[::-1].T
+    assert np.array_equal(whole, singly)
+    assert np.array_equal(whole, turned)
+    labels, distances = np.empty(13, np.int32), np.empty(13, np.float32)
+    nearest(queries, gallery, labels, distances)
+    assert np.array_equal(distances, whole.min(axis=1))
+    assert np.array_equal(labels, whole.argmin(axis=1))
+
+
+def test_equal_vectors_are_at_distance_zero_and_ties_go_to_the_lowest() -> None:
+    gallery = np.repeat(vectors(1, 33, 0), 4, axis=0)
+    assert (squared_distances(gallery, gallery) == 0).all()
+    labels, distances = np.empty(4, np.int32), np.empty(4, np.float32)
+    nearest(gallery, gallery, labels, distances)
+    assert not labels.any()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
+def test_a_vector_that_would_break_the_kernels_is_named(bad: float) -> None:
+    rows = vectors(4, 3, 0)
+    rows[2, 1] = bad
+    with pytest.raises(UsageError, match=r"Gallery .* 1 of 4 rows, the first in row 2"):
+        checked(rows, "Gallery embeddings")
+
+
+def test_shapes_are_checked() -> None:
+    with pytest.raises(UsageError, match="must be a matrix"):
+        checked(np.zeros(3, np.float32), "Queries")
+    with pytest.raises(UsageError, match="3 dimensions where 4"):
+        checked(np.zeros((2, 3), np.float32), "Queries", 4)
+    assert checked(np.zeros((0, 3)), "Queries").dtype == np.float32
