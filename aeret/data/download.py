@@ -137,7 +137,10 @@ def _attempt(
         headers["Range"] = f"bytes={have}-"
         if validator := _read_note(part):
             headers["If-Range"] = validator
-    with _open(urllib.request.Request(item.url, headers=headers), patience, part) as response:
+    response = _open(urllib.request.Request(item.url, headers=headers), patience, part)
+    if response is None:
+        return
+    with response:
         start, total = _extent(response, have)
         if start != have:
             have = 0
@@ -164,11 +167,14 @@ def _attempt(
 
 
 def _open(request: urllib.request.Request, patience: Patience, part: Path) -> Any:
+    """Return the answer, or ``None`` where the server says that nothing follows what is there."""
     try:
         return urllib.request.urlopen(request, timeout=patience.timeout)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 416:
+                if error.headers.get("Content-Range", "") == f"bytes */{_bytes_of(part)}":
+                    return None
                 part.unlink(missing_ok=True)
                 raise _BrokenOff("the server does not know the range") from None
             if error.code in {408, 425, 429} or error.code >= 500:

@@ -76,7 +76,10 @@ class Handler(BaseHTTPRequestHandler):
         if asked and same and not does.ignore_range:
             start = int(asked[1])
             if start >= total:
-                self.send_error(416)
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{total}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
                 return
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
@@ -251,6 +254,18 @@ def test_a_bad_piece_of_an_earlier_day_is_thrown_away_and_fetched_again(tmp_path
     fetch(loaded, patience=QUICK)
     assert_complete(loaded)
     assert [request.get("Range") for request in server.files["/set.zip"].requests] == ["bytes=1000-", None]
+
+
+def test_a_run_killed_between_the_last_byte_and_the_name_asks_only_whether_more_follows(
+    tmp_path: Path, server: Server
+) -> None:
+    body = archive()
+    loaded = manifest(tmp_path, server, body, sha256=sha256(body))
+    (loaded.root / ".fetch").mkdir(parents=True)
+    (loaded.root / ".fetch" / "set.zip.part").write_bytes(body)
+    fetch(loaded, patience=QUICK)
+    assert_complete(loaded)
+    assert [request.get("Range") for request in server.files["/set.zip"].requests] == [f"bytes={len(body)}-"]
 
 
 def test_a_part_longer_than_the_file_is_replaced(tmp_path: Path, server: Server, waits: list[float]) -> None:
