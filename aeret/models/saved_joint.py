@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
@@ -48,7 +47,7 @@ class SavedJoint:
         """
         folder.mkdir(parents=True, exist_ok=True)
         weights: dict[str, Any] = {
-            f"{number:04d}": keras.ops.convert_to_numpy(variable.value) for number, variable in enumerate(model.weights)
+            f"{number:04d}": variable.numpy() for number, variable in enumerate(model.weights)
         }
         np.savez(folder / WEIGHTS, **weights)
         settings = model.settings.model_dump(mode="json")

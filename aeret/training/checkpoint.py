@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -114,7 +113,7 @@ def clear(folder: Path) -> None:
 
 
 def _array(variable: Any) -> npt.NDArray[Any]:
-    array: npt.NDArray[Any] = keras.ops.convert_to_numpy(variable.value)
+    array: npt.NDArray[Any] = variable.numpy()
     return array
 
 

@@ -217,7 +217,7 @@ class _averaged:
         self._kept: list[Any] = []
 
     def __enter__(self) -> None:
-        self._kept = [keras.ops.convert_to_numpy(variable.value).copy() for variable, _ in self._pairs]
+        self._kept = [variable.numpy().copy() for variable, _ in self._pairs]
         for variable, average in self._pairs:
             variable.assign(average.value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,19 @@ def train(folder: Path, seed: int = 0, **options: Any) -> tuple[Regression, Hist
 
 def weights(model: Any) -> list[Any]:
     """Return copies of all the model's variables."""
-    return [keras.ops.convert_to_numpy(variable.value).copy() for variable in model.variables]
+    return [variable.numpy().copy() for variable in model.variables]
+
+
+class SlowPoints(Points):
+    """Leaves time to be killed in."""
+
+    def batch(self, epoch: int, index: int) -> Any:
+        time.sleep(0.05)
+        return super().batch(epoch, index)
 
 
 if __name__ == "__main__":
+    if "slow" in sys.argv:
+        Points = SlowPoints  # type: ignore[misc]
     trained, _ = train(Path(sys.argv[1]), schedule="plateau", plateau_patience=1)
     np.savez(sys.argv[2], *weights(trained))

@@ -1,0 +1,120 @@
+"""``train-cnn``: from prepared photos and the trained mask encoder to the joint CNN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aeret.progress import Progress
+from aeret.settings import CnnSettings, Settings
+
+NAME = "train-cnn"
+SUMMARY = "Train the joint CNN: labels and layout code from the photo alone."
+INPUTS = ("prepare", "encode-masks")
+SECTIONS = ("seed", "cnn")
+ROOMS = ("data", "losses", "models", "training", "rng.py")
+
+
+def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Progress) -> dict[str, Any]:
+    """Train one arm into ``out``: a :class:`aeret.models.saved_joint.SavedJoint`, and ``training/`` with its history.
+
+    The metrics, all on the validation part of *train*:
+
+    - ``val_loss``, ``val_label_loss``, ``val_latent_loss``: of the epoch that was kept;
+    - ``val_label_map``: mean over the categories that occur of the average precision of the label scores (not for
+      ``latent-only``);
+    - ``val_code_r2``: 1 - squared error of the predicted code over that of the mean code of the training photos, both
+      summed over photos and dimensions; against each photo's own mask in every arm (not for ``labels-only``).
+    """
+    from aeret.data.prepared import Prepared
+    from aeret.models.joint import JointModel, code_target
+    from aeret.models.saved import SavedEncoder
+    from aeret.models.saved_joint import SavedJoint
+    from aeret.training import clear, fit, precision
+
+    cnn = settings.cnn
+    prepared = Prepared.open(inputs["prepare"])
+    encoder = SavedEncoder.load(inputs["encode-masks"])
+    train, validation = prepared.split("train"), prepared.split("validation")
+    with precision(cnn.training.mixed_precision):
+        model = JointModel(
+            cnn,
+            len(prepared.categories),
+            encoder.latent_size,
+            settings.seed,
+            code_target(encoder.keras_encoder, encoder.normaliser),
+        )
+    history = fit(
+        model,
+        _feed(train, cnn, encoder.encoding, settings.seed, training=True),
+        _feed(validation, cnn, encoder.encoding, settings.seed, training=False) if len(validation) else None,
+        cnn.training,
+        out / "training",
+        settings.seed,
+        progress,
+        title=f"train-cnn {cnn.arm}",
+    )
+    SavedJoint.save(out, model, [category.name for category in prepared.categories], encoder.latent_size)
+    kept = history.rows[history.best_epoch - 1]
+    metrics: dict[str, Any] = {name: value for name, value in kept.items() if "loss" in name}
+    metrics |= _measure(SavedJoint.load(out), encoder, train, validation, progress)
+    clear(out / "training")
+    return metrics | {
+        "arm": cnn.arm,
+        "backbone": cnn.backbone,
+        "parameters": int(model.count_params()),
+        "train_photos": len(train),
+        "validation_photos": len(validation),
+        "epochs": len(history.rows),
+        "best_epoch": history.best_epoch,
+        "stopped_early": history.stopped_early,
+        "train_seconds": round(history.seconds, 1),
+        "photos_per_second": round(history.examples_per_second, 1),
+    }
+
+
+def _feed(split: Any, cnn: CnnSettings, encoding: Any, seed: int, training: bool) -> Any:
+    from aeret.training import JointFeed
+
+    return JointFeed(
+        split,
+        cnn.input_size,
+        cnn.training.batch_size,
+        seed,
+        training,
+        encoding=None if cnn.arm == "labels-only" else encoding,
+        flip=cnn.flip,
+        crop=cnn.crop,
+        colour=cnn.colour,
+        shuffled=cnn.arm == "shuffled-latents",
+    )
+
+
+def _measure(joint: Any, encoder: Any, train: Any, validation: Any, progress: Progress) -> dict[str, float]:
+    import numpy as np
+    from sklearn.metrics import average_precision_score
+
+    count, block = len(validation), 256
+    if not count:
+        return {}
+    scores, codes = [], []
+    with progress("measure on validation", count, unit="photo") as advance:
+        for start in range(0, count, block):
+            predicted = joint.predict(validation.photos(slice(start, min(start + block, count))))
+            scores.append(predicted["label_scores"])
+            codes.append(predicted["code"])
+            advance(len(scores[-1]))
+    metrics: dict[str, float] = {}
+    labels = np.asarray(validation.labels)
+    occurs = labels.any(axis=0)
+    if joint.model.learns_labels and occurs.any():
+        score = average_precision_score(labels[:, occurs], np.concatenate(scores)[:, occurs], average="macro")
+        metrics["val_label_map"] = float(score)
+    if joint.model.learns_latents:
+        mean = encoder.encode(train.masks, np.arange(len(train))).mean(axis=0, dtype=np.float64)
+        true = encoder.encode(validation.masks, np.arange(count)).astype(np.float64)
+        spread = ((true - mean) ** 2).sum()
+        if spread > 0:
+            metrics["val_code_r2"] = float(1 - ((np.concatenate(codes) - true) ** 2).sum() / spread)
+    return metrics

@@ -1,0 +1,143 @@
+"""A run killed at any moment continues to the weights of an unbroken run, bit for bit.
+
+Real processes are killed with SIGKILL at moments spread over the run, start-up and checkpoint writing included.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_training import Points, Regression, weights
+
+from aeret.settings import TrainingSettings
+from aeret.training import checkpoint, fit
+
+PROGRAM = Path(__file__).parent / "tiny_training.py"
+SETTINGS = TrainingSettings(epochs=6, learning_rate=0.05, schedule="plateau", plateau_patience=1, average_weights=0.8)
+
+
+def run(folder: Path, stop=None) -> list[np.ndarray]:
+    """Train in this process; ``stop`` may raise in the middle."""
+    model = Regression()
+    train = Points(36, 0, True)
+    if stop:
+        batch = train.batch
+        train.batch = lambda epoch, index: (stop(epoch, index), batch(epoch, index))[1]
+    fit(model, train, Points(12, 0, False), SETTINGS, folder, 0)
+    return weights(model)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory) -> list[np.ndarray]:
+    return run(tmp_path_factory.mktemp("unbroken"))
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("moment", [(0, 0), (0, 3), (1, 0), (3, 2), (5, 3)])
+def test_broken_within_an_epoch(tmp_path, unbroken, moment):
+    def stop(epoch, index):
+        if (epoch, index) == moment:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(tmp_path, stop)
+    for one, two in zip(run(tmp_path), unbroken, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("name", ["save_best", "save", "load_best"])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("call", [1, 3])
+def test_broken_around_a_write(tmp_path, unbroken, monkeypatch, name, when, call):
+    original, calls = getattr(checkpoint, name), []
+
+    def broken(*args):
+        calls.append(args)
+        if len(calls) == call and when == "before":
+            raise Killed
+        original(*args)
+        if len(calls) == call:
+            raise Killed
+
+    monkeypatch.setattr(checkpoint, name, broken)
+    if name == "load_best" and call > 1:
+        pytest.skip("happens once")
+    with pytest.raises(Killed):
+        run(tmp_path)
+    monkeypatch.undo()
+    for one, two in zip(run(tmp_path), unbroken, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_broken_half_way_through_a_file(tmp_path, unbroken, monkeypatch):
+    def half(path, arrays, meta):
+        if path.name == checkpoint.FILE and meta["epoch"] == 3:
+            path.with_name(f".{path.name}.tmp").write_bytes(b"PK\x03\x04 half of it")
+            raise Killed
+        whole(path, arrays, meta)
+
+    whole = checkpoint._write
+    monkeypatch.setattr(checkpoint, "_write", half)
+    with pytest.raises(Killed):
+        run(tmp_path)
+    monkeypatch.undo()
+    for one, two in zip(run(tmp_path), unbroken, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_history_has_every_epoch_once_after_a_break(tmp_path):
+    def stop(epoch, index):
+        if epoch == 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(tmp_path, stop)
+    run(tmp_path)
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["epoch", "1", "2", "3", "4", "5", "6"]
+
+
+def test_killed_processes_reach_the_same_weights(tmp_path):
+    """SIGKILL at several moments of one run, each process going on where the last one was killed."""
+    expected = _process(tmp_path / "unbroken", tmp_path / "expected.npz")
+    folder = tmp_path / "killed"
+    for kills, epochs in enumerate((0, 1, 3)):
+        process = _start(folder, tmp_path / "never.npz", slow=True)
+        _wait_for_epochs(process, folder, epochs)
+        time.sleep(0.05 * kills)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "never.npz").exists()
+    found = _process(folder, tmp_path / "found.npz")
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(value, found[name])
+
+
+def _start(folder: Path, result: Path, slow: bool = False) -> subprocess.Popen:
+    command = [sys.executable, str(PROGRAM), str(folder), str(result)] + (["slow"] if slow else [])
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, cwd=PROGRAM.parents[2])
+
+
+def _process(folder: Path, result: Path) -> dict[str, np.ndarray]:
+    assert _start(folder, result).wait() == 0
+    with np.load(result) as file:
+        return dict(file)
+
+
+def _wait_for_epochs(process: subprocess.Popen, folder: Path, epochs: int) -> None:
+    history = folder / "history.csv"
+    deadline = time.monotonic() + 120
+    while not (history.exists() and len(history.read_text().splitlines()) > epochs):
+        assert process.poll() is None, "the run ended before it was killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
