@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aeret.errors import UsageError
+from aeret.evaluation.compare import compare
+from aeret.evaluation.evaluate import Evaluation
+from aeret.evaluation.significance import holm
+
+P10 = "P(rel=any)@10"
+
+
+@pytest.fixture(scope="module")
+def weaker(task) -> list[Evaluation]:
+    """Two seeds of an arm with more noise and no latent head."""
+    rng = np.random.default_rng(0)
+    arms = []
+    for _ in range(2):
+        noise = 12 * rng.standard_normal(task.photos.vectors.shape)
+        photos = replace(task.photos, vectors=(task.photos.vectors + noise).astype(np.float32))
+        arms.append(task.run(queries=photos, gallery=photos, codes=None))
+    return arms
+
+
+def test_a_better_arm_is_found_better(evaluation: Evaluation, weaker: list[Evaluation]) -> None:
+    frame = compare(weaker, evaluation, resamples=2000).set_index("measure")
+    row = frame.loc["nDCG(rel=jaccard)@10"]
+    mean = np.mean([np.nanmean(one.per_query["nDCG(rel=jaccard)@10"]) for one in weaker])
+    assert row["baseline"] == pytest.approx(mean)
+    assert row["candidate"] == pytest.approx(np.nanmean(evaluation.per_query["nDCG(rel=jaccard)@10"]))
+    assert row["difference"] == pytest.approx(row["candidate"] - row["baseline"])
+    assert 0 < row["low"] < row["difference"] < row["high"]
+    assert row["p"] < row["p_holm"] < 0.05
+    assert row["p_better"] > row["p_worse"]
+    assert row["sd_baseline"] > 0
+    assert np.isnan(row["sd_candidate"])
+    np.testing.assert_allclose(frame["p_holm"], holm(frame["p"].to_numpy()))
+
+
+def test_an_arm_against_itself_shows_no_difference(evaluation: Evaluation) -> None:
+    frame = compare(evaluation, evaluation, resamples=200)
+    assert (frame["p"] == 1).all()
+    assert (frame["difference"] == 0).all()
+    assert (frame["note"] == "").all()
+    assert "layout rank" in set(frame["measure"])
+
+
+def test_the_sign_follows_the_order_of_the_arms_and_rank_is_better_when_lower(
+    task, evaluation: Evaluation, weaker: list[Evaluation]
+) -> None:
+    there, back = (compare(a, b, [P10], resamples=300).iloc[0] for a, b in ((weaker, evaluation), (evaluation, weaker)))
+    assert there["difference"] == pytest.approx(-back["difference"])
+    assert there["p_better"] == back["p_worse"]
+    worse = task.run(codes=replace(task.codes, predicted=np.roll(task.codes.predicted, 1, axis=0)))
+    rank = compare(worse, evaluation, ["layout rank"], resamples=300).iloc[0]
+    assert rank["difference"] < 0
+    assert rank["p_better"] > 0.7
+
+
+def test_an_arm_without_a_latent_head_stands_at_chance(evaluation: Evaluation, weaker: list[Evaluation]) -> None:
+    frame = compare(weaker, evaluation, resamples=500).set_index("measure")
+    row = frame.loc["layout R@10"]
+    assert row["baseline"] == pytest.approx(10 / 120)
+    assert "baseline has no latent head: chance" in row["note"]
+    assert row["p"] < 0.05
+    assert "layout rank" not in frame.index
+
+
+def test_a_subset_is_compared_alone(task, evaluation: Evaluation, weaker: list[Evaluation]) -> None:
+    flags = task.photos.subsets["real"]
+    row = compare(weaker, evaluation, [P10], subset="real", resamples=200).iloc[0]
+    assert row["candidate"] == pytest.approx(np.nanmean(evaluation.per_query[P10][flags]))
+    assert row["queries"] <= flags.sum()
+    with pytest.raises(UsageError, match=r"no subset 'true'. Known: real"):
+        compare(weaker, evaluation, subset="true")
+
+
+def test_query_order_does_not_matter_but_the_task_does(evaluation: Evaluation, weaker: list[Evaluation]) -> None:
+    turned = replace(evaluation, per_query=evaluation.per_query.iloc[::-1].reset_index(drop=True))
+    frame = compare(evaluation, turned, resamples=100)
+    assert (frame["difference"] == 0).all()
+    fewer = replace(evaluation, per_query=evaluation.per_query.iloc[1:])
+    with pytest.raises(UsageError, match="different queries"):
+        compare(evaluation, fewer)
+    elsewhere = replace(evaluation, gallery_ids=evaluation.gallery_ids + 1)
+    with pytest.raises(UsageError, match="different galleries"):
+        compare(evaluation, elsewhere)
+    with pytest.raises(UsageError, match="'P@10' is not in both"):
+        compare(weaker, evaluation, ["P@10"])
+    with pytest.raises(UsageError, match="at least one evaluation"):
+        compare([], evaluation)
