@@ -86,7 +86,13 @@ class AutoencoderSettings(Section):
     """How masks become channels: ``onehot`` (one per category), ``supercategory``, ``binary`` or ``index``."""
     latent_size: Count = 256
     width: Count = 32
-    """Channels of the first convolution (``conv``)."""
+    """``conv``: channels of the convolutions at full resolution; the others have twice as many."""
+    depth: Annotated[int, Field(ge=0)] = 1
+    """``conv``: residual blocks at the decoder's end."""
+    principal: bool = True
+    """``conv``: start from the principal components of the training masks and learn what they miss."""
+    code: Literal["default", "linear", "sigmoid"] = "default"
+    """Activation of the code; ``default`` is the paper's sigmoid for ``dense``, and linear for ``conv``."""
     output: Literal["sigmoid", "identity"] = "sigmoid"
     """Activation of the decoder's last layer."""
     tied: bool = False
@@ -112,7 +118,7 @@ class LatentSettings(Section):
     """Normalisation of the latent code (stage ``encode-masks``), fitted on train only."""
 
     normalisation: str = "zscore"
-    """``minmax``, ``zscore``, ``l2``, ``whiten`` or ``none``."""
+    """``minmax``, ``zscore``, ``l2``, ``whiten``, ``half-whiten`` or ``none``."""
 
 
 class CnnSettings(Section):
@@ -212,3 +218,7 @@ class Settings(Section):
                 "photos would be enlarged. Raise data.photo_size or lower cnn.input_size"
             )
         return self
+
+
+PACE_ONLY: dict[str, tuple[str, ...]] = {"data": ("workers",), "embed": ("part_size",)}
+"""Settings that change how fast a result is there, never what it is; artifacts do not depend on them."""

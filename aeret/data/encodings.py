@@ -1,0 +1,187 @@
+"""Mask encodings: how the mask of a photo, one plane a category, becomes the channels an autoencoder sees.
+
+- ``onehot``: one channel a category. Loses nothing; many and sparse channels.
+- ``supercategory``: one channel a supercategory, the union of its categories.
+- ``binary``: one channel, the union of all categories: where anything is.
+- ``index``: one channel, ``(row of the category + 1) / categories`` and 0 for background. The paper's wording can be
+  read so; it invents an order among categories and keeps one category a cell, so never make it the only one.
+
+NumPy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from aeret.errors import UsageError
+from aeret.registry import lookup
+
+Floats = npt.NDArray[np.float32]
+BACKGROUND = -1
+"""In a label map: no entry of the legend covers the cell."""
+
+
+class Named(Protocol):
+    """What an encoding needs of a category (:class:`aeret.data.prepared.Category`)."""
+
+    @property
+    def name(self) -> str:
+        """Unique name."""
+        ...
+
+    @property
+    def supercategory(self) -> str:
+        """Name of the group it belongs to."""
+        ...
+
+
+@dataclass(frozen=True)
+class MaskEncoding:
+    """One encoding, for one list of categories; made by :func:`mask_encoding`."""
+
+    name: str
+    categories: int
+    """Planes that :meth:`encode` expects."""
+    names: tuple[str, ...]
+    """Names of the channels."""
+    legend: tuple[str, ...]
+    """Names of what a decoded cell can be: those of the channels, but the categories for ``index``."""
+    _encode: Callable[[Floats], Floats]
+    _presence: Callable[[Floats, float], npt.NDArray[np.bool_]]
+
+    @property
+    def channels(self) -> int:
+        """How many channels there are."""
+        return len(self.names)
+
+    def encode(self, dense: npt.NDArray[np.float32] | npt.NDArray[np.uint8]) -> Floats:
+        """Turn masks into channels.
+
+        Args:
+            dense: (b, h, w, categories), share of the cell that each category covers, in [0, 1].
+
+        Returns:
+            float32 (b, h, w, channels) in [0, 1]; ``onehot`` returns a float32 input itself.
+
+        Raises:
+            UsageError: the shape does not fit.
+        """
+        if dense.ndim != 4 or dense.shape[-1] != self.categories:
+            raise UsageError(
+                f"mask encoding {self.name!r}: expected masks (b, h, w, {self.categories}), got {tuple(dense.shape)}."
+            )
+        return self._encode(np.asarray(dense, np.float32))
+
+    def presence(self, channels: Floats, threshold: float = 0.5) -> npt.NDArray[np.bool_]:
+        """Say which entries of the legend cover which cells.
+
+        Args:
+            channels: float32 (b, h, w, channels), true or reconstructed.
+            threshold: a channel at or above it counts; ``index`` rounds to the nearest category instead.
+
+        Returns:
+            bool (b, h, w, len(legend)).
+
+        Raises:
+            UsageError: the shape does not fit.
+        """
+        if channels.ndim != 4 or channels.shape[-1] != self.channels:
+            raise UsageError(
+                f"mask encoding {self.name!r}: expected channels (b, h, w, {self.channels}), got "
+                f"{tuple(channels.shape)}."
+            )
+        return self._presence(channels, threshold)
+
+    def label_map(self, channels: Floats, threshold: float = 0.5) -> npt.NDArray[np.int16]:
+        """Flatten channels into one map, the smallest thing on top.
+
+        Returns:
+            int16 (b, h, w): row of ``legend``, or ``BACKGROUND``.
+        """
+        return _paint(self.presence(channels, threshold))
+
+
+def mask_encoding(name: str, categories: Sequence[Named]) -> MaskEncoding:
+    """Make the encoding ``name`` for a list of categories, in the order of the mask planes.
+
+    Raises:
+        UnknownNameError: there is no such encoding.
+        UsageError: there are no categories.
+    """
+    if not categories:
+        raise UsageError("a mask encoding needs at least one category, got none.")
+    return lookup(MASK_ENCODINGS, name, "mask encoding")(categories)
+
+
+def _paint(present: npt.NDArray[np.bool_]) -> npt.NDArray[np.int16]:
+    """Paint planes (b, h, w, k) largest first, so that the smallest (of equals, the first) stays visible."""
+    count = present.shape[0]
+    result = np.full(present.shape[:3], BACKGROUND, np.int16)
+    areas = present.sum(axis=(1, 2))
+    for photo in range(count):
+        shown = np.flatnonzero(areas[photo])
+        # Reversed stable order: of two equal areas the later row is painted first and the earlier one covers it.
+        for row in shown[np.argsort(areas[photo, shown], kind="stable")][::-1]:
+            result[photo][present[photo, :, :, row]] = row
+    return result
+
+
+def _threshold(channels: Floats, threshold: float) -> npt.NDArray[np.bool_]:
+    present: npt.NDArray[np.bool_] = channels >= threshold
+    return present
+
+
+def _onehot(categories: Sequence[Named]) -> MaskEncoding:
+    names = tuple(category.name for category in categories)
+    return MaskEncoding("onehot", len(names), names, names, lambda dense: dense, _threshold)
+
+
+def _supercategory(categories: Sequence[Named]) -> MaskEncoding:
+    names = tuple(sorted({category.supercategory for category in categories}))
+    groups = np.array([names.index(category.supercategory) for category in categories])
+    order = np.argsort(groups, kind="stable")
+    starts = np.searchsorted(groups[order], np.arange(len(names)))
+
+    def encode(dense: Floats) -> Floats:
+        # The union's coverage of a partly covered cell is at least the largest; on 0/1 masks this is exact.
+        united: Floats = np.maximum.reduceat(dense[..., order], starts, axis=-1)
+        return united
+
+    return MaskEncoding("supercategory", len(categories), names, names, encode, _threshold)
+
+
+def _binary(categories: Sequence[Named]) -> MaskEncoding:
+    def encode(dense: Floats) -> Floats:
+        united: Floats = dense.max(axis=-1, keepdims=True)
+        return united
+
+    return MaskEncoding("binary", len(categories), ("anything",), ("anything",), encode, _threshold)
+
+
+def _index(categories: Sequence[Named]) -> MaskEncoding:
+    count = len(categories)
+
+    def encode(dense: Floats) -> Floats:
+        rows = _paint(dense >= 0.5)
+        return ((rows + 1) / np.float32(count)).astype(np.float32)[..., None]
+
+    def presence(channels: Floats, threshold: float) -> npt.NDArray[np.bool_]:
+        rows = np.clip(np.rint(channels[..., 0] * count), 0, count).astype(np.int64) - 1
+        present: npt.NDArray[np.bool_] = rows[..., None] == np.arange(count)
+        return present
+
+    legend = tuple(category.name for category in categories)
+    return MaskEncoding("index", count, ("category index",), legend, encode, presence)
+
+
+MASK_ENCODINGS: dict[str, Callable[[Sequence[Named]], MaskEncoding]] = {
+    "onehot": _onehot,
+    "supercategory": _supercategory,
+    "binary": _binary,
+    "index": _index,
+}
