@@ -13,9 +13,6 @@ help:
 	@echo "make backends  add JAX and PyTorch, so that their tests run too"
 	@echo "make bench     print the table of performance ratios"
 
-# TensorFlow talks a lot when it starts; errors still come through.
-export TF_CPP_MIN_LOG_LEVEL ?= 2
-export TF_ENABLE_ONEDNN_OPTS ?= 1
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "aeret needs Python 3.11 or newer; set PYTHON=")'

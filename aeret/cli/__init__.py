@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -55,6 +56,8 @@ def main() -> None:
     """Run the command line; errors of aeret's own end with their message and exit code, never a traceback."""
     from aeret.errors import AeretError
 
+    # TensorFlow greets with a page of information at every start; its errors still come through.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:

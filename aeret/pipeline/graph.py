@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import aeret
 from aeret.artifacts import RECORD, digest, file_digest
-from aeret.settings import Settings
+from aeret.settings import PACE_ONLY, Settings
 from aeret.stages import STAGES, load_stage, source_digests
 
 _BACKEND_ROOMS = {"models", "training"}
@@ -59,7 +60,7 @@ def plan(settings: Settings, targets: Iterable[str], root: Path) -> list[Task]:
         sources = source_digests(stage, settings)
         parts = {
             "stage": name,
-            "settings": {section: values[section] for section in stage.SECTIONS},
+            "settings": {section: _deciding(section, values[section]) for section in stage.SECTIONS},
             "inputs": {task.stage: task.key for task in inputs},
             "sources": sources,
             "code": code,
@@ -83,6 +84,12 @@ def plan(settings: Settings, targets: Iterable[str], root: Path) -> list[Task]:
         visit(target)
     order = list(STAGES)
     return sorted(tasks.values(), key=lambda task: order.index(task.stage))
+
+
+def _deciding(section: str, value: Any) -> Any:
+    if section not in PACE_ONLY:
+        return value
+    return {key: each for key, each in value.items() if key not in PACE_ONLY[section]}
 
 
 @lru_cache

@@ -2,6 +2,7 @@
 
 from aeret.settings.load import read_yaml, settings_from, validated
 from aeret.settings.sections import (
+    PACE_ONLY,
     AutoencoderSettings,
     ClusterSettings,
     CnnSettings,
@@ -13,6 +14,7 @@ from aeret.settings.sections import (
 )
 
 __all__ = [
+    "PACE_ONLY",
     "AutoencoderSettings",
     "ClusterSettings",
     "CnnSettings",

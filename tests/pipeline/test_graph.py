@@ -25,6 +25,10 @@ def test_only_the_sections_a_stage_reads_change_its_key(toy_stages: Modules, tmp
     assert keys(Settings(seed=1), tmp_path)["second"] != before["second"]
 
 
+def test_settings_of_pace_change_no_key(toy_stages: Modules, tmp_path: Path) -> None:
+    assert keys(Settings.model_validate({"data": {"workers": 7}}), tmp_path) == keys(Settings(), tmp_path)
+
+
 def test_an_inputs_key_changes_what_reads_it(toy_stages: Modules, tmp_path: Path) -> None:
     before = keys(Settings(), tmp_path)
     after = keys(Settings.model_validate({"data": {"mask_size": 16}}), tmp_path)

@@ -1,0 +1,95 @@
+"""``embed``: from photos to embeddings, predicted codes and label scores."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from aeret.progress import Progress
+from aeret.settings import Settings
+
+NAME = "embed"
+SUMMARY = "Embed the query and gallery photos, or a folder of photos, with the joint CNN."
+INPUTS = ("prepare", "train-cnn")
+SECTIONS = ("embed",)
+ROOMS = ("data", "models", "embeddings")
+
+
+def sources(settings: Settings) -> dict[str, str]:
+    """Return the digest of the photos to embed, where they are a folder and not a prepared split."""
+    from aeret.artifacts import digest, file_digest
+    from aeret.data.photos import photos_in
+
+    if not settings.embed.photos:
+        return {}
+    files = photos_in(Path(settings.embed.photos).expanduser())
+    return {"photos": digest({photo.path: file_digest(Path(photo.path)) for photo in files})}
+
+
+def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Progress) -> dict[str, Any]:
+    """Write one :class:`aeret.embeddings.store.EmbeddingSet` a split into ``out``: ``query/`` and ``gallery/``.
+
+    When the two are the same photos only ``gallery/`` is written. With ``embed.photos`` it is ``photos/`` instead,
+    whose ids count the files in order of their path. Matrices beside the vectors: ``codes`` float32 (n, m), normalised
+    as the training target was, and ``label_scores`` float32 (n, categories), both as the CNN predicts them.
+    """
+    import numpy as np
+
+    from aeret.data.photos import decode_batches, photos_in
+    from aeret.data.prepared import Prepared
+    from aeret.embeddings.encode import write_parts
+    from aeret.embeddings.normalise import NORMALISATIONS
+    from aeret.models.saved_joint import SavedJoint
+
+    model = SavedJoint.load(inputs["train-cnn"])
+    normalise = NORMALISATIONS[settings.embed.normalise]
+    batch = settings.embed.batch_size
+    started = time.perf_counter()
+    counts: dict[str, int] = {}
+
+    def embed(name: str, ids: Any, batches: Callable[[Any], Iterable[Any]], columns: dict[str, Any]) -> None:
+        def encode(rows: Any) -> dict[str, Any]:
+            found: dict[str, list[Any]] = {"vectors": [], "codes": [], "label_scores": []}
+            for photos in batches([rows[start : start + batch] for start in range(0, len(rows), batch)]):
+                predicted = model.predict(photos)
+                found["vectors"].append(normalise(predicted["embedding"]))
+                found["codes"].append(predicted["code"])
+                found["label_scores"].append(predicted["label_scores"])
+            return {key: np.concatenate(values).astype(np.float32) for key, values in found.items()}
+
+        write_parts(
+            out / name,
+            ids,
+            encode,
+            part_size=settings.embed.part_size,
+            columns=columns,
+            made_by=[inputs["train-cnn"].name, settings.embed.normalise],
+            progress=progress,
+            title=f"embed {name}",
+        )
+        counts[name] = len(ids)
+
+    if settings.embed.photos:
+        files = photos_in(Path(settings.embed.photos).expanduser())
+
+        def decode(chunks: Any) -> Iterable[Any]:
+            chosen = [[files[row] for row in rows] for rows in chunks]
+            return decode_batches(chosen, settings.data.photo_size, settings.data.workers)
+
+        embed("photos", np.arange(len(files)), decode, {"file_name": np.array([photo.path for photo in files])})
+    else:
+        prepared = Prepared.open(inputs["prepare"])
+        for name in ("gallery",) if prepared.leave_one_out else ("query", "gallery"):
+            split = prepared.split(name)
+            read = split.photos
+            embed(name, split.photo_ids, lambda chunks, read=read: map(read, chunks), _names(split))
+    seconds = time.perf_counter() - started
+    return {"photos": counts, "photos_per_second": round(sum(counts.values()) / seconds, 1)}
+
+
+def _names(split: Any) -> dict[str, Any]:
+    import numpy as np
+
+    return {"file_name": np.array(split.file_names)}
