@@ -84,6 +84,8 @@ class Autoencoder:
     true: NDArray[np.float32] | None = None
     """A few held-out masks, float32 (b, h, w, channels)."""
     reconstructed: NDArray[np.float32] | None = None
+    pca: NDArray[np.float32] | None = None
+    """The same masks as PCA of the same size reconstructs them."""
     names: tuple[str, ...] = ()
     """Of the channels."""
 

@@ -277,6 +277,7 @@ def material(gallery: MadeSplit, names: tuple[str, ...] = CATEGORIES, latent: bo
             {"foreground_iou": 0.53, "bce": 0.017, "per_category_iou": iou, "floors": floors},
             dense[:8],
             blurred[:8],
+            blurred[:8] * 0.8,
             names,
         ),
         trainings=(Training("train-ae", history[["epoch", "loss", "val_loss"]]), Training("train-cnn", history)),

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from aeret.reporting.material import Autoencoder
 from aeret.reporting.pictures import Painter
 from aeret.reporting.plots.reconstruction import reconstruction_iou
-from aeret.reporting.values import Block, Cell, Column, Figure, Gallery, Section, Strip, Table, Tile, with_data
+from aeret.reporting.values import Block, Cell, Column, Figure, Gallery, Prose, Section, Strip, Table, Tile, with_data
 
+Maps = NDArray[np.float32]
 _SHOWN = 10
 _FLOORS = (("mean_mask", "floor: mean mask"), ("pca", "floor: PCA of the same size"))
 _MEASURES = (("foreground_iou", "foreground IoU"), ("bce", "BCE per cell"), ("category_iou", "mean category IoU"))
@@ -21,30 +22,43 @@ _MEASURES = (("foreground_iou", "foreground IoU"), ("bce", "BCE per cell"), ("ca
 
 def autoencoder_section(autoencoder: Autoencoder) -> Section:
     """Return the reconstruction measures, the IoU per category and true beside reconstructed masks."""
-    blocks: list[Block] = [_measures(autoencoder.metrics)]
+    blocks: list[Block] = []
+    if autoencoder.metrics.get("verdict"):
+        blocks.append(Prose(str(autoencoder.metrics["verdict"])))
+    blocks.append(_measures(autoencoder.metrics))
     figure = _per_category(autoencoder.metrics)
     if figure is not None:
         blocks.append(figure)
     if autoencoder.true is not None and autoencoder.reconstructed is not None:
-        blocks.append(_examples(autoencoder))
+        blocks.append(_examples(autoencoder, autoencoder.true, autoencoder.reconstructed))
     return Section("autoencoder", "Mask autoencoder", tuple(blocks))
 
 
 def _measures(metrics: Mapping[str, Any]) -> Table:
     present = [(key, title) for key, title in _MEASURES if key in metrics]
-    rows: list[tuple[Cell, ...]] = [("autoencoder", *(metrics[key] for key, _ in present))]
-    kinds = ["lead"]
-    for name, title in _FLOORS:
-        floor = metrics.get("floors", {}).get(name)
-        if floor:
-            rows.append((title, *(floor.get(key) for key, _ in present)))
-            kinds.append("floor")
-    columns = (Column("method", "method"), *(Column(key, title, "measure", bar=key != "bce") for key, title in present))
-    caption = (
-        "On validation masks. A better reconstruction is not by itself a better target for the CNN: what counts is a "
-        "code that is both informative and predictable from the photo, so read this beside code R2 under Layout."
+    rows: list[tuple[Cell, ...]] = []
+    kinds: list[str] = []
+    for name, group in {"all": metrics, **metrics.get("subsets", {})}.items():
+        rows.append(("autoencoder", name, group.get("masks"), *(group.get(key) for key, _ in present)))
+        kinds.append("lead")
+        for key, title in _FLOORS:
+            floor = group.get("floors", {}).get(key)
+            if floor:
+                rows.append((title, name, group.get("masks"), *(floor.get(key) for key, _ in present)))
+                kinds.append("floor")
+    columns = (
+        Column("method", "method"),
+        Column("masks_of", "masks of"),
+        Column("masks", "masks", "count"),
+        *(Column(key, title, "measure", bar=key != "bce") for key, title in present),
     )
-    notes = ("Foreground IoU: cells of any category, all masks pooled, at probability 0.5. Lower is better for BCE.",)
+    caption = (
+        f"On {metrics.get('measured_on', 'held-out masks')}. A better reconstruction is not by itself a better "
+        "target for the CNN: what counts is a code that is both informative and predictable from the photo, so read "
+        "this beside code R2 under Layout. Lower is better for BCE."
+    )
+    sentences = metrics.get("conventions", {})
+    notes = tuple(f"{title}: {sentences[key]}" for key, title in present if key in sentences)
     return Table("reconstruction", "Reconstruction", columns, tuple(rows), tuple(kinds), caption, notes)
 
 
@@ -70,29 +84,26 @@ def _per_category(metrics: Mapping[str, Any]) -> Figure | None:
     return with_data(figure, columns, frame.itertuples(index=False, name=None))
 
 
-def _examples(autoencoder: Autoencoder) -> Gallery:
-    true, reconstructed = autoencoder.true, autoencoder.reconstructed
-    if true is None or reconstructed is None:
-        return Gallery("reconstructed", "True and reconstructed masks", ())
-    pairs = list(zip(true, reconstructed, strict=True))[:_SHOWN]
+def _examples(autoencoder: Autoencoder, true: Maps, reconstructed: Maps) -> Gallery:
+    true, reconstructed = true[:_SHOWN], reconstructed[:_SHOWN]
     names = autoencoder.names or tuple(f"channel {index}" for index in range(true.shape[-1]))
-    painter = Painter(names, [mask for mask, _ in pairs], [1.0] * len(pairs))
+    painter = Painter(names, list(true), [1.0] * len(true))
+    strips = [_strip("reconstructed-masks", "Autoencoder", true, reconstructed, painter)]
+    if autoencoder.pca is not None:
+        strips.append(_strip("reconstructed-pca", "PCA of the same size", true, autoencoder.pca[:_SHOWN], painter))
+    caption = "Above the true mask, below what is left of it. Half transparent: probability 0.25 to 0.5."
+    return Gallery("reconstructed", "True and reconstructed masks", tuple(strips), caption)
+
+
+def _strip(name: str, title: str, true: Maps, again: Maps, painter: Painter) -> Strip:
     tiles = tuple(
-        Tile(
-            painter.paint(mask, "true mask"),
-            _overlap(mask, again),
-            layout=painter.paint(again, "reconstructed mask"),
-        )
-        for mask, again in pairs
+        Tile(painter.paint(mask, "true mask"), _overlap(mask, other), layout=painter.paint(other, "reconstructed mask"))
+        for mask, other in zip(true, again, strict=True)
     )
-    caption = (
-        "Above the true mask, below what the decoder makes of its code. Half transparent: probability 0.25 to 0.5."
-    )
-    strip = Strip("reconstructed-masks", "Validation masks", tiles, legend=painter.legend)
-    return Gallery("reconstructed", "True and reconstructed masks", (strip,), caption)
+    return Strip(name, title, tiles, legend=painter.legend)
 
 
-def _overlap(true: NDArray[np.float32], again: NDArray[np.float32]) -> str:
+def _overlap(true: Maps, again: Maps) -> str:
     a, b = true >= 0.5, again >= 0.5
     union = np.count_nonzero(a | b)
     return f"IoU {np.count_nonzero(a & b) / union:.2f}" if union else "both empty"

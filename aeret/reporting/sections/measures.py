@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from aeret.evaluation.result import Evaluation
@@ -63,17 +65,15 @@ def methods(evaluation: Evaluation) -> list[str]:
 
 def _by_method(evaluation: Evaluation) -> Table:
     frame, names = evaluation.measures, methods(evaluation)
-    indexed = frame.set_index(["measure", "method"])
     rows: list[tuple[Cell, ...]] = []
-    for measure in dict.fromkeys(frame["measure"]):
-        present = indexed.loc[measure]
+    for measure in _in_reading_order(list(dict.fromkeys(frame["measure"]))):
+        present = frame[frame["measure"] == measure].set_index("method")
         cells = [_estimate(present, method) for method in names]
-        base = present.loc[evaluation.lead] if evaluation.lead in present.index else present.iloc[0]
-        value, floor = float(base["value"]), float(base["floor_query_free"])
-        skill = (value - floor) / (1 - floor) if floor < 1 else None
-        rows.append(
-            (measure, *cells, base["floor_random"], base["floor_query_free"], skill, base["queries"], base["skipped"])
-        )
+        base = evaluation.lead if evaluation.lead in present.index else str(present.index[0])
+        random, free = _number(present, base, "floor_random"), _number(present, base, "floor_query_free")
+        skill = (_number(present, base, "value") - free) / (1 - free) if free < 1 else None
+        counts = (int(_number(present, base, "queries")), int(_number(present, base, "skipped")))
+        rows.append((measure, *cells, random, free, skill, *counts))
     columns = (
         Column("measure", "measure"),
         *(
@@ -93,6 +93,12 @@ def _by_method(evaluation: Evaluation) -> Table:
     )
     caption = "Every measure for each way of searching, beside the two floors it must beat."
     return Table("measures", "Measures by method", columns, tuple(rows), caption=caption, notes=notes)
+
+
+def _in_reading_order(measures: list[str]) -> list[str]:
+    """Layout and label nDCG first; P, R and F at other cut-offs than ten are left to their own table."""
+    kept = [name for name in measures if not re.match(r"[PRF]\([^)]*\)@(?!10$)", name)]
+    return sorted(kept, key=lambda name: (not name.startswith("nDCG(rel=layout"), not name.startswith("nDCG")))
 
 
 def _estimate(present: pd.DataFrame, method: str) -> Cell:

@@ -15,6 +15,12 @@ _NAMES = {
     "leave_one_out": "query is part of the gallery",
     "embedding_size": "embedding size",
     "lead": "lead method",
+    "results": "results kept per query",
+    "starts": "k-means starts",
+    "mask_size": "mask side",
+    "resamples": "query samples",
+    "resample_fraction": "share of queries in a sample",
+    "memory_estimate_bytes": "memory, estimated peak",
 }
 
 
@@ -27,7 +33,6 @@ def run_section(evaluation: Evaluation, material: Material) -> Section:
         Fact("collection", data.get("manifest")),
         *_evaluation_facts(evaluation.facts),
         Fact("photo side", data.get("photo_size"), "count", "px, as stored"),
-        Fact("mask side", data.get("mask_size"), "count", "cells"),
         Fact("network", cnn.get("backbone")),
         Fact("arm", cnn.get("arm")),
         Fact("lambda", cnn.get("latent_weight"), "number", "weight of the latent loss"),

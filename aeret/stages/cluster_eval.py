@@ -1,0 +1,248 @@
+"""``cluster-eval``: from embeddings to clusters, rankings, measures and the report."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aeret.progress import Progress
+from aeret.settings import Settings
+
+NAME = "cluster-eval"
+SUMMARY = "Cluster the gallery, search it cluster-first, measure what is found, and write the report."
+INPUTS = ("prepare", "train-ae", "encode-masks", "train-cnn", "embed")
+SECTIONS = ("seed", "evaluation")
+ROOMS = ("data", "embeddings", "clustering", "retrieval", "evaluation", "reporting")
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Progress) -> dict[str, Any]:
+    """Write the evaluation (``metrics.json``, ``per_query.parquet``, ``rankings.npz``), ``clusters/`` and the report.
+
+    The peak of memory is estimated first, logged, and refused where the machine has less. A run that was killed after
+    the clusters or after the evaluation starts from them.
+
+    Returns:
+        ``headline``: the numbers that matter with the highest floor of each, as the command line prints them;
+        ``measures``: every measure of the lead method; ``memory_estimate_bytes``.
+
+    Raises:
+        UsageError: embeddings of a folder of photos, which have no labels to measure against.
+    """
+    from datetime import datetime
+
+    from aeret.data.prepared import Prepared
+    from aeret.evaluation.evaluate import Evaluation
+    from aeret.evaluation.result import METRICS
+    from aeret.reporting import write
+    from aeret.reporting.evaluation_report import build_report
+    from aeret.reporting.sections.headlines import headline_metrics
+
+    started = datetime.now().astimezone().isoformat(timespec="seconds")
+    prepared = Prepared.open(inputs["prepare"])
+    task = _Task(settings, inputs, prepared)
+    needed = _check_memory(task)
+    if (out / METRICS).is_file():
+        evaluation = Evaluation.load(out)
+    else:
+        evaluation = _evaluate(task, out, progress)
+        evaluation.save(out)
+    with progress("report", 2, unit="step") as step:
+        report = build_report(evaluation, _material(task, started))
+        step(1)
+        write(report, out)
+        step(1)
+    lead = evaluation.measures[evaluation.measures["method"] == evaluation.lead]
+    finite = lead[lead["value"].notna()]
+    return {
+        "headline": headline_metrics(report),
+        "measures": dict(zip(finite["measure"], finite["value"].astype(float).tolist(), strict=True)),
+        "memory_estimate_bytes": needed,
+    }
+
+
+class _Task:
+    """The inputs, opened: mapped arrays, and the mask encoder where the run has a latent head."""
+
+    def __init__(self, settings: Settings, inputs: Mapping[str, Path], prepared: Any) -> None:
+        import numpy as np
+
+        from aeret.data.encodings import mask_encoding
+        from aeret.embeddings.store import EmbeddingSet
+        from aeret.errors import UsageError
+
+        if settings.embed.photos:
+            raise UsageError(
+                f"embed.photos={settings.embed.photos}: a folder of photos has no labels to measure against; leave it "
+                "empty to evaluate the query and gallery splits."
+            )
+        self.settings, self.inputs, self.prepared = settings, inputs, prepared
+        self.gallery = prepared.split("gallery")
+        self.queries = self.gallery if prepared.leave_one_out else prepared.split("query")
+        self.gallery_set = EmbeddingSet.open(inputs["embed"] / "gallery")
+        self.query_set = self.gallery_set
+        if not prepared.leave_one_out:
+            self.query_set = EmbeddingSet.open(inputs["embed"] / "query")
+        self.categories = tuple(category.name for category in prepared.categories)
+        self.encoding = mask_encoding(settings.autoencoder.mask_encoding, prepared.categories)
+        self.own_codes = None
+        if settings.cnn.arm != "labels-only":
+            self.own_codes = np.load(inputs["encode-masks"] / "codes" / "query.npy", mmap_mode="r")
+
+    def shown(self, channels: Any) -> Any:
+        """Return channels as maps of the legend: probabilities, or 0 and 1 where a channel is no probability."""
+        import numpy as np
+
+        if self.encoding.name != "index":
+            return channels
+        return self.encoding.presence(channels).astype(np.float32)
+
+
+def _check_memory(task: _Task) -> int:
+    from aeret.evaluation.memory import available_bytes, estimate_bytes, refuse_beyond
+
+    photo_sets = [task.gallery] if task.queries is task.gallery else [task.gallery, task.queries]
+    needed = estimate_bytes(
+        len(task.queries),
+        len(task.gallery),
+        task.gallery_set.vectors.shape[1],
+        len(task.categories),
+        sum(split.masks.bits.nbytes for split in photo_sets),
+        task.settings.evaluation.results,
+    )
+    available = available_bytes()
+    free = "" if available is None else f" of {available / 2**30:.1f} GiB free"
+    log.info(
+        "cluster-eval of %d queries in %d photos: about %.2f GiB of memory at its peak%s",
+        len(task.queries),
+        len(task.gallery),
+        needed / 2**30,
+        free,
+    )
+    refuse_beyond(needed, available)
+    return int(needed)
+
+
+def _evaluate(task: _Task, out: Path, progress: Progress) -> Any:
+    from aeret.clustering.kmeans import Clustering, fit_kmeans
+    from aeret.embeddings.normalise import l2_normalise
+    from aeret.evaluation.evaluate import LayoutCodes, PhotoSet, evaluate
+
+    section, seed = task.settings.evaluation, task.settings.seed
+    gallery = _photo_set(PhotoSet, task.gallery, task.gallery_set)
+    queries = gallery if task.queries is task.gallery else _photo_set(PhotoSet, task.queries, task.query_set)
+    kept = out / "clusters"
+    if (kept / "clustering.json").is_file():
+        clustering = Clustering.open(kept)
+    else:
+        vectors = l2_normalise(gallery.vectors) if section.similarity == "cosine" else gallery.vectors
+        clustering = fit_kmeans(vectors, section.clusters, seed, section.starts, section.iterations, progress)
+        clustering.save(kept)
+    codes = None if task.own_codes is None else LayoutCodes(task.own_codes, task.query_set.matrices["codes"])
+    return evaluate(
+        queries,
+        gallery,
+        task.categories,
+        section,
+        seed,
+        leave_one_out=task.prepared.leave_one_out,
+        codes=codes,
+        clustering=clustering,
+        progress=progress,
+    )
+
+
+def _photo_set(kind: Any, split: Any, embedded: Any) -> Any:
+    import numpy as np
+
+    from aeret.errors import DataError
+
+    if not np.array_equal(embedded.ids, split.photo_ids):
+        raise DataError(
+            f"The embeddings of split {split.name!r} are of other photos than the prepared data; run "
+            "`aeret stage embed` again with the same settings."
+        )
+    return kind(split.photo_ids, embedded.vectors, split.labels, split.masks, split.subsets)
+
+
+def _material(task: _Task, started: str) -> Any:
+    from aeret.artifacts import read_record
+    from aeret.reporting.material import Layouts, Material
+
+    settings = task.settings
+    records = {stage: read_record(folder) for stage, folder in task.inputs.items()}
+    layouts = None
+    if task.own_codes is not None:
+        layouts = Layouts(
+            task.encoding.legend,
+            lambda masks: task.shown(task.encoding.encode(masks)),
+            task.query_set.matrices["codes"],
+            task.own_codes,
+            _decoder(task),
+        )
+    return Material(
+        categories=task.categories,
+        queries=task.queries,
+        gallery=task.gallery,
+        layouts=layouts,
+        autoencoder=_autoencoder(task, records["train-ae"].metrics),
+        trainings=_trainings(task.inputs),
+        records=records,
+        settings=settings.model_dump(mode="json"),
+        title=f"{Path(settings.data.manifest).stem}: {settings.cnn.arm}, {settings.cnn.backbone}",
+        date=started,
+        examples=settings.evaluation.examples,
+        warnings=tuple(_warnings(task)),
+    )
+
+
+def _decoder(task: _Task) -> Any:
+    """Return the way from a predicted code to a map; Keras is loaded when the first map is asked for."""
+    loaded: list[Any] = []
+
+    def decode(codes: Any) -> Any:
+        if not loaded:
+            from aeret.models.saved import SavedEncoder
+
+            loaded.append(SavedEncoder.load(task.inputs["encode-masks"]))
+        return task.shown(loaded[0].decode(codes))
+
+    return decode
+
+
+def _autoencoder(task: _Task, metrics: Mapping[str, Any]) -> Any:
+    import numpy as np
+
+    from aeret.reporting.material import Autoencoder
+
+    path = task.inputs["train-ae"] / "examples.npz"
+    if not path.is_file():
+        return Autoencoder(metrics)
+    with np.load(path, allow_pickle=False) as examples:
+        maps = {name: task.shown(examples[name].astype(np.float32)) for name in ("true", "reconstructed", "pca")}
+    return Autoencoder(metrics, **maps, names=task.encoding.legend)
+
+
+def _trainings(inputs: Mapping[str, Path]) -> Any:
+    import pandas as pd
+
+    from aeret.reporting.material import Training
+
+    paths = {stage: inputs[stage] / "training" / "history.csv" for stage in ("train-ae", "train-cnn")}
+    return tuple(Training(stage, pd.read_csv(path)) for stage, path in paths.items() if path.is_file())
+
+
+def _warnings(task: _Task) -> Any:
+    """Yield what a reader must know before believing a number."""
+    for name, split in {"query": task.queries, "gallery": task.gallery}.items():
+        real = split.flags.get("true_masks")
+        if real is not None and not real.all():
+            count = f"{(~real).sum():,}".replace(",", "\u202f")
+            yield (
+                f"{count} of {len(real)} {name} photos hold masks that are not real ones (flag true_masks is false). "
+                "Layout figures over all photos are against such masks too; trust those of a subset with real masks."
+            )
+            break
