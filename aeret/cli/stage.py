@@ -40,8 +40,12 @@ def _stage_command(name: str) -> click.Command:
     @settings_options
     @runs_option
     @click.option("--force", is_flag=True, help="Make the artifact again although it is up to date.")
+    @click.option("--expect", default="", hidden=True, help="The artifact's key, from the run that started this stage.")
     @click.option("--quiet", is_flag=True, help="Print progress only, not where the artifact is.")
-    def run_stage(config: Path | None, overrides: tuple[str, ...], root: Path, force: bool, quiet: bool) -> None:
+    def run_stage(
+        config: Path | None, overrides: tuple[str, ...], root: Path, force: bool, expect: str, quiet: bool
+    ) -> None:
+        from aeret.errors import RunError
         from aeret.pipeline.execute import die_with_parent, execute
         from aeret.pipeline.graph import plan
         from aeret.pipeline.pipelines import settings_of_file
@@ -50,6 +54,11 @@ def _stage_command(name: str) -> click.Command:
         die_with_parent()
         settings = settings_of_file(config, overrides)
         task = plan(settings, [name], root)[-1]
+        if expect and task.key != expect:
+            raise RunError(
+                f"stage {name}: aeret's code or the collection's files changed while the run was going, so this stage "
+                f"would not belong to it (key {task.key}, expected {expect}). Start the run again."
+            )
         if task.done and not force:
             if not quiet:
                 click.echo(f"{name}: up to date: {task.folder}")

@@ -75,7 +75,7 @@ def execute_in_process(task: Task, settings: Settings, root: Path) -> Record:
     settings_file = root / "artifacts" / task.stage / f"{task.key}.settings.json"
     write_json(settings_file, settings.model_dump(mode="json"))
     command = [sys.executable, "-m", "aeret", "stage", task.stage]
-    command += ["--config", str(settings_file), "--runs", str(root), "--quiet"]
+    command += ["--config", str(settings_file), "--runs", str(root), "--quiet", "--expect", task.key]
     environment = os.environ | {PARENT: str(os.getpid())}
     process = subprocess.Popen(command, env=environment)
     try:
