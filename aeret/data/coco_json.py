@@ -129,12 +129,13 @@ class _Records:
         elif section == "categories":
             self.categories += _CATEGORIES.decode(batch)
         else:
+            first = len(self.photos)
+            self.photos += _PHOTOS.decode(batch)
             if _BOOLEAN.search(batch):
-                for row, record in enumerate(msgspec.json.decode(batch), len(self.photos)):
+                for row, record in enumerate(msgspec.json.decode(batch), first):
                     for key, value in record.items():
                         if isinstance(value, bool):
                             self.flags.setdefault(key, []).extend([row] * value)
-            self.photos += _PHOTOS.decode(batch)
 
 
 def _gather(batches: Iterator[tuple[str, bytes]]) -> _Records:

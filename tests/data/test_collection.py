@@ -187,6 +187,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
         "annotation 10: .*bad-rle",
     ),
     "RLE without size": (lambda c: c["annotations"][1]["segmentation"].pop("size"), r"annotations\[1\].*missing-key"),
+    "image no record": (lambda c: c["images"].append(5), r"images\[2\].*bad-value"),
     "NaN": (lambda c: c["annotations"][0].update(area=float("nan")), "truncated-json"),
 }
 
