@@ -73,6 +73,17 @@ class Layouts:
     """Of the query photos' own masks, float32 (q, m)."""
     decode: Callable[[NDArray[np.float32]], NDArray[np.float32]]
     """Codes (b, m) to probabilities, float32 (b, h, w, channels)."""
+    length_is_learnt: bool = True
+    """False where the loss looks at the direction of a code only. Predictions are then brought to the true codes'
+    length by one common factor before they are decoded or compared."""
+
+    @property
+    def scale(self) -> float:
+        """The factor: least squares over all query photos, 1 where lengths are learnt."""
+        if self.length_is_learnt:
+            return 1.0
+        power = float(np.vdot(self.query_codes, self.query_codes))
+        return float(np.vdot(self.query_codes, self.true_codes)) / power if power > 0 else 1.0
 
 
 @dataclass(frozen=True)

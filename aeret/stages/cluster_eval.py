@@ -182,6 +182,7 @@ def _material(task: _Task, started: str) -> Any:
             task.query_set.matrices["codes"],
             task.own_codes,
             _decoder(task),
+            length_is_learnt=settings.cnn.latent_loss in ("mse", "huber"),
         )
     return Material(
         categories=task.categories,

@@ -17,7 +17,7 @@ from aeret.reporting.sections.clusters import purity
 from aeret.reporting.sections.headlines import headline_metrics
 from aeret.reporting.sections.layout import principal_axes
 from aeret.reporting.sections.queries import best_and_worst
-from aeret.reporting.values import Gallery, Notice, Report, Table
+from aeret.reporting.values import Figure, Gallery, Notice, Report, Table
 
 
 @lru_cache
@@ -161,3 +161,33 @@ def test_the_page_stays_small_with_many_examples() -> None:
     report = build_report(evaluation, replace(synthetic.material(gallery), examples=50))
     # Noise is the worst a photo codec can meet.
     assert len(WRITERS["html"](report)) < 6_000_000
+
+
+def test_codes_of_a_loss_without_length_are_scaled_and_said_to_be() -> None:
+    evaluation, material = made()
+    layouts = material.layouts
+    assert layouts is not None
+    assert layouts.scale == 1.0
+    decoded: list[np.ndarray] = []
+
+    def decode(codes: np.ndarray) -> np.ndarray:
+        decoded.append(codes)
+        return layouts.decode(np.rint(codes))
+
+    third = replace(layouts, query_codes=layouts.true_codes / 3, length_is_learnt=False, decode=decode)
+    assert third.scale == pytest.approx(3)
+    report = build_report(evaluation, replace(material, layouts=third))
+    assert any("direction of a code" in b.text for b in blocks(report, "layout") if isinstance(b, Notice))
+    (figure,) = (b for b in blocks(report, "layout") if isinstance(b, Figure))
+    assert figure.data is not None
+    assert [row[2] for row in figure.data.rows] == pytest.approx([1.0] * len(figure.data.rows), abs=1e-4)
+    best, _ = best_and_worst(evaluation, 3)
+    assert decoded[0] == pytest.approx(layouts.true_codes[best[:1]], rel=1e-5)
+
+
+def test_subsets_are_shown_where_there_are_any() -> None:
+    evaluation, material = made()
+    assert [b.id for b in blocks(complete(), "layout") if isinstance(b, Table)] == ["by-layout", "layout-subsets"]
+    alone = replace(evaluation, layout_subsets=evaluation.layout_subsets.assign(subset="all"))
+    report = build_report(alone, replace(material, layouts=None))
+    assert [b.id for b in blocks(report, "layout") if isinstance(b, Table)] == ["by-layout"]

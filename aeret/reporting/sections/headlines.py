@@ -114,9 +114,7 @@ def _pairwise(evaluation: Evaluation) -> Headline | None:
     meaning = (
         "Pairs of photos that share a cluster against pairs that share a category. One single cluster is hard to beat."
     )
-    return Headline(
-        "headline-pairwise", "Clusters, pairwise F", float(frame["f"].iloc[0]), floors, meaning, "pairwise F(rel=any)"
-    )
+    return Headline("headline-pairwise", "Clusters", float(frame["f"].iloc[0]), floors, meaning, "pairwise F(rel=any)")
 
 
 def _finite(value: Any) -> float | None:

@@ -11,6 +11,12 @@ from aeret.reporting.material import Layouts, Material
 from aeret.reporting.plots.code_spectrum import code_spectrum
 from aeret.reporting.values import Block, Column, Estimate, Figure, Notice, Section, Table, with_data
 
+_DIRECTION_ONLY = (
+    "This run's latent loss teaches the direction of a code, not its length. Code R2 above is of the predictions as "
+    "they are and may be far below zero; the figure and the decoded layouts bring them to the true codes' length by "
+    "one factor, fitted on these queries. Search by layout, where it compares by cosine, is not touched by it."
+)
+
 
 def layout_section(evaluation: Evaluation, material: Material) -> Section:
     """Return query by layout, the layout measures on subsets, and the spectrum of the code."""
@@ -21,9 +27,12 @@ def layout_section(evaluation: Evaluation, material: Material) -> Section:
     else:
         blocks.append(_by_layout(evaluation.query_by_layout))
     if material.layouts is not None:
+        if not material.layouts.length_is_learnt:
+            blocks.append(Notice(_DIRECTION_ONLY, "note"))
         blocks.append(_spectrum(material.layouts))
-    if not evaluation.layout_subsets.empty:
-        blocks.append(_subsets(evaluation.layout_subsets))
+    subsets = evaluation.layout_subsets[evaluation.layout_subsets["subset"] != "all"]
+    if not subsets.empty:
+        blocks.append(_subsets(subsets))
     return Section("layout", "Layout: what is where", tuple(blocks))
 
 
@@ -79,14 +88,15 @@ def _by_layout(frame: pd.DataFrame) -> Table:
 
 
 def _spectrum(layouts: Layouts) -> Figure:
-    variance, r2 = principal_axes(layouts.true_codes, layouts.query_codes)
+    variance, r2 = principal_axes(layouts.true_codes, layouts.query_codes * np.float32(layouts.scale))
     positive = int((r2 > 0).sum())
     figure = Figure(
         "code-spectrum",
         "How much of the code can be predicted",
         code_spectrum(variance, r2, "spectrum"),
         f"The true codes of the query photos along their principal axes, most variance first. The CNN predicts "
-        f"{positive} of {len(r2)} axes better than their mean; bars below zero are worse than the mean (cut at -0.5).",
+        f"{positive} of {len(r2)} axes better than their mean; bars below zero are worse than the mean (cut at -0.5)."
+        + ("" if layouts.length_is_learnt else f" Predictions are scaled by {layouts.scale:.3g}, see above."),
     )
     columns = (
         Column("axis", "axis", "count"),

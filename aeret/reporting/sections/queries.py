@@ -70,9 +70,7 @@ def _strip(
     channels = layouts.names if layouts is not None and len(layouts.names) > 1 else names
     own = _maps(queries, np.array([row]), layouts, channels)[0]
     theirs = _maps(gallery, results, layouts, channels)
-    believed = None if layouts is None else layouts.decode(layouts.query_codes[row : row + 1])[0]
-    if believed is not None and believed.shape[-1] != len(channels):
-        believed = None
+    believed = _believed(layouts, row, len(channels))
     maps = [own, *([] if believed is None else [believed]), *theirs]
     painter = Painter(channels, maps, [1000.0, *([] if believed is None else [10.0]), *([1.0] * len(theirs))])
 
@@ -92,6 +90,14 @@ def _strip(
         facts.append(Fact("rank by its own layout", int(evaluation.layout_ranks[row]), "count"))
     title = f"Photo {queries.photo_ids[row]}: {text}"
     return Strip(f"query-{group}-{row}", title, tuple(tiles), facts=tuple(facts), legend=painter.legend)
+
+
+def _believed(layouts: Layouts | None, row: int, channels: int) -> NDArray[np.float32] | None:
+    """Return the map decoded from the code that was predicted from a query photo, where it has the shown channels."""
+    if layouts is None:
+        return None
+    decoded = layouts.decode(layouts.query_codes[row : row + 1] * np.float32(layouts.scale))[0]
+    return decoded if decoded.shape[-1] == channels else None
 
 
 def _result(
