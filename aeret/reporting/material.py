@@ -74,16 +74,27 @@ class Layouts:
     decode: Callable[[NDArray[np.float32]], NDArray[np.float32]]
     """Codes (b, m) to probabilities, float32 (b, h, w, channels)."""
     length_is_learnt: bool = True
-    """False where the loss looks at the direction of a code only. Predictions are then brought to the true codes'
-    length by one common factor before they are decoded or compared."""
+    """False where the loss looks at the direction of a code only."""
 
     @property
     def scale(self) -> float:
-        """The factor: least squares over all query photos, 1 where lengths are learnt."""
+        """Factor that brings predictions nearest to the true codes, by least squares; 1 where lengths are learnt."""
         if self.length_is_learnt:
             return 1.0
         power = float(np.vdot(self.query_codes, self.query_codes))
         return float(np.vdot(self.query_codes, self.true_codes)) / power if power > 0 else 1.0
+
+    def believed(self, row: int) -> NDArray[np.float32]:
+        """Decode the code predicted from one query photo, float32 (h, w, channels).
+
+        Where lengths are not learnt it is first brought to the mean length of the true codes.
+        """
+        code = np.array(self.query_codes[row : row + 1], np.float32)
+        if not self.length_is_learnt:
+            typical = np.linalg.norm(self.true_codes, axis=1).mean()
+            code *= typical / max(float(np.linalg.norm(code)), 1e-12)
+        decoded: NDArray[np.float32] = self.decode(code)[0]
+        return decoded
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from aeret.reporting.values import Block, Column, Estimate, Figure, Notice, Sect
 
 _DIRECTION_ONLY = (
     "This run's latent loss teaches the direction of a code, not its length. Code R2 above is of the predictions as "
-    "they are and may be far below zero; the figure and the decoded layouts bring them to the true codes' length by "
-    "one factor, fitted on these queries. Search by layout, where it compares by cosine, is not touched by it."
+    "they are and may be far below zero; in the figure below they are scaled by the one factor that fits these queries "
+    "best. Layouts are decoded at the mean length of the true codes. Search by layout, where it compares by cosine, is "
+    "not touched by length."
 )
 
 

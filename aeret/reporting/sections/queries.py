@@ -96,7 +96,7 @@ def _believed(layouts: Layouts | None, row: int, channels: int) -> NDArray[np.fl
     """Return the map decoded from the code that was predicted from a query photo, where it has the shown channels."""
     if layouts is None:
         return None
-    decoded = layouts.decode(layouts.query_codes[row : row + 1] * np.float32(layouts.scale))[0]
+    decoded = layouts.believed(row)
     return decoded if decoded.shape[-1] == channels else None
 
 
