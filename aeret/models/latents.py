@@ -94,7 +94,8 @@ class Normaliser:
             DataError: the file is missing or damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # Through a file of our own: np.load leaves its own open where the archive is damaged.
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 result = cls(str(file["name"]), file["shift"], file["scale"], file["back"], str(file["after"]))
         except FileNotFoundError:
             raise DataError(f"{path}: is missing; `aeret stage encode-masks` writes it.") from None

@@ -33,7 +33,7 @@ class PrincipalComponents:
 
     def encode(self, vectors: Floats) -> Floats:
         """Return the coordinates float32 (b, m) of float32 (b, n) vectors."""
-        coordinates: Floats = (vectors - self.mean) @ self.axes.T
+        coordinates: Floats = ((vectors - self.mean) @ self.axes.T).astype(np.float32, copy=False)
         return coordinates
 
     def decode(self, coordinates: Floats) -> Floats:

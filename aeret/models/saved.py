@@ -134,8 +134,7 @@ class SavedEncoder:
         """Write the three files; the folder is made when missing."""
         folder.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, Any] = {
-            f"{number:04d}": keras.ops.convert_to_numpy(variable.value)
-            for number, variable in enumerate(self.model.weights)
+            f"{number:04d}": variable.numpy() for number, variable in enumerate(self.model.weights)
         }
         np.savez(folder / WEIGHTS, **arrays)
         self.normaliser.save(folder / NORMALISER)
@@ -161,7 +160,8 @@ class SavedEncoder:
             settings = AutoencoderSettings(**record["settings"])
             size = int(record["size"])
             categories = tuple(MaskCategory(name, group) for name, group in record["categories"])
-            with np.load(folder / WEIGHTS, allow_pickle=False) as file:
+            # Through a file of our own: np.load leaves its own open where the archive is damaged.
+            with (folder / WEIGHTS).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = [file[name] for name in sorted(file.files)]
         except FileNotFoundError as error:
             raise DataError(
