@@ -152,6 +152,13 @@ def test_every_architecture_keeps_its_contract(name: str, size: int) -> None:
     assert shares.min() >= 0 and shares.max() <= 1
 
 
+def test_many_channels_are_narrowed() -> None:
+    x = masks(2, channels=5)
+    model = build_autoencoder(settings_of(), SIZE, 5, seed=0)
+    assert numpy(model(x)["output"]).shape == x.shape
+    assert tuple(model.decoder.get_layer("output").kernel.shape) == (1, 1, 8, 20)
+
+
 @pytest.mark.parametrize("size", [4, 5])
 def test_folding_cells_into_channels_and_back(size: int) -> None:
     x = np.arange(2 * size * size * 3, dtype=np.float32).reshape(2, size, size, 3)

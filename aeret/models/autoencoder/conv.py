@@ -70,7 +70,7 @@ def _encoder(
     masks = keras.Input((size, size, channels), name="masks")
     x = masks
     for level in range(1, len(sides)):
-        x = SpaceToDepth()(x) if level == 1 else x
+        x = _narrow(SpaceToDepth()(x), settings, seed, "narrow") if level == 1 else x
         stride = 1 if level == 1 else 2
         x = _convolve(x, _width(settings, level), seed, f"down{level}", stride)
     small = axes is not None
@@ -102,7 +102,7 @@ def _decoder(
     linear = Unproject(axes, name="unproject")(code) if axes is not None else None
     if linear is not None:
         # At half resolution with four times the channels: the same information, a quarter of the convolutions' work.
-        x = keras.layers.Concatenate()([x, SpaceToDepth()(linear)])
+        x = keras.layers.Concatenate()([x, _narrow(SpaceToDepth()(linear), settings, seed, "narrow_linear")])
     width = _width(settings, 1) * 2
     x = _convolve(x, width, seed, "join")
     for block in range(settings.depth):
@@ -112,7 +112,7 @@ def _decoder(
     first = "zeros" if linear is not None else initial(seed, "output", keras.initializers.GlorotUniform)
     output = keras.layers.Conv2D(
         4 * channels,
-        3,
+        1 if _is_wide(4 * channels, settings) else 3,
         padding="same",
         kernel_initializer=first,
         bias_initializer=keras.initializers.Constant(_RARE if linear is None and settings.output == "sigmoid" else 0.0),
@@ -125,6 +125,18 @@ def _decoder(
             linear = keras.layers.Rescaling(_SLOPE, -_SLOPE / 2, dtype="float32")(linear)
         output = keras.layers.Add(dtype="float32")([output, linear])
     return keras.Model(code, output, name="decoder")
+
+
+def _is_wide(channels: int, settings: AutoencoderSettings) -> bool:
+    return channels > 4 * settings.width
+
+
+def _narrow(x: Any, settings: AutoencoderSettings, seed: int, name: str) -> Any:
+    """Mix many channels (80 categories make 320) into few, cell by cell, where 3 x 3 kernels would cost nine times."""
+    if not _is_wide(x.shape[-1], settings):
+        return x
+    kernel = initial(seed, name, keras.initializers.HeNormal)
+    return keras.layers.Conv2D(2 * settings.width, 1, kernel_initializer=kernel, name=name)(x)
 
 
 def _width(settings: AutoencoderSettings, level: int) -> int:
