@@ -16,7 +16,7 @@ from aeret.models.autoencoder.corruption import CORRUPTIONS, Corruption
 from aeret.models.autoencoder.sparsity import kl, l1
 from aeret.models.principal import principal_components
 from aeret.settings import AutoencoderSettings, TrainingSettings
-from aeret.training import Feed, fit
+from aeret.training import Feed, fit, precision
 
 SIZE, CHANNELS = 8, 2
 
@@ -233,3 +233,11 @@ def test_what_does_not_go_together_is_refused() -> None:
         build_autoencoder(settings_of(output="identity", loss="bce"), SIZE, CHANNELS, seed=0)
     with pytest.raises(UsageError, match="at least 8 x 8"):
         build_autoencoder(settings_of(), 4, CHANNELS, seed=0)
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_code_and_output_are_float32_under_mixed_precision(name: str) -> None:
+    with precision("bfloat16"):
+        model = build_autoencoder(settings_of(architecture=name), SIZE, CHANNELS, seed=0)
+    found = model(masks(2))
+    assert {str(numpy(found[part]).dtype) for part in ("code", "output")} == {"float32"}

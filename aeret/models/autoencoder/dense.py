@@ -61,12 +61,12 @@ def build(settings: AutoencoderSettings, size: int, channels: int, seed: int) ->
         name="code",
     )
     masks = keras.Input(shape, name="masks")
-    encoder = keras.Model(masks, hidden(keras.layers.Flatten()(masks)), name="encoder")
+    encoder = keras.Model(masks, hidden(keras.layers.Flatten(dtype="float32")(masks)), name="encoder")
     if settings.tied:
         back = TiedDense(hidden, dtype="float32", name="output")
     else:
         kernel = initial(seed, "output", keras.initializers.GlorotUniform)
         back = keras.layers.Dense(units, kernel_initializer=kernel, dtype="float32", name="output")
     code = keras.Input((settings.latent_size,), name="code")
-    decoder = keras.Model(code, keras.layers.Reshape(shape)(back(code)), name="decoder")
+    decoder = keras.Model(code, keras.layers.Reshape(shape, dtype="float32")(back(code)), name="decoder")
     return Halves(encoder, decoder, None)
