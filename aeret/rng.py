@@ -1,8 +1,8 @@
 """One seed in, named independent generators out.
 
 A stage never shares a generator between two purposes: adding a draw to one must not change the other. Each name gets
-its own stream, derived from the run's seed by hashing, so ``generator(0, "shuffle", 3)`` is the same on every machine and
-needs no state to resume.
+its own stream, derived from the run's seed by hashing, so ``generator(0, "shuffle", 3)`` is the same on every machine
+and needs no state to resume.
 """
 
 from __future__ import annotations

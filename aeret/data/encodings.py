@@ -3,6 +3,7 @@
 - ``onehot``: one channel a category. Loses nothing; many and sparse channels.
 - ``supercategory``: one channel a supercategory, the union of its categories.
 - ``binary``: one channel, the union of all categories: where anything is.
+- ``supercategory+binary``: the channels of both; the last one lets a code say "something is here" before it says what.
 - ``index``: one channel, ``(row of the category + 1) / categories`` and 0 for background. The paper's wording can be
   read so; it invents an order among categories and keeps one category a cell, so never make it the only one.
 
@@ -163,6 +164,16 @@ def _binary(categories: Sequence[Named]) -> MaskEncoding:
     return MaskEncoding("binary", len(categories), ("anything",), ("anything",), encode, _threshold)
 
 
+def _supercategory_and_binary(categories: Sequence[Named]) -> MaskEncoding:
+    parts = (_supercategory(categories), _binary(categories))
+    names = parts[0].names + parts[1].names
+
+    def encode(dense: Floats) -> Floats:
+        return np.concatenate([part.encode(dense) for part in parts], axis=-1)
+
+    return MaskEncoding("supercategory+binary", len(categories), names, names, encode, _threshold)
+
+
 def _index(categories: Sequence[Named]) -> MaskEncoding:
     count = len(categories)
 
@@ -183,5 +194,6 @@ MASK_ENCODINGS: dict[str, Callable[[Sequence[Named]], MaskEncoding]] = {
     "onehot": _onehot,
     "supercategory": _supercategory,
     "binary": _binary,
+    "supercategory+binary": _supercategory_and_binary,
     "index": _index,
 }

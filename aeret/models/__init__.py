@@ -5,3 +5,5 @@
 trained networks on disk. All of it runs on TensorFlow, JAX and PyTorch; ``tf.*`` appears only in files named for
 TensorFlow.
 """
+
+import aeret.start_tensorflow  # first, so that TensorFlow starts quietly

@@ -15,8 +15,9 @@ from keras import ops
 
 from aeret.errors import UsageError
 from aeret.losses.labels import LABEL_LOSSES
-from aeret.losses.latent import LATENT_LOSSES
+from aeret.losses.latent import LATENT_LOSSES, contrastive
 from aeret.models.backbones import BACKBONES
+from aeret.models.backbones.backbone import Pieces
 from aeret.models.pooling import pool
 from aeret.registry import lookup
 from aeret.rng import derive
@@ -27,7 +28,10 @@ Target = Callable[[Any], Any]
 
 
 class JointModel(keras.Model):
-    """Backbone, pooling, embedding (dense + ReLU, the paper's last-but-one layer), dropout, label head and latent head.
+    """Backbone, pooling, embedding (the paper's last-but-one layer), dropout, label head and latent head.
+
+    The embedding is dense + ReLU, with batch normalisation between the two where ``embedding_norm`` asks for it; a 1x1
+    convolution may bring the map to fewer channels before it is pooled (``reduce_channels``).
 
     ``L = label loss + lambda * latent loss`` (seed paper; Caruana 1997 for the idea of a second task), plus the
     penalties that training puts on kernels. The arms are settings of this one class with equal initial weights for
@@ -62,18 +66,28 @@ class JointModel(keras.Model):
             )
         backbone = lookup(BACKBONES, settings.backbone, "backbone").build(settings.input_size, seed)
 
-        def dense(name: str, units: int, initializer: type, activation: str | None = None) -> Any:
+        def dense(name: str, units: int, gain: float, activation: str | None = None) -> Any:
             # Float32 under any policy: these layers cost nothing, and their outputs are what is kept.
-            kernel = initializer(seed=derive(seed, "weights", name) % 2**31)
+            kernel = keras.initializers.VarianceScaling(gain, seed=derive(seed, "weights", name) % 2**31)
             return keras.layers.Dense(units, activation, kernel_initializer=kernel, dtype="float32", name=name)
 
-        embed = dense("embedding", settings.embedding_size, keras.initializers.HeNormal, "relu")
-        classify = dense("label_logits", categories, keras.initializers.GlorotUniform)
-        code = dense("code", latent_size, keras.initializers.GlorotUniform)
+        activation = None if settings.embedding_norm else "relu"
+        embed = dense("embedding", settings.embedding_size, 2.0, activation)
+        # Heads start near zero, the mean code: the first steps of a large wrong prediction would kill the ReLUs below.
+        classify = dense("label_logits", categories, 1e-2)
+        code = dense("code", latent_size, 1e-2)
         dropout = keras.layers.Dropout(
             settings.dropout, seed=derive(seed, "dropout") % 2**31, dtype="float32", name="dropout"
         )
-        embedding = embed(pool(backbone.output, settings.pooling))
+        features = backbone.output
+        if settings.reduce_channels:
+            pieces = Pieces(seed)
+            features = pieces.relu(pieces.conv_norm(features, "reduce", settings.reduce_channels, 1), "reduce")
+        embedding = embed(pool(features, settings.pooling))
+        if settings.embedding_norm:
+            embedding = keras.layers.ReLU(dtype="float32", name="embedding_relu")(
+                batch_norm("embedding_norm")(embedding)
+            )
         dropped = dropout(embedding)
         outputs = {"embedding": embedding, "label_logits": classify(dropped), "code": code(dropped)}
         super().__init__(backbone.input, outputs, name="joint")
@@ -108,6 +122,8 @@ class JointModel(keras.Model):
                 raise UsageError(f"arm {settings.arm!r} learns codes: give the JointModel a target.")
             codes = ops.stop_gradient(self._target(y["masks"]))
             loss = self._latent_loss(codes, y_pred["code"], settings.temperature)
+            if settings.contrastive_weight:
+                loss += settings.contrastive_weight * contrastive(codes, y_pred["code"], settings.temperature)
             self._latent_mean.update_state(loss, sample_weight=count)
             losses.append(settings.latent_weight * loss)
         if training:

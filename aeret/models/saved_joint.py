@@ -46,9 +46,7 @@ class SavedJoint:
             latent_size: dimensions of the code.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        weights: dict[str, Any] = {
-            f"{number:04d}": variable.numpy() for number, variable in enumerate(model.weights)
-        }
+        weights: dict[str, Any] = {f"{number:04d}": variable.numpy() for number, variable in enumerate(model.weights)}
         np.savez(folder / WEIGHTS, **weights)
         settings = model.settings.model_dump(mode="json")
         write_json(folder / RECORD, {"settings": settings, "categories": list(categories), "latent_size": latent_size})
@@ -65,7 +63,7 @@ class SavedJoint:
             record = json.loads(path.read_text(encoding="utf-8"))
             settings = CnnSettings(**record["settings"])
             categories, latent_size = tuple(record["categories"]), int(record["latent_size"])
-            with np.load(folder / WEIGHTS) as file:
+            with (folder / WEIGHTS).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 arrays = [file[name] for name in sorted(file.files)]
         except FileNotFoundError as error:
             raise DataError(f"{error.filename}: is missing; `aeret stage train-cnn` writes it.") from None

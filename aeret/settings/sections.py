@@ -39,8 +39,8 @@ class DataSettings(Section):
     validation_fraction: Annotated[float, Field(ge=0, lt=0.5)] = 0.1
     """Share of the *train* split held out to choose checkpoints; queries never choose anything."""
     split_seed: Annotated[int, Field(ge=0)] = 0
-    """Decides which train photos are held out. Apart from ``seed``, so that runs with other seeds share the prepared data
-    and are compared on the same photos."""
+    """Decides which train photos are held out. Apart from ``seed``, so that runs with other seeds share the prepared
+    data and are compared on the same photos."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that decode photos; 0 means one per core. Never changes a result."""
 
@@ -83,7 +83,8 @@ class AutoencoderSettings(Section):
     architecture: str = "conv"
     """``conv``, or ``dense``: the paper's three layers."""
     mask_encoding: str = "onehot"
-    """How masks become channels: ``onehot`` (one per category), ``supercategory``, ``binary`` or ``index``."""
+    """How masks become channels: ``onehot`` (one per category), ``supercategory``, ``binary``, ``supercategory+binary``
+    or ``index``."""
     latent_size: Count = 256
     width: Count = 32
     """``conv``: channels of the convolutions at full resolution; the others have twice as many."""
@@ -132,7 +133,12 @@ class CnnSettings(Section):
     """Side in pixels of what the network sees, at most ``data.photo_size``."""
     pooling: Literal["gap", "gem", "flat"] = "gap"
     """From the last map to a vector: mean, generalised mean (learnt p), or every position."""
+    reduce_channels: Annotated[int, Field(ge=0)] = 0
+    """Channels that a 1x1 convolution brings the map to before it is pooled; 0 leaves it. With ``flat`` it keeps the
+    embedding layer, and so overfitting, small."""
     embedding_size: Count = 256
+    embedding_norm: bool = False
+    """Batch normalisation of the embedding, before its ReLU."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """On the embedding, before the heads."""
     latent_weight: NonNegative = 1.0
@@ -140,8 +146,11 @@ class CnnSettings(Section):
     latent_loss: str = "mse"
     """``mse``, ``huber``, ``cosine`` or ``contrastive``; a mean over dimensions, so lambda does not depend on their
     number."""
+    contrastive_weight: NonNegative = 0.0
+    """Weight of a contrastive loss that is added to ``latent_loss`` under the same lambda: a squared error alone is
+    content with codes near the mean, which tell no photo from another."""
     temperature: Positive = 0.1
-    """``contrastive``: the softmax temperature."""
+    """Softmax temperature of the contrastive loss."""
     label_loss: str = "bce"
     """``bce`` (multi-label sigmoid), or ``softmax`` for single-label collections."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -5,6 +5,7 @@ a step is taken; ``selection`` picks the epoch to keep; ``checkpoint`` lets a ki
 Nothing here knows what a network computes: a model brings its own loss in ``compute_loss``.
 """
 
+import aeret.start_tensorflow  # first, so that TensorFlow starts quietly
 from aeret.training.checkpoint import clear
 from aeret.training.feeds import Feed, JointFeed, MaskFeed
 from aeret.training.fit import History, fit
