@@ -85,9 +85,8 @@ class JointModel(keras.Model):
             features = pieces.relu(pieces.conv_norm(features, "reduce", settings.reduce_channels, 1), "reduce")
         embedding = embed(pool(features, settings.pooling))
         if settings.embedding_norm:
-            embedding = keras.layers.ReLU(dtype="float32", name="embedding_relu")(
-                batch_norm("embedding_norm")(embedding)
-            )
+            norm = keras.layers.BatchNormalization(dtype="float32", name="embedding_norm")
+            embedding = keras.layers.ReLU(dtype="float32", name="embedding_relu")(norm(embedding))
         dropped = dropout(embedding)
         outputs = {"embedding": embedding, "label_logits": classify(dropped), "code": code(dropped)}
         super().__init__(backbone.input, outputs, name="joint")
