@@ -58,7 +58,7 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
     SavedJoint.save(out, model, [category.name for category in prepared.categories], encoder.latent_size)
     kept = history.rows[history.best_epoch - 1]
     metrics: dict[str, Any] = {name: value for name, value in kept.items() if "loss" in name}
-    metrics |= _measure(SavedJoint.load(out), encoder, train, validation, progress)
+    metrics |= _measure(SavedJoint.load(out), validation, inputs["encode-masks"], progress)
     clear(out / "training")
     return metrics | {
         "arm": cnn.arm,
@@ -91,9 +91,11 @@ def _feed(split: Any, cnn: CnnSettings, encoding: Any, seed: int, training: bool
     )
 
 
-def _measure(joint: Any, encoder: Any, train: Any, validation: Any, progress: Progress) -> dict[str, float]:
+def _measure(joint: Any, validation: Any, encoded: Path, progress: Progress) -> dict[str, float]:
     import numpy as np
     from sklearn.metrics import average_precision_score
+
+    from aeret.stages.encode_masks import CODES
 
     count, block = len(validation), 256
     if not count:
@@ -112,8 +114,8 @@ def _measure(joint: Any, encoder: Any, train: Any, validation: Any, progress: Pr
         score = average_precision_score(labels[:, occurs], np.concatenate(scores)[:, occurs], average="macro")
         metrics["val_label_map"] = float(score)
     if joint.model.learns_latents:
-        mean = encoder.encode(train.masks, np.arange(len(train))).mean(axis=0, dtype=np.float64)
-        true = encoder.encode(validation.masks, np.arange(count)).astype(np.float64)
+        mean = np.load(encoded / CODES / "train.npy", mmap_mode="r").mean(axis=0, dtype=np.float64)
+        true = np.load(encoded / CODES / "validation.npy").astype(np.float64)
         spread = ((true - mean) ** 2).sum()
         if spread > 0:
             metrics["val_code_r2"] = float(1 - ((np.concatenate(codes) - true) ** 2).sum() / spread)

@@ -219,7 +219,8 @@ class _averaged:
     def __enter__(self) -> None:
         self._kept = [variable.numpy().copy() for variable, _ in self._pairs]
         for variable, average in self._pairs:
-            variable.assign(average.value)
+            # By value: on JAX an assigned buffer is shared, and a step that donates it would delete the average too.
+            variable.assign(average.numpy().copy())
 
     def __exit__(self, *error: object) -> None:
         for (variable, _), value in zip(self._pairs, self._kept, strict=True):

@@ -41,7 +41,7 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("moment", [(0, 0), (0, 3), (1, 0), (3, 2), (5, 3)])
+@pytest.mark.parametrize("moment", [(0, 3), (1, 0), (5, 2)])
 def test_broken_within_an_epoch(tmp_path, unbroken, moment):
     def stop(epoch, index):
         if (epoch, index) == moment:
@@ -53,9 +53,8 @@ def test_broken_within_an_epoch(tmp_path, unbroken, moment):
         np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize("name", ["save_best", "save", "load_best"])
+@pytest.mark.parametrize(("name", "call"), [("save_best", 1), ("save_best", 2), ("save", 2), ("load_best", 1)])
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("call", [1, 3])
 def test_broken_around_a_write(tmp_path, unbroken, monkeypatch, name, when, call):
     original, calls = getattr(checkpoint, name), []
 
@@ -68,8 +67,6 @@ def test_broken_around_a_write(tmp_path, unbroken, monkeypatch, name, when, call
             raise Killed
 
     monkeypatch.setattr(checkpoint, name, broken)
-    if name == "load_best" and call > 1:
-        pytest.skip("happens once")
     with pytest.raises(Killed):
         run(tmp_path)
     monkeypatch.undo()
@@ -105,33 +102,28 @@ def test_history_has_every_epoch_once_after_a_break(tmp_path):
     assert [line.split(",")[0] for line in lines] == ["epoch", "1", "2", "3", "4", "5", "6"]
 
 
-def test_killed_processes_reach_the_same_weights(tmp_path):
-    """SIGKILL at several moments of one run, each process going on where the last one was killed."""
-    expected = _process(tmp_path / "unbroken", tmp_path / "expected.npz")
+@pytest.mark.slow
+def test_killed_processes_reach_the_same_weights(tmp_path, unbroken):
+    """SIGKILL at two moments of one run, each process going on where the last one was killed."""
     folder = tmp_path / "killed"
-    for kills, epochs in enumerate((0, 1, 3)):
+    for epochs, seconds in ((0, 0.05), (3, 0.12)):
         process = _start(folder, tmp_path / "never.npz", slow=True)
         _wait_for_epochs(process, folder, epochs)
-        time.sleep(0.05 * kills)
+        time.sleep(seconds)
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
     assert not (tmp_path / "never.npz").exists()
-    found = _process(folder, tmp_path / "found.npz")
-    assert expected.keys() == found.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(value, found[name])
+    assert _start(folder, tmp_path / "found.npz").wait() == 0
+    with np.load(tmp_path / "found.npz") as file:
+        found = [file[name] for name in file.files]
+    for one, two in zip(found, unbroken, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 def _start(folder: Path, result: Path, slow: bool = False) -> subprocess.Popen:
     command = [sys.executable, str(PROGRAM), str(folder), str(result)] + (["slow"] if slow else [])
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, cwd=PROGRAM.parents[2])
-
-
-def _process(folder: Path, result: Path) -> dict[str, np.ndarray]:
-    assert _start(folder, result).wait() == 0
-    with np.load(result) as file:
-        return dict(file)
 
 
 def _wait_for_epochs(process: subprocess.Popen, folder: Path, epochs: int) -> None:

@@ -51,9 +51,9 @@ class Points(Feed):
 
     def __init__(self, count: int, seed: int, training: bool, bad: float = 0.0) -> None:
         super().__init__(count, 8, seed, training)
-        rng = np.random.default_rng(5)
-        self.x = rng.normal(size=(count, 3)).astype(np.float32)
-        self.y = (self.x @ rng.normal(size=(3, 2))).astype(np.float32) + np.float32(bad)
+        self.x = np.random.default_rng(count).normal(size=(count, 3)).astype(np.float32)
+        slope = np.array([[1, -2], [0.5, 1], [-1, 0]], np.float32)
+        self.y = self.x @ slope + np.float32(bad)
 
     def batch(self, epoch: int, index: int) -> Any:
         rows = self.rows(epoch, index)
@@ -88,5 +88,5 @@ class SlowPoints(Points):
 if __name__ == "__main__":
     if "slow" in sys.argv:
         Points = SlowPoints  # type: ignore[misc]
-    trained, _ = train(Path(sys.argv[1]), schedule="plateau", plateau_patience=1)
+    trained, _ = train(Path(sys.argv[1]), learning_rate=0.05, schedule="plateau", plateau_patience=1)
     np.savez(sys.argv[2], *weights(trained))
