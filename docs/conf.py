@@ -10,6 +10,8 @@ html_theme = "furo"
 html_title = f"aeret {release}"
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence"]
+# Attributes of several classes share names such as `size`; napoleon links them by name alone.
+suppress_warnings = ["ref.python"]
 myst_heading_anchors = 3
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"

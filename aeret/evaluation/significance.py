@@ -22,8 +22,9 @@ _CHUNK_CELLS = 2_000_000
 def randomisation_test(differences: Values, rng: np.random.Generator, resamples: int = 10_000) -> Values:
     """Return the two-sided p of Fisher's paired randomisation test of each column, float64 (m,).
 
-    The sign of each query's difference is flipped with chance 1/2; p = (1 + #{|mean*| >= |mean|}) / (resamples + 1), or
-    the exact share of all 2^n patterns up to 15 queries. A query that is NaN in a column does not take part in it; a
+    The sign of each query's difference is flipped with chance 1/2; p = (1 + c) / (resamples + 1), where c counts the
+    patterns whose mean is at least as far from 0 as the true one, or the exact share of all 2^n patterns up to 15
+    queries. A query that is NaN in a column does not take part in it; a
     column without any query has p = 1.
 
     Args:

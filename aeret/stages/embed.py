@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +84,6 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
         prepared = Prepared.open(inputs["prepare"])
         for name in ("gallery",) if prepared.leave_one_out else ("query", "gallery"):
             split = prepared.split(name)
-            read = split.photos
-            embed(name, split.photo_ids, lambda chunks, read=read: map(read, chunks), _names(split))
+            embed(name, split.photo_ids, partial(map, split.photos), {"file_name": np.array(split.file_names)})
     seconds = time.perf_counter() - started
     return {"photos": counts, "photos_per_second": round(sum(counts.values()) / seconds, 1)}
-
-
-def _names(split: Any) -> dict[str, Any]:
-    import numpy as np
-
-    return {"file_name": np.array(split.file_names)}
