@@ -240,6 +240,9 @@ def _evaluate(
             codes, with_mask, task.queries.subsets, task.settings.layout_similarity
         )
     columns: dict[str, NDArray[Any]] = {"photo_id": task.queries.ids, **methods[task.lead], **subset_columns}
+    # What the embedding itself can do, apart from what the clusters lose of it: two arms are compared by both.
+    exact = {graded_name(rule, search=EXHAUSTIVE): methods[EXHAUSTIVE][graded_name(rule)] for rule in sums.ideal}
+    columns |= exact
     columns |= layouts.layout_columns(ranks) if codes is not None else {}
     columns |= {f"subset:{name}": flags for name, flags in task.queries.subsets.items()}
     settings = task.settings

@@ -26,9 +26,17 @@ GRADED = ("jaccard", "layout")
 PerQuery = dict[str, Values]
 
 
-def graded_name(rule: str, gallery: str = "") -> str:
-    """Return the name of nDCG by a graded rule, ``gallery`` where only a subset was searched."""
-    return f"nDCG(rel={rule}{f',gallery={gallery}' if gallery else ''})@{TOP}"
+def graded_name(rule: str, gallery: str = "", search: str = "") -> str:
+    """Return the name of nDCG by a graded rule.
+
+    Args:
+        rule: of relevance.
+        gallery: the subset that was searched, where it is not the whole gallery.
+        search: the search, where it is not the leading one.
+    """
+    searched = f",gallery={gallery}" if gallery else ""
+    by = f",search={search}" if search else ""
+    return f"nDCG(rel={rule}{searched}{by})@{TOP}"
 
 
 def label_measures(

@@ -28,7 +28,15 @@ from aeret.reporting.values import (
 )
 from aeret.reporting.write import write
 
-KEY = (LAYOUT, "layout R@10", LABELS, MEAN_AP, ANY)
+KEY = (
+    LAYOUT,
+    LAYOUT.replace(")@", ",search=exhaustive)@"),
+    "layout R@10",
+    LABELS,
+    LABELS.replace(")@", ",search=exhaustive)@"),
+    MEAN_AP,
+    ANY,
+)
 """The measures that are tested together, as one family of Holm's correction; the rest is shown apart."""
 LEVEL = 0.05
 Arms = Mapping[str, Sequence[Evaluation]]
@@ -250,11 +258,11 @@ def _text(arms: Arms, baseline: str) -> str:
         frame = compare(arms[baseline], arms[name], _key_measures(arms, baseline, name))
         lines.append(f"{name} against {baseline}, {int(frame['queries'].max())} queries")
         head = ("measure", "baseline", "this arm", "difference", "95 % interval", "p (Holm)")
-        lines.append("  {:<24} {:>9} {:>9} {:>11}  {:<18} {:>9}".format(*head))
+        lines.append("  {:<40} {:>9} {:>9} {:>11}  {:<18} {:>9}".format(*head))
         for _, row in frame.iterrows():
             interval = f"{row['low']:+.3f} to {row['high']:+.3f}"
             lines.append(
-                f"  {row['measure']:<24} {row['baseline']:>9.3f} {row['candidate']:>9.3f} {row['difference']:>+11.3f}"
+                f"  {row['measure']:<40} {row['baseline']:>9.3f} {row['candidate']:>9.3f} {row['difference']:>+11.3f}"
                 f"  {interval:<18} {row['p_holm']:>9.4f}"
             )
         lines.append(f"  {_verdict(name, baseline, frame)}")
