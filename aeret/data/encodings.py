@@ -7,7 +7,7 @@
 - ``index``: one channel, ``(row of the category + 1) / categories`` and 0 for background. The paper's wording can be
   read so; it invents an order among categories and keeps one category a cell, so never make it the only one.
 
-NumPy only.
+NumPy, and one numba kernel: encoding runs for every batch of a training, beside the step.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -132,6 +133,23 @@ def _paint(present: npt.NDArray[np.bool_]) -> npt.NDArray[np.int16]:
     return result
 
 
+def _unite(dense: Floats, groups: npt.NDArray[np.int64], count: int) -> Floats:
+    """Unite categories into ``count`` groups by the largest coverage, which the union's is at least; exact on 0/1."""
+    united: Floats = np.zeros((*dense.shape[:-1], count), np.float32)
+    _unite_cells(np.ascontiguousarray(dense).reshape(-1, dense.shape[-1]), groups, united.reshape(-1, count))
+    return united
+
+
+@numba.njit(cache=True, nogil=True)
+def _unite_cells(dense, groups, united):  # type: ignore[no-untyped-def]
+    for cell in range(dense.shape[0]):
+        for category in range(dense.shape[1]):
+            value = dense[cell, category]
+            # Nearly all are 0.
+            if value > 0 and value > united[cell, groups[category]]:
+                united[cell, groups[category]] = value
+
+
 def _threshold(channels: Floats, threshold: float) -> npt.NDArray[np.bool_]:
     present: npt.NDArray[np.bool_] = channels >= threshold
     return present
@@ -145,21 +163,18 @@ def _onehot(categories: Sequence[Named]) -> MaskEncoding:
 def _supercategory(categories: Sequence[Named]) -> MaskEncoding:
     names = tuple(sorted({category.supercategory for category in categories}))
     groups = np.array([names.index(category.supercategory) for category in categories])
-    order = np.argsort(groups, kind="stable")
-    starts = np.searchsorted(groups[order], np.arange(len(names)))
 
     def encode(dense: Floats) -> Floats:
-        # The union's coverage of a partly covered cell is at least the largest; on 0/1 masks this is exact.
-        united: Floats = np.maximum.reduceat(dense[..., order], starts, axis=-1)
-        return united
+        return _unite(dense, groups, len(names))
 
     return MaskEncoding("supercategory", len(categories), names, names, encode, _threshold)
 
 
 def _binary(categories: Sequence[Named]) -> MaskEncoding:
+    groups = np.zeros(len(categories), np.int64)
+
     def encode(dense: Floats) -> Floats:
-        united: Floats = dense.max(axis=-1, keepdims=True)
-        return united
+        return _unite(dense, groups, 1)
 
     return MaskEncoding("binary", len(categories), ("anything",), ("anything",), encode, _threshold)
 
@@ -169,7 +184,8 @@ def _supercategory_and_binary(categories: Sequence[Named]) -> MaskEncoding:
     names = parts[0].names + parts[1].names
 
     def encode(dense: Floats) -> Floats:
-        return np.concatenate([part.encode(dense) for part in parts], axis=-1)
+        united = parts[0].encode(dense)
+        return np.concatenate([united, united.max(axis=-1, keepdims=True)], axis=-1)
 
     return MaskEncoding("supercategory+binary", len(categories), names, names, encode, _threshold)
 
