@@ -14,17 +14,19 @@ from typing import Any
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.cluster import kmeans_plusplus
+from threadpoolctl import threadpool_limits
 
 from aeret.artifacts import write_json
 from aeret.embeddings.blocks import over_blocks
-from aeret.embeddings.distances import Vectors, checked, nearest, squared_distances
+from aeret.embeddings.distances import Vectors, checked, nearest
 from aeret.errors import DataError, UsageError
 from aeret.progress import Progress, silent
 from aeret.rng import generator
 
 _BLOCK = 4096
 # k-means++ looks at this many vectors per centroid, and at no fewer than the second number: more do not lower inertia.
-_SEEDING_PER_CENTROID, _SEEDING_LEAST = 100, 10_000
+_SEEDING_PER_CENTROID, _SEEDING_LEAST = 50, 10_000
 
 
 @dataclass(frozen=True)
@@ -192,24 +194,13 @@ def _update(vectors: Vectors, labels: NDArray[np.int32], distances: Vectors, cen
 
 
 def _seed_centroids(vectors: Vectors, k: int, rng: np.random.Generator) -> Vectors:
-    """Greedy k-means++: of a few vectors drawn by squared distance, take the one that lowers the inertia most."""
     size = min(len(vectors), max(_SEEDING_LEAST, _SEEDING_PER_CENTROID * k))
     if size < len(vectors):
         vectors = vectors[np.sort(rng.choice(len(vectors), size, replace=False))]
-    trials = 2 + int(np.log(k))
-    centroids = np.empty((k, vectors.shape[1]), np.float32)
-    centroids[0] = vectors[rng.integers(size)]
-    closest = squared_distances(centroids[:1], vectors)[0]
-    for c in range(1, k):
-        cumulated = np.cumsum(closest, dtype=np.float64)
-        if cumulated[-1] == 0:  # fewer distinct vectors than clusters
-            centroids[c:] = vectors[rng.integers(size, size=k - c)]
-            break
-        drawn = np.searchsorted(cumulated, rng.random(trials) * cumulated[-1], side="right").clip(max=size - 1)
-        lowered = np.minimum(squared_distances(np.ascontiguousarray(vectors[drawn]), vectors), closest)
-        best = int(lowered.sum(axis=1, dtype=np.float64).argmin())
-        centroids[c], closest = vectors[drawn[best]], lowered[best]
-    return centroids
+    # Products on several threads add in another order. In float64, because scikit-learn converts float32 at each step.
+    with threadpool_limits(1, user_api="blas"):
+        centroids, _ = kmeans_plusplus(vectors.astype(np.float64), k, random_state=int(rng.integers(2**32)))
+    return np.asarray(centroids, np.float32)
 
 
 @numba.njit(nogil=True, cache=True)

@@ -1,13 +1,15 @@
-"""Squared Euclidean distances whose last bit depends on the two vectors alone.
+"""Squared Euclidean distances whose last bit depends on the two vectors alone, and the nearest vectors by them.
 
-A matrix product adds in an order that depends on the shape of the batch and the number of threads, so near ties
-change places between runs. These kernels add each pair's squares in one fixed order, which makes rankings and clusters
-the same for any batch size and any number of threads, and equal vectors exactly equally far. The price is a factor of
-two to three against a blocked single-precision product, in steps that take seconds.
+A matrix product adds in an order that depends on the shape of the batch and the number of threads, so near ties change
+places between runs. Here faiss searches with such products, for a few candidates more than are wanted; these are scored
+again by a kernel that adds each pair's squares in one fixed order, and sorted by distance and then by row. Where the
+rounding of the product could have hidden a nearer vector, all vectors are scored. So rankings and clusters are the same
+for any batch size and any number of threads, and equal vectors are exactly equally far.
 """
 
 from __future__ import annotations
 
+import faiss
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,9 @@ from aeret.errors import UsageError
 Vectors = NDArray[np.float32]
 
 _LARGEST = 1e15
+_SCORED_AT_ONCE = 2**22
+_ROUNDING = 2.0**-24
+_SHIFT, _ROW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
 def checked(vectors: NDArray[np.floating], name: str, width: int | None = None) -> Vectors:
@@ -57,7 +62,47 @@ def nearest(vectors: Vectors, centroids: Vectors, labels: NDArray[np.int32], dis
         labels: int32 (n,), written.
         distances: float32 (n,), written.
     """
-    _nearest(vectors, centroids, labels, distances)
+    rows, squared = nearest_rows(vectors, centroids, 1)
+    labels[:], distances[:] = rows[:, 0], squared[:, 0]
+
+
+def nearest_rows(queries: Vectors, vectors: Vectors, n: int) -> tuple[NDArray[np.int64], Vectors]:
+    """Return the rows, int64 (q, n), of the nearest vectors and the squared distances to them, float32 (q, n).
+
+    Ties go to the lowest row. Runs on the calling thread alone.
+
+    Args:
+        queries: checked, float32 (q, d).
+        vectors: checked, float32 (v, d); fewer than 2**32.
+        n: at most v.
+    """
+    wanted = min(len(vectors), n + n // 4 + 1)
+    if not (n and len(queries)):
+        return np.empty((len(queries), n), np.int64), np.empty((len(queries), n), np.float32)
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)  # a setting of this thread alone: callers bring their own threads
+    rough, candidates = faiss.knn(queries, vectors, wanted)
+    faiss.omp_set_num_threads(threads)
+    keys = np.empty((len(queries), wanted), np.uint64)
+    _score(queries, vectors, candidates, keys)
+    keys.sort(axis=1)
+    rows, squared = decode(keys[:, :n])
+    if wanted < len(vectors):
+        # A vector this near has a norm of at most |q| + r, so neither way of summing errs by more than half the slack.
+        reach = 2 * np.linalg.norm(queries, axis=1) + np.sqrt(squared[:, -1])
+        slack = 2 * (queries.shape[1] + 4) * _ROUNDING * reach**2
+        unsure = np.flatnonzero(rough[:, -1] - slack <= squared[:, -1])
+        size = max(1, _SCORED_AT_ONCE // len(vectors))
+        for some in (unsure[start : start + size] for start in range(0, len(unsure), size)):
+            whole = squared_distances(queries[some], vectors)
+            rows[some] = np.argsort(whole, axis=1, kind="stable")[:, :n]
+            squared[some] = np.take_along_axis(whole, rows[some], axis=1)
+    return rows, squared
+
+
+def decode(keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], Vectors]:
+    """Return rows int64 and squared distances float32 of the keys of :func:`sort_keys`."""
+    return (keys & _ROW).astype(np.int64), (keys >> _SHIFT).astype(np.uint32).view(np.float32)
 
 
 # reassoc lets the compiler sum in vector lanes; NaN and infinity have been refused before.
@@ -83,12 +128,19 @@ def _squared_distances(queries, vectors, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _nearest(vectors, centroids, labels, distances):  # type: ignore[no-untyped-def]
-    for i in range(vectors.shape[0]):
-        best, which = np.float32(np.inf), 0
-        for c in range(centroids.shape[0]):
-            distance = squared_distance(vectors[i], centroids[c])
-            if distance < best:
-                best, which = distance, c
-        labels[i] = which
-        distances[i] = best
+def sort_keys(query, vectors, rows, keys):  # type: ignore[no-untyped-def]
+    """Write a key for each row, uint64: the bits of the squared distance to the query, then the row.
+
+    The bits of a non-negative float32 order like the number, so keys order by distance and then by row.
+    """
+    distance = np.empty(1, np.float32)
+    bits = distance.view(np.uint32)
+    for j in range(rows.shape[0]):
+        distance[0] = squared_distance(query, vectors[rows[j]])
+        keys[j] = (np.uint64(bits[0]) << _SHIFT) | np.uint64(rows[j])
+
+
+@numba.njit(nogil=True, cache=True)
+def _score(queries, vectors, rows, keys):  # type: ignore[no-untyped-def]
+    for i in range(queries.shape[0]):
+        sort_keys(queries[i], vectors, rows[i], keys[i])

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from aeret.clustering.kmeans import Clustering
 from aeret.embeddings.blocks import over_blocks
-from aeret.embeddings.distances import checked, nearest, squared_distance
+from aeret.embeddings.distances import checked, decode, nearest, sort_keys, squared_distance
 from aeret.errors import UsageError
 from aeret.progress import Progress, silent
 from aeret.registry import lookup
 from aeret.retrieval.exhaustive import checked_search
 from aeret.retrieval.ranking import Ranking
-from aeret.retrieval.topn import FAR, decode, keep_smallest
 
 ORDERS: dict[str, bool] = {"sequential": False, "pooled": True}
 """Reading of the rule to whether the clusters visited are ranked together."""
@@ -61,7 +60,7 @@ def search(
             f"A clustering of {len(clustering.assignment)} vectors does not fit a gallery of {len(gallery)}."
         )
     offsets, members = clustering.members()
-    keys = np.full((len(queries), n), FAR, np.uint64)
+    keys = np.empty((len(queries), n), np.uint64)
     scanned, probes = np.zeros(len(queries), np.int64), np.zeros(len(queries), np.int64)
     # Queries of one cluster go together: they read the same members, which then stay in the cache.
     closest = np.empty(len(queries), np.int32)
@@ -75,41 +74,31 @@ def search(
     with progress(f"cluster-first search, {order}", len(queries), unit="query") as step:
         for _ in over_blocks(len(queries), batch, work, threads, step):
             pass
-    rows, distances = decode(keys)
-    return Ranking(rows, distances, scanned, probes)
+    rows, squared = decode(keys)
+    return Ranking(rows, np.sqrt(squared), scanned, probes)
 
 
 @numba.njit(nogil=True, cache=True)
 def _search(queries, which, gallery, centroids, offsets, members, exclude, pooled, keys, scanned, probes):  # type: ignore[no-untyped-def]
     clusters, results = centroids.shape[0], keys.shape[1]
     far = np.empty(clusters, np.float32)
-    value = np.empty(1, np.float32)
-    bits = value.view(np.uint32)
+    pool = np.empty(gallery.shape[0], np.uint64)
     for i in which:
         for c in range(clusters):
             empty = offsets[c] == offsets[c + 1]
             far[c] = np.float32(np.inf) if empty else squared_distance(queries[i], centroids[c])
-        found, filled = 0, 0
+        found = 0
         while found < results:
             c = int(np.argmin(far))
             far[c] = np.float32(np.inf)
             probes[i] += 1
-            # Sequential: only the places that are left compete; pooled: all of them, from every cluster visited.
-            heap = keys[i] if pooled else keys[i, filled:]
-            for m in range(offsets[c], offsets[c + 1]):
-                j = members[m]
-                if j == exclude[i]:
-                    continue
-                found += 1
-                value[0] = squared_distance(queries[i], gallery[j])
-                key = (np.uint64(bits[0]) << np.uint64(32)) | np.uint64(j)
-                if key < heap[0]:
-                    keep_smallest(heap, key)
-            heap.sort()
-            filled = min(found, results)
-            if pooled:
-                # A sorted row is no heap with the largest key first; turned round it is.
-                keys[i] = keys[i, ::-1].copy()
+            rows = members[offsets[c] : offsets[c + 1]]
+            rows = rows[rows != exclude[i]]
+            sort_keys(queries[i], gallery, rows, pool[found : found + rows.shape[0]])
+            if not pooled:
+                pool[found : found + rows.shape[0]].sort()
+            found += rows.shape[0]
         if pooled:
-            keys[i].sort()
+            pool[:found].sort()
+        keys[i] = pool[:results]
         scanned[i] = found

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from aeret.embeddings.blocks import over_blocks
-from aeret.embeddings.distances import Vectors, checked, squared_distance
+from aeret.embeddings.distances import Vectors, checked, nearest_rows
 from aeret.errors import UsageError
 from aeret.progress import Progress, silent
 from aeret.retrieval.ranking import Ranking
-from aeret.retrieval.topn import FAR, decode, keep_smallest
+
+# Candidates of one block, so that its memory is bounded for any n.
+_AT_ONCE = 2**20
 
 
 def search(
@@ -20,7 +21,7 @@ def search(
     n: int,
     exclude: NDArray[np.integer] | None = None,
     *,
-    batch: int = 64,
+    batch: int = 1024,
     threads: int = 0,
     progress: Progress = silent,
 ) -> Ranking:
@@ -31,7 +32,7 @@ def search(
         gallery: float32 (g, d).
         n: results per query; all there are where the gallery holds fewer.
         exclude: gallery row left out of each query's results (the query itself), or -1; int64 (q,).
-        batch: queries in one block; never changes a result.
+        batch: queries in one block, of which faiss wants many; never changes a result.
         threads: 0 means one per core; never changes a result.
         progress: shows queries done.
 
@@ -39,16 +40,20 @@ def search(
         UsageError: shapes do not fit, values are not finite, or ``exclude`` points outside the gallery.
     """
     queries, gallery, exclude, n = checked_search(queries, gallery, exclude, n)
-    keys = np.full((len(queries), n), FAR, np.uint64)
+    rows, distances = np.empty((len(queries), n), np.int64), np.empty((len(queries), n), np.float32)
+    themselves = int(bool((exclude >= 0).any()))
 
     def work(start: int, stop: int) -> None:
-        _search(queries[start:stop], gallery, exclude[start:stop], keys[start:stop])
+        found, squared = nearest_rows(queries[start:stop], gallery, n + themselves)
+        # Each query loses one result: itself, or the last.
+        kept = found != exclude[start:stop, None]
+        kept[kept.all(axis=1), n:] = False
+        rows[start:stop] = found[kept].reshape(stop - start, n)
+        distances[start:stop] = np.sqrt(squared[kept]).reshape(stop - start, n)
 
     with progress("exhaustive search", len(queries), unit="query") as step:
-        for _ in over_blocks(len(queries), batch, work, threads, step):
+        for _ in over_blocks(len(queries), max(1, min(batch, _AT_ONCE // (n + 1))), work, threads, step):
             pass
-    keys.sort(axis=1)
-    rows, distances = decode(keys)
     scanned = len(gallery) - (exclude >= 0).astype(np.int64)
     return Ranking(rows, distances, scanned, np.zeros(len(queries), np.int64))
 
@@ -73,21 +78,3 @@ def checked_search(
     if len(rows) and not (rows.min() >= -1 and rows.max() < len(gallery)):
         raise UsageError(f"exclude must lie between -1 and {len(gallery) - 1}, got {rows.min()} to {rows.max()}.")
     return queries, gallery, rows, min(n, len(gallery) - int(bool((rows >= 0).any())))
-
-
-@numba.njit(nogil=True, cache=True)
-def _search(queries, gallery, exclude, keys):  # type: ignore[no-untyped-def]
-    # A tile of the gallery stays in the second-level cache while all queries of the block pass over it.
-    tile = max(16, 65536 // max(1, queries.shape[1]))
-    distances = np.empty(tile, np.float32)
-    bits = distances.view(np.uint32)
-    for first in range(0, gallery.shape[0], tile):
-        last = min(gallery.shape[0], first + tile)
-        for i in range(queries.shape[0]):
-            heap = keys[i]
-            for j in range(first, last):
-                distances[j - first] = squared_distance(queries[i], gallery[j])
-            for j in range(first, last):
-                key = (np.uint64(bits[j - first]) << np.uint64(32)) | np.uint64(j)
-                if heap.shape[0] and key < heap[0] and j != exclude[i]:
-                    keep_smallest(heap, key)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aeret.embeddings.distances import checked, nearest, squared_distances
+from aeret.embeddings.distances import checked, nearest, nearest_rows, squared_distances
 from aeret.errors import UsageError
 
 
@@ -30,6 +30,27 @@ def test_the_last_bit_does_not_depend_on_the_batch(width: int) -> None:
     nearest(queries, gallery, labels, distances)
     assert np.array_equal(distances, whole.min(axis=1))
     assert np.array_equal(labels, whole.argmin(axis=1))
+
+
+# Far from the origin a matrix product rounds away what tells these vectors apart; repeated rows make ties.
+@pytest.mark.parametrize(("scale", "offset", "n"), [(1.0, 0, 9), (1.0, 0, 101), (1e-3, 5, 9), (0.0, 5, 9)])
+def test_the_nearest_rows_are_those_of_sorting_all_distances(scale: float, offset: float, n: int) -> None:
+    # So many queries that faiss multiplies matrices.
+    queries = vectors(2100, 64, 0) * np.float32(scale) + np.float32(offset)
+    gallery = vectors(300, 64, 1) * np.float32(scale) + np.float32(offset)
+    gallery[200:] = gallery[:100]
+    rows, squared = nearest_rows(queries, gallery, n)
+    whole = squared_distances(queries, gallery)
+    expected = np.argsort(whole, axis=1, kind="stable")[:, :n]
+    assert np.array_equal(rows, expected)
+    assert np.array_equal(squared, np.take_along_axis(whole, expected, axis=1))
+
+
+def test_all_rows_or_none_can_be_asked_for() -> None:
+    queries, gallery = vectors(3, 8, 0), vectors(5, 8, 1)
+    assert np.array_equal(nearest_rows(queries, gallery, 5)[0], squared_distances(queries, gallery).argsort(axis=1))
+    assert nearest_rows(queries, gallery, 0)[0].shape == (3, 0)
+    assert nearest_rows(queries[:0], gallery, 2)[0].shape == (0, 2)
 
 
 def test_equal_vectors_are_at_distance_zero_and_ties_go_to_the_lowest() -> None:
