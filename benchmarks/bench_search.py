@@ -3,7 +3,7 @@
 The vectors are a mixture of 300 overlapping Gaussians, scaled to length 1. ``exhaustive`` has two peers: a matrix
 product, partition and sort in numpy by blocks of queries; and faiss itself, of which aeret asks a few more candidates
 to score and sort them in a fixed order, so that the ratio is the price of that. k-means makes one start of at most
-20 iterations; its peer is scikit-learn's with k-means++, to the same limit; ``agreement`` is aeret's inertia over
+10 iterations; its peer is scikit-learn's with k-means++, to the same limit; ``agreement`` is aeret's inertia over
 its own. Cluster-first finds 100 results in 500 clusters, in the strict order; its peers are a loop over queries in
 numpy, and ``search_preassigned`` of faiss over lists of the same clusters, in rounds for the queries that want more.
 The last two rows justify kernels of our own: distances whose last bit does not depend on the batch, against
@@ -32,7 +32,7 @@ from aeret.retrieval import cluster_first, exhaustive
 from aeret.rng import generator
 from benchmarks.measure import Row, compare, report
 
-VECTORS, WIDTH, RESULTS, ITERATIONS = 120_000, 256, 100, 20
+VECTORS, WIDTH, RESULTS, ITERATIONS = 120_000, 256, 100, 10
 CLUSTERS = (80, 500)
 
 
