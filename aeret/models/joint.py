@@ -38,7 +38,8 @@ class JointModel(keras.Model):
     equal seeds:
 
     - ``joint``: both losses;
-    - ``labels-only``: the latent head exists but is frozen, no code is computed (lambda = 0);
+    - ``labels-only``: the latent head is frozen, no code is computed (lambda = 0); the stage fits the head afterwards,
+      as a linear read-out, so that the arm can be asked by layout like the others;
     - ``latent-only``: the label head is frozen;
     - ``shuffled-latents``: as ``joint``; the feed gives each photo the mask of another one.
 
@@ -47,7 +48,7 @@ class JointModel(keras.Model):
         categories: labels.
         latent_size: dimensions of the code.
         seed: decides the initial weights, layer by layer, and dropout.
-        target: makes the code of a mask; not needed to predict, nor by ``labels-only``.
+        target: makes the code of a mask; not needed to predict, nor to train ``labels-only``.
 
     Input shape:
         float32 (batch_size, input_size, input_size, 3), RGB in 0..255.

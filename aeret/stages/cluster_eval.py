@@ -88,9 +88,7 @@ class _Task:
             self.query_set = EmbeddingSet.open(inputs["embed"] / "query")
         self.categories = tuple(category.name for category in prepared.categories)
         self.encoding = mask_encoding(settings.autoencoder.mask_encoding, prepared.categories)
-        self.own_codes = None
-        if settings.cnn.arm != "labels-only":
-            self.own_codes = np.load(inputs["encode-masks"] / "codes" / "query.npy", mmap_mode="r")
+        self.own_codes = np.load(inputs["encode-masks"] / "codes" / "query.npy", mmap_mode="r")
 
     def shown(self, channels: Any) -> Any:
         """Return channels as maps of the legend: probabilities, or 0 and 1 where a channel is no probability."""

@@ -25,7 +25,10 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
     - ``val_label_map``: mean over the categories that occur of the average precision of the label scores (not for
       ``latent-only``);
     - ``val_code_r2``: 1 - squared error of the predicted code over that of the mean code of the training photos, both
-      summed over photos and dimensions; against each photo's own mask in every arm (not for ``labels-only``).
+      summed over photos and dimensions; against each photo's own mask in every arm.
+
+    The latent head of ``labels-only`` is fitted after the training, on embeddings that no longer change: see
+    :mod:`aeret.models.read_out`.
     """
     from aeret.data.prepared import Prepared
     from aeret.models.joint import JointModel, code_target
@@ -55,7 +58,12 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
         progress,
         title=f"train-cnn {cnn.arm}",
     )
-    SavedJoint.save(out, model, [category.name for category in prepared.categories], encoder.latent_size)
+    names = [category.name for category in prepared.categories]
+    SavedJoint.save(out, model, names, encoder.latent_size)
+    if not model.learns_latents:
+        joint = SavedJoint.load(out)
+        _read_out(joint, train, validation, inputs["encode-masks"], progress)
+        SavedJoint.save(out, joint.model, names, encoder.latent_size)
     kept = history.rows[history.best_epoch - 1]
     metrics: dict[str, Any] = {name: value for name, value in kept.items() if "loss" in name}
     metrics |= _measure(SavedJoint.load(out), validation, inputs["encode-masks"], progress)
@@ -97,26 +105,47 @@ def _measure(joint: Any, validation: Any, encoded: Path, progress: Progress) -> 
 
     from aeret.stages.encode_masks import CODES
 
-    count, block = len(validation), 256
-    if not count:
+    if not len(validation):
         return {}
-    scores, codes = [], []
-    with progress("measure on validation", count, unit="photo") as advance:
-        for start in range(0, count, block):
-            predicted = joint.predict(validation.photos(slice(start, min(start + block, count))))
-            scores.append(predicted["label_scores"])
-            codes.append(predicted["code"])
-            advance(len(scores[-1]))
+    predicted = _predict(joint, validation, "measure on validation", progress)
     metrics: dict[str, float] = {}
     labels = np.asarray(validation.labels)
     occurs = labels.any(axis=0)
     if joint.model.learns_labels and occurs.any():
-        score = average_precision_score(labels[:, occurs], np.concatenate(scores)[:, occurs], average="macro")
+        score = average_precision_score(labels[:, occurs], predicted["label_scores"][:, occurs], average="macro")
         metrics["val_label_map"] = float(score)
-    if joint.model.learns_latents:
-        mean = np.load(encoded / CODES / "train.npy", mmap_mode="r").mean(axis=0, dtype=np.float64)
-        true = np.load(encoded / CODES / "validation.npy").astype(np.float64)
-        spread = ((true - mean) ** 2).sum()
-        if spread > 0:
-            metrics["val_code_r2"] = float(1 - ((np.concatenate(codes) - true) ** 2).sum() / spread)
+    mean = np.load(encoded / CODES / "train.npy", mmap_mode="r").mean(axis=0, dtype=np.float64)
+    true = np.load(encoded / CODES / "validation.npy").astype(np.float64)
+    spread = ((true - mean) ** 2).sum()
+    if spread > 0:
+        metrics["val_code_r2"] = float(1 - ((predicted["code"] - true) ** 2).sum() / spread)
     return metrics
+
+
+def _read_out(joint: Any, train: Any, validation: Any, encoded: Path, progress: Progress) -> None:
+    import numpy as np
+
+    from aeret.models.read_out import fit_read_out
+    from aeret.stages.encode_masks import CODES
+
+    pairs = []
+    for split in (train, validation):
+        if len(split):
+            pairs.append(_predict(joint, split, f"embed {split.name}", progress)["embedding"])
+            pairs.append(np.load(encoded / CODES / f"{split.name}.npy"))
+    found = fit_read_out(*pairs)
+    joint.model.get_layer("code").set_weights([found.kernel, found.bias])
+
+
+def _predict(joint: Any, split: Any, title: str, progress: Progress) -> dict[str, Any]:
+    import numpy as np
+
+    count, block = len(split), 256
+    found: dict[str, list[Any]] = {}
+    with progress(title, count, unit="photo") as advance:
+        for start in range(0, count, block):
+            stop = min(start + block, count)
+            for name, values in joint.predict(split.photos(slice(start, stop))).items():
+                found.setdefault(name, []).append(values)
+            advance(stop - start)
+    return {name: np.concatenate(values) for name, values in found.items()}
