@@ -25,8 +25,7 @@ def softmax_cross_entropy(labels: Any, logits: Any, smoothing: float) -> Any:
     """Mean over photos of the softmax cross-entropy, for photos with one label each.
 
     A photo with several labels shares its mass equally among them, one with none counts nothing. Smoothing s mixes in
-    the
-    uniform distribution: y (1 - s) + s / C (Szegedy et al. 2016).
+    the uniform distribution: y (1 - s) + s / C (Szegedy et al. 2016).
     """
     mass = ops.sum(labels, axis=-1, keepdims=True)
     targets = labels / ops.maximum(mass, 1.0)

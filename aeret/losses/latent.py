@@ -1,8 +1,7 @@
 """Losses of the latent head: the predicted code against the code of the photo's own mask.
 
 Each is a mean over the batch and, where it has any, over dimensions: lambda then means the same at every code size.
-    (Caffe's
-EuclideanLoss sums over dimensions and halves: m / 2 times ``mse``.)
+(Caffe's EuclideanLoss sums over dimensions and halves: m / 2 times ``mse``.)
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ def batch_norm(name: str, momentum: float = 0.9) -> Any:
 
     Keras computes moments and scaling as separate float32 operations; on TensorFlow the fused operation halves the time
     of a whole ResNet training step in bfloat16 on CPU. Statistics are float32 in both. The mean and variance of a batch
-    of
-    a few photos say little: keep ``batch_size`` at 16 or more.
+    of a few photos say little: keep ``batch_size`` at 16 or more.
     """
     if keras.backend.backend() == "tensorflow":
         from aeret.models.layers.batch_norm_tensorflow import FusedBatchNormalization
