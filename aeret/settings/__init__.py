@@ -4,6 +4,7 @@ from aeret.settings.load import read_yaml, settings_from, validated
 from aeret.settings.sections import (
     PACE_ONLY,
     AutoencoderSettings,
+    AutoencoderTraining,
     ClusterSettings,
     CnnSettings,
     DataSettings,
@@ -16,6 +17,7 @@ from aeret.settings.sections import (
 __all__ = [
     "PACE_ONLY",
     "AutoencoderSettings",
+    "AutoencoderTraining",
     "ClusterSettings",
     "CnnSettings",
     "DataSettings",

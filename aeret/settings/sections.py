@@ -1,6 +1,7 @@
 """Every setting of aeret, typed and validated: one frozen model a section, one docstring a field.
 
-A section belongs to the stage of the same name; ``data`` and ``seed`` belong to all. Unknown keys are errors.
+A section belongs to the stage of the same name; ``data`` and ``seed`` belong to all. Unknown keys are errors. So are
+names that no registry has: they are written out here, because the registries load the deep-learning packages.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ Count = Annotated[int, Field(ge=1)]
 class Section(BaseModel):
     """Base of every section: frozen, strict about unknown keys, each field documented by the string under it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
+    )
 
 
 class DataSettings(Section):
@@ -77,12 +80,19 @@ class TrainingSettings(Section):
     """Decay of an exponential moving average of the weights, used for validation and kept as the result; 0 is off."""
 
 
+class AutoencoderTraining(TrainingSettings):
+    """How the mask autoencoder is trained: its own defaults, which stay when other keys are set."""
+
+    epochs: Count = 20
+    learning_rate: Positive = 2e-3
+
+
 class AutoencoderSettings(Section):
     """The mask autoencoder (stage ``train-ae``)."""
 
-    architecture: str = "conv"
+    architecture: Literal["conv", "dense"] = "conv"
     """``conv``, or ``dense``: the paper's three layers."""
-    mask_encoding: str = "onehot"
+    mask_encoding: Literal["onehot", "supercategory", "binary", "supercategory+binary", "index"] = "onehot"
     """How masks become channels: ``onehot`` (one per category), ``supercategory``, ``binary``, ``supercategory+binary``
     or ``index``."""
     latent_size: Count = 256
@@ -98,7 +108,7 @@ class AutoencoderSettings(Section):
     """Activation of the decoder's last layer."""
     tied: bool = False
     """``dense``: the decoder's kernel is the encoder's, transposed."""
-    loss: str = "bce+dice"
+    loss: Literal["bce", "mse", "bce+dice"] = "bce+dice"
     """``bce``, ``mse`` or ``bce+dice``: reconstruction loss; dice copes with masks being mostly background."""
     corruption: Literal["none", "masking", "salt-pepper", "blocks"] = "none"
     """Denoising (Vincent et al. 2008): what is done to the input; the clean mask is the target."""
@@ -112,13 +122,13 @@ class AutoencoderSettings(Section):
     """Mirror half of the masks in training."""
     crop: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Smallest side of a random crop as a share of the mask; 1 means no crops."""
-    training: TrainingSettings = TrainingSettings(learning_rate=2e-3, epochs=20)
+    training: AutoencoderTraining = AutoencoderTraining()
 
 
 class LatentSettings(Section):
     """Normalisation of the latent code (stage ``encode-masks``), fitted on train only."""
 
-    normalisation: str = "zscore"
+    normalisation: Literal["minmax", "zscore", "l2", "whiten", "half-whiten", "none"] = "zscore"
     """``minmax``, ``zscore``, ``l2``, ``whiten``, ``half-whiten`` or ``none``."""
 
 
@@ -127,7 +137,7 @@ class CnnSettings(Section):
 
     arm: Literal["joint", "labels-only", "latent-only", "shuffled-latents"] = "joint"
     """The method, or one of its three controls; all the same code, data order and seed."""
-    backbone: str = "resnet18-small"
+    backbone: Literal["alexnet", "alexnet-small", "alexnet-small-bn", "resnet18", "resnet18-small"] = "resnet18-small"
     """A network of ``aeret models list``; ``-small`` names a stem made for small photos."""
     input_size: Annotated[int, Field(ge=16, le=1024)] = 96
     """Side in pixels of what the network sees, at most ``data.photo_size``."""
@@ -143,7 +153,7 @@ class CnnSettings(Section):
     """On the embedding, before the heads."""
     latent_weight: NonNegative = 1.0
     """Lambda: the weight of the latent loss beside the label loss."""
-    latent_loss: str = "mse"
+    latent_loss: Literal["mse", "huber", "cosine", "contrastive"] = "mse"
     """``mse``, ``huber``, ``cosine`` or ``contrastive``; a mean over dimensions, so lambda does not depend on their
     number."""
     contrastive_weight: NonNegative = 0.0
@@ -151,7 +161,7 @@ class CnnSettings(Section):
     content with codes near the mean, which tell no photo from another."""
     temperature: Positive = 0.1
     """Softmax temperature of the contrastive loss."""
-    label_loss: str = "bce"
+    label_loss: Literal["bce", "softmax"] = "bce"
     """``bce`` (multi-label sigmoid), or ``softmax`` for single-label collections."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     flip: bool = True
@@ -195,7 +205,7 @@ class ClusterSettings(Section):
     """Cluster-first order: exhaust clusters one by one (the paper's), or pool those visited and rank together.
     Both are reported; this one leads."""
     similarity: Literal["cosine", "euclidean"] = "cosine"
-    cutoffs: tuple[int, ...] = (2, 5, 8, 10)
+    cutoffs: Annotated[tuple[Count, ...], Field(min_length=1)] = (2, 5, 8, 10)
     """N of P@N, R@N and F@N."""
     resamples: Count = 30
     """Random query samples ("simulations") behind mean, sd and interval of the cut-off table."""

@@ -226,7 +226,7 @@ def test_sparsity_is_added_to_the_loss() -> None:
 
 def test_what_does_not_go_together_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="dense"):
-        build_autoencoder(settings_of(architecture="dens"), SIZE, CHANNELS, seed=0)
+        build_autoencoder(settings_of().model_copy(update={"architecture": "dens"}), SIZE, CHANNELS, seed=0)
     with pytest.raises(UsageError, match=r"autoencoder\.code=sigmoid"):
         build_autoencoder(settings_of(sparsity=0.1, sparsity_kind="kl"), SIZE, CHANNELS, seed=0)
     with pytest.raises(UsageError, match=r"autoencoder\.output"):

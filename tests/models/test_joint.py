@@ -129,7 +129,7 @@ def test_a_latent_arm_without_target_says_so():
 
 def test_unknown_backbone_suggests():
     with pytest.raises(UnknownNameError, match="Did you mean 'resnet18'"):
-        JointModel(settings(backbone="resnet81"), 4, 3, 0)
+        JointModel(settings().model_copy(update={"backbone": "resnet81"}), 4, 3, 0)
 
 
 @pytest.mark.parametrize("after", [None, "l2", "clip"])
