@@ -47,8 +47,9 @@ def compare(
     the seeds; what is tested is then the mean over queries of these means, by a two-sided paired randomisation test.
     The family of Holm's correction is the table returned.
 
-    An arm without a latent head cannot be asked by layout. It is then compared at chance, the expected ``R@k = k / n``
-    for every query, and the row's ``note`` says so.
+    An arm without a latent head cannot be asked by layout. It then stands at chance, the expected ``R@k = k / n``
+    for every query, and the row's ``note`` says so. To flip signs against a constant is no test of two systems: such a
+    row has no p and is no part of Holm's family; read its interval.
 
     Args:
         baseline: the arm compared against.
@@ -60,8 +61,9 @@ def compare(
 
     Returns:
         One row per measure: queries, mean of each arm, sd over the seeds of each arm's mean (NaN with one seed),
-        difference (candidate - baseline) with its 95 % bootstrap interval over queries, p, p_holm, ``p_better`` and
-        ``p_worse``: the shares of queries where the candidate is better and worse (a lower ``layout rank`` is better).
+        difference (candidate - baseline) with its 95 % bootstrap interval over queries, p, p_holm (both NaN beside
+        chance), ``p_better`` and ``p_worse``: the shares of queries where the candidate is better and worse (a lower
+        ``layout rank`` is better).
 
     Raises:
         UsageError: the arms were evaluated on different queries or galleries, or a measure is in neither.
@@ -74,7 +76,11 @@ def compare(
     means = {arm: np.stack([_mean(part[place]) for part in columns], axis=1) for place, arm in enumerate(arms)}
     differences = means["candidate"] - means["baseline"]
     low, high = bootstrap_interval(differences, generator(seed, "compare", "bootstrap"), resamples)
-    p = randomisation_test(differences, generator(seed, "compare", "randomisation"), resamples)
+    notes = [part[2] for part in columns]
+    tested = np.array([not note for note in notes], bool)
+    p, adjusted = np.full(len(names), np.nan), np.full(len(names), np.nan)
+    p[tested] = randomisation_test(differences[:, tested], generator(seed, "compare", "randomisation"), resamples)
+    adjusted[tested] = holm(p[tested])
     sign = np.array([-1.0 if name in LOWER_IS_BETTER else 1.0 for name in names])
     known = np.isfinite(differences)
     counts = known.sum(axis=0)
@@ -91,10 +97,10 @@ def compare(
             "low": low,
             "high": high,
             "p": p,
-            "p_holm": holm(p),
+            "p_holm": adjusted,
             "p_better": share_positive(differences * sign),
             "p_worse": share_positive(-differences * sign),
-            "note": [part[2] for part in columns],
+            "note": notes,
         }
     )
     return frame[list(COLUMNS)]
@@ -155,7 +161,7 @@ def _pair(name: str, frames: _Frames, candidates: int) -> tuple[Values, Values, 
         else:
             chance = min(1.0, int(name.removeprefix(_LAYOUT_HITS)) / candidates)
             values.append(np.full((1, len(each[0])), chance))
-            note = f"the {arm} has no latent head: chance, {chance:.4g}"
+            note = f"the {arm} has no latent head: chance, {chance:.4g}, a constant that needs no test"
     return values[0], values[1], note
 
 

@@ -32,6 +32,8 @@ def conventions(settings: ClusterSettings, leave_one_out: bool, candidates: int)
         "union of their masks; a category masked in only one photo counts 0.",
         "P, R, F": "P@N = relevant among N over N; R@N = relevant among N over all relevant in the gallery; F@N is "
         "their harmonic mean per query, then averaged over queries.",
+        "capped": "R@N with min(N, relevant) for denominator, the most that N results can hold: of a query with "
+        "thousands of relevant photos R@N can never be far from 0, this one can reach 1.",
         "AP": "AP is the mean over all relevant photos of the precision at their places in the order of the whole "
         f"gallery; AP@{settings.results} looks at the results only and divides by min({settings.results}, relevant).",
         "nDCG": "Linear gain, discount 1 / log2(rank + 1), over the best ten gains of the whole gallery.",
@@ -43,15 +45,18 @@ def conventions(settings: ClusterSettings, leave_one_out: bool, candidates: int)
         "resamples": f"Mean, sd and central 95 % of the measure over {settings.resamples} random samples of {share} of "
         f"the queries, {drawn}; the clusters stay the same.",
         "floor random": "Exact expectation over all orders of the gallery.",
-        "floor query-free": "One fixed order for all queries, by mean relevance to the queries themselves: about "
-        "the best that a ranking which never looks at the query can reach.",
+        "floor query-free": "One fixed order of the gallery for all queries, by mean relevance to these very queries. "
+        "An informed floor, not a blind one: it is an oracle's constant list, which knows the labels (for layout, the "
+        "masks) of gallery and queries, as no search of photos does. It is about the best that a ranking which never "
+        "looks at the query it answers can reach; a good search may stay below it.",
         "pairs": "Over unordered pairs of gallery photos: relevant when they share a category, joined when in one "
         "cluster; F = 2TP / (2TP + FP + FN), 0 when TP = 0; kappa is chance-corrected (0 for chance).",
         "PR curve": "Mean over queries of interpolated precision (the best at this recall or beyond), rel=any, "
         "exhaustive order of the whole gallery.",
         "query by layout": "The code of a photo's own mask is ranked, by "
         f"{settings.layout_similarity} similarity, against the codes predicted from all query photos; ties count "
-        "against us, photos without a mask ask no query.",
+        "against us, photos without a mask ask no query. Floors are those of a random order of n photos: k / n for R@k, "
+        "(n + 1) / 2 for the median rank.",
         "code R2": "Share of the variance of the query photos' mask codes that the predictions explain, all "
         "dimensions together.",
     }

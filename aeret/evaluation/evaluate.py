@@ -237,7 +237,7 @@ def _evaluate(
         masks = task.queries.masks
         with_mask = np.ones(len(task.queries.ids), bool) if masks is None else np.diff(masks.offsets) > 0
         by_layout, ranks = layouts.query_by_layout(
-            codes, with_mask, task.queries.subsets, task.settings.layout_similarity
+            codes, with_mask, task.queries.subsets, task.settings.layout_similarity, task.seed
         )
     columns: dict[str, NDArray[Any]] = {"photo_id": task.queries.ids, **methods[task.lead], **subset_columns}
     # What the embedding itself can do, apart from what the clusters lose of it: two arms are compared by both.

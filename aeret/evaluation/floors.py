@@ -1,8 +1,9 @@
 """What a search that never looks at the query reaches: the floors that stand beside every measure.
 
 *Random* is the exact expectation over all orders of the gallery, in closed form. *Query-free* is one fixed order of the
-gallery, by mean relevance to the queries (the query itself left out): it knows the labels of all queries, so it is
-about the best that a ranking which ignores the query it answers can reach.
+gallery, by mean relevance to the queries (the query itself left out): an oracle's constant list. It knows the labels
+(for layout, the masks) of gallery and queries, which a search of photos does not, and so is an informed floor: about the
+best that a ranking which ignores the query it answers can reach.
 """
 
 from __future__ import annotations

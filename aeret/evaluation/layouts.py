@@ -23,14 +23,17 @@ from aeret.evaluation.tables import RESAMPLES, mean, table
 from aeret.retrieval import cluster_first, exhaustive
 from aeret.rng import generator
 
+HITS = (1, 5, TOP)
+"""Ranks up to which a photo counts as found by its layout."""
 QUERY_COLUMNS = (
     "subset",
     "gallery",
     "queries",
     "candidates",
-    *(f"R@{n}" for n in (1, 5, TOP)),
+    *(f"R@{n}{part}" for n in HITS for part in ("", " low", " high")),
     "median_rank",
-    f"floor R@{TOP}",
+    *(f"floor R@{n}" for n in HITS),
+    "floor median_rank",
     "code_r2",
 )
 SUBSET_COLUMNS = (
@@ -59,7 +62,11 @@ class Restricted:
 
 
 def query_by_layout(
-    codes: LayoutCodes, with_mask: NDArray[np.bool_], subsets: Mapping[str, NDArray[np.bool_]], similarity: str
+    codes: LayoutCodes,
+    with_mask: NDArray[np.bool_],
+    subsets: Mapping[str, NDArray[np.bool_]],
+    similarity: str,
+    seed: int,
 ) -> tuple[pd.DataFrame, NDArray[np.int32]]:
     """Return the query-by-layout table and each query's rank among all query photos, int32 (q,), 0 where skipped.
 
@@ -68,14 +75,15 @@ def query_by_layout(
         with_mask: queries that have any mask, bool (q,); the others are candidates, but no queries.
         subsets: name to queries, bool (q,); each is ranked among all photos and among the subset alone.
         similarity: of codes.
+        seed: of the bootstrap.
     """
     ranks = np.where(with_mask, own_ranks(codes, similarity), 0).astype(np.int32)
     everyone = np.ones(len(with_mask), bool)
-    rows = [_layout_row("all", "all", ranks, with_mask, everyone, codes)]
+    rows = [_layout_row("all", "all", ranks, with_mask, everyone, codes, seed)]
     for name, flags in subsets.items():
-        rows.append(_layout_row(name, "all", ranks, with_mask & flags, everyone, codes))
+        rows.append(_layout_row(name, "all", ranks, with_mask & flags, everyone, codes, seed))
         within = own_ranks(codes, similarity, flags)
-        rows.append(_layout_row(name, name, within, with_mask & flags, flags, codes))
+        rows.append(_layout_row(name, name, within, with_mask & flags, flags, codes, seed))
     return table(rows, QUERY_COLUMNS), ranks
 
 
@@ -83,7 +91,7 @@ def layout_columns(ranks: NDArray[np.int32]) -> PerQuery:
     """Return the per-query columns of query by layout: rank, and whether it is within 1, 5, 10; NaN where skipped."""
     skip = np.where(ranks > 0, 0.0, np.nan)
     columns: PerQuery = {"layout rank": np.asarray(ranks + skip, np.float64)}
-    for n in (1, 5, TOP):
+    for n in HITS:
         columns[f"layout R@{n}"] = np.asarray((ranks <= n) + skip, np.float64)
     return columns
 
@@ -148,9 +156,14 @@ def _layout_row(
     asked: NDArray[np.bool_],
     candidates: NDArray[np.bool_],
     codes: LayoutCodes,
+    seed: int,
 ) -> dict[str, Any]:
     own, count = ranks[asked], int(candidates.sum())
-    shares = {f"R@{n}": float((own <= n).mean()) if len(own) else float("nan") for n in (1, 5, TOP)}
+    found = (own[:, None] <= np.array(HITS)).astype(np.float64)
+    low, high = bootstrap_interval(found, generator(seed, "bootstrap"), RESAMPLES)
+    shares: dict[str, float] = {}
+    for column, n in enumerate(HITS):
+        shares |= {f"R@{n}": mean(found[:, column]), f"R@{n} low": low[column], f"R@{n} high": high[column]}
     return {
         "subset": subset,
         "gallery": gallery,
@@ -158,6 +171,8 @@ def _layout_row(
         "candidates": count,
         **shares,
         "median_rank": float(np.median(own)) if len(own) else float("nan"),
-        f"floor R@{TOP}": min(1.0, TOP / max(1, count)),
+        # A random order puts the own photo at each of the places with the same chance.
+        **{f"floor R@{n}": min(1.0, n / max(1, count)) for n in HITS},
+        "floor median_rank": (count + 1) / 2,
         "code_r2": code_r2(LayoutCodes(codes.own[asked], codes.predicted[asked])),
     }

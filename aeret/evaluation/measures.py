@@ -14,7 +14,7 @@ from aeret.evaluation import floors
 from aeret.evaluation.average_precision import average_precision_at
 from aeret.evaluation.gallery_pass import GallerySums
 from aeret.evaluation.ndcg import Values, ndcg_at
-from aeret.evaluation.precision_recall import f_at, hit_at, precision_at, recall_at
+from aeret.evaluation.precision_recall import capped_recall_at, f_at, hit_at, precision_at, recall_at
 from aeret.evaluation.relevance import Relevance
 
 TOP = 10
@@ -42,12 +42,13 @@ def graded_name(rule: str, gallery: str = "", search: str = "") -> str:
 def label_measures(
     rows: NDArray[np.int64], rule: Relevance, relevant: NDArray[np.int64], cutoffs: Sequence[int], results: int
 ) -> PerQuery:
-    """Return P, R and F at each cut-off, hit rate and average precision at ``results``, of rankings int64 (q, N)."""
+    """Return P, R, capped R and F at each cut-off, hit rate and average precision at ``results``, of rankings int64 (q, N)."""
     hits = rule.at(np.arange(len(rows)), rows) > 0
     values = {}
     for n in cutoffs:
         values[f"P(rel=any)@{n}"] = precision_at(hits, relevant, n)
         values[f"R(rel=any)@{n}"] = recall_at(hits, relevant, n)
+        values[f"R(rel=any,capped)@{n}"] = capped_recall_at(hits, relevant, n)
         values[f"F(rel=any)@{n}"] = f_at(hits, relevant, n)
     values[f"Hit(rel=any)@{TOP}"] = hit_at(hits, relevant, TOP)
     values[f"{AP}@{results}"] = average_precision_at(hits, relevant, results)
@@ -69,6 +70,7 @@ def random_floors(sums: GallerySums, cutoffs: Sequence[int], results: int) -> Pe
         hits = floors.random_hits(relevant, candidates, n)
         values[f"P(rel=any)@{n}"] = hits / n + skip
         values[f"R(rel=any)@{n}"] = hits / np.maximum(relevant, 1) + skip
+        values[f"R(rel=any,capped)@{n}"] = hits / np.maximum(np.minimum(n, relevant), 1) + skip
         # F@n is linear in the hits, so its expectation is F of the expected hits.
         values[f"F(rel=any)@{n}"] = 2 * hits / (n + relevant) + skip
     values[f"Hit(rel=any)@{TOP}"] = floors.random_hit_rate(relevant, candidates, TOP) + skip

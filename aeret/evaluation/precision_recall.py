@@ -33,6 +33,14 @@ def recall_at(hits: Hits, relevant: Counts, n: int) -> Values:
     return _skip(_found(hits, n) / np.maximum(relevant, 1), relevant)
 
 
+def capped_recall_at(hits: Hits, relevant: Counts, n: int) -> Values:
+    """Return hits among the first ``n`` results over ``min(n, relevant)``, the most there could be, float64 (q,).
+
+    Where thousands are relevant, R@n cannot get beyond n over thousands; this one always reaches 1.
+    """
+    return _skip(_found(hits, n) / np.maximum(np.minimum(n, relevant), 1), relevant)
+
+
 def f_at(hits: Hits, relevant: Counts, n: int) -> Values:
     """Return the harmonic mean of each query's P@n and R@n, ``2 hits / (n + relevant)``, float64 (q,); 0 for no hit."""
     return _skip(2 * _found(hits, n) / (n + relevant), relevant)

@@ -35,7 +35,7 @@ class Evaluation:
     """A row per (method, measure): value, low, high (95 % bootstrap over queries), queries, skipped, floor_random,
     floor_query_free. Names follow ``nDCG(rel=jaccard)@10``."""
     cutoffs: pd.DataFrame
-    """A row per (method, n, measure in P, R, F): mean, sd, low, high over query resamples, floor_random,
+    """A row per (method, n, measure in P, R, "R capped", F): mean, sd, low, high over query resamples, floor_random,
     floor_query_free."""
     pairs: pd.DataFrame
     """Pairwise counts of this run's clusters and of three reference partitions: name, clusters, tp, fp, fn, tn,
@@ -53,8 +53,9 @@ class Evaluation:
     """photo_id, one column per measure of the lead method (NaN where skipped), the layout-query columns, and one bool
     column ``subset:<name>`` per subset."""
     query_by_layout: pd.DataFrame
-    """subset, gallery ("all" or the subset), queries, candidates, R@1, R@5, R@10, median_rank, floor R@10, code_r2;
-    no rows when the run has no latent head."""
+    """subset, gallery ("all" or the subset), queries, candidates, R@1, R@5 and R@10, each with its low and high (95 %
+    bootstrap over queries), median_rank, the floors of these four by chance, code_r2; no rows when the run has no
+    latent head."""
     layout_subsets: pd.DataFrame
     """subset, gallery ("all" or the subset), method, measure, queries, value, low, high, floor_random,
     floor_query_free."""

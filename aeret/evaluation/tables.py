@@ -87,16 +87,17 @@ def cutoffs_table(
     fraction: float,
     seed: int,
 ) -> pd.DataFrame:
-    """Return P, R and F at each cut-off over random samples of the queries: the paper's second table."""
-    names = {f"{letter}(rel=any)@{n}": (letter, n) for n in cutoffs for letter in "PRF"}
+    """Return P, R, capped R and F at each cut-off over random samples of the queries: the paper's second table."""
+    forms = {"P": "P(rel=any)", "R": "R(rel=any)", "R capped": "R(rel=any,capped)", "F": "F(rel=any)"}
+    names = {f"{form}@{n}": (part, n) for n in cutoffs for part, form in forms.items()}
     count = len(next(iter(random.values())))
     samples = sample_queries(count, fraction, resamples, generator(seed, "query samples"))
     rows = []
     for method, values in methods.items():
         drawn = resampled(np.stack([values[name] for name in names], axis=1), samples)
-        for column, (name, (letter, n)) in enumerate(names.items()):
+        for column, (name, (part, n)) in enumerate(names.items()):
             spread = (drawn.mean[column], drawn.sd[column], drawn.low[column], drawn.high[column])
-            record = (method, n, letter, *spread, mean(random[name]), mean(free[name]))
+            record = (method, n, part, *spread, mean(random[name]), mean(free[name]))
             rows.append(dict(zip(_CUTOFFS, record, strict=True)))
     return table(rows, _CUTOFFS)
 

@@ -36,6 +36,9 @@ def test_measures_are_those_of_whole_matrices(task, evaluation: Evaluation) -> N
     assert evaluation.value("R(rel=any)@5", "exhaustive") == pytest.approx(
         (hits[known, :5].sum(axis=1) / relevant[known]).mean()
     )
+    assert evaluation.value("R(rel=any,capped)@5", "exhaustive") == pytest.approx(
+        np.mean([row[:5].sum() / min(5, count) for row, count in zip(hits[known], relevant[known], strict=True)])
+    )
     whole = average_precision_at(hits, relevant, 119)
     assert evaluation.value("AP(rel=any)", "exhaustive") == pytest.approx(np.nanmean(whole))
     truth = Truth(photos.labels, photos.labels, np.arange(120), photos.masks, photos.masks)
@@ -77,7 +80,8 @@ def test_every_measure_stands_beside_its_floors_and_interval(evaluation: Evaluat
     assert (frame["queries"] + frame["skipped"] == 120).all()
     assert (frame["skipped"] > 0).all()  # the task holds photos without labels
     assert (frame["floor_query_free"] >= frame["floor_random"] - 1e-9).mean() > 0.9
-    assert len(evaluation.cutoffs) == 3 * 4 * 3
+    assert len(evaluation.cutoffs) == 3 * 4 * 4
+    assert set(evaluation.cutoffs["measure"]) == {"P", "R", "R capped", "F"}
     assert evaluation.pairs["name"].tolist() == ["clusters", "single cluster", "random partition", "label oracle"]
     curve = evaluation.pr_curve
     assert len(curve) == 101
@@ -175,11 +179,29 @@ def test_query_by_layout_columns(task, evaluation: Evaluation) -> None:
     assert (all_row["queries"], all_row["candidates"]) == (masked.sum(), 120)
     assert all_row["R@10"] == pytest.approx(np.nanmean(evaluation.per_query["layout R@10"]))
     assert all_row["median_rank"] == np.nanmedian(evaluation.per_query["layout rank"])
-    assert all_row["floor R@10"] == pytest.approx(10 / 120)
+    for n in (1, 5, 10):
+        assert all_row[f"R@{n}"] == pytest.approx(np.nanmean(evaluation.per_query[f"layout R@{n}"]))
+        assert all_row[f"floor R@{n}"] == pytest.approx(n / 120)
+    assert all_row["floor median_rank"] == 60.5
+    inside = evaluation.query_by_layout.iloc[2]
+    members = task.photos.subsets["real"].sum()
+    assert (inside["subset"], inside["gallery"], inside["candidates"]) == ("real", "real", members)
+    assert inside["floor R@5"] == pytest.approx(5 / members)
+    assert inside["floor median_rank"] == (members + 1) / 2
     without = task.run(codes=None)
     assert without.query_by_layout.empty
     assert not len(without.layout_ranks)
     assert "layout rank" not in without.per_query
+
+
+def test_the_interval_of_query_by_layout_is_a_bootstrap_over_queries(evaluation: Evaluation) -> None:
+    row = evaluation.query_by_layout.iloc[0]
+    for n in (1, 5, 10):
+        hits = evaluation.per_query[f"layout R@{n}"].dropna().to_numpy()
+        error = 1.96 * hits.std() / np.sqrt(len(hits))
+        assert row[f"R@{n} low"] == pytest.approx(hits.mean() - error, abs=0.03)
+        assert row[f"R@{n} high"] == pytest.approx(hits.mean() + error, abs=0.03)
+        assert row[f"R@{n} low"] < row[f"R@{n}"] < row[f"R@{n} high"]
 
 
 def test_without_masks_layout_is_left_out(task) -> None:

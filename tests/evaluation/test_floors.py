@@ -12,8 +12,10 @@ from aeret.evaluation.floors import (
     random_hits,
     random_ndcg,
 )
+from aeret.evaluation.gallery_pass import GallerySums
+from aeret.evaluation.measures import random_floors
 from aeret.evaluation.ndcg import ideal_dcg, ndcg_at
-from aeret.evaluation.precision_recall import f_at, hit_at, precision_at
+from aeret.evaluation.precision_recall import capped_recall_at, f_at, hit_at, precision_at, recall_at
 
 
 def orders_of(relevant: int, candidates: int) -> np.ndarray:
@@ -41,6 +43,9 @@ def test_expectations_are_means_over_all_orders(relevant: int, candidates: int, 
     assert random_average_precision(r, m, n)[0] == pytest.approx(average_precision_at(orders, count, n).mean())
     whole = average_precision_at(orders, count, candidates).mean()
     assert random_average_precision(r, m)[0] == pytest.approx(whole)
+    named = random_floors(GallerySums(r, m, {}, {}, {}), (n,), n)
+    for name, measure in (("R(rel=any)", recall_at), ("R(rel=any,capped)", capped_recall_at), ("F(rel=any)", f_at)):
+        assert named[f"{name}@{n}"][0] == pytest.approx(measure(orders, count, n).mean()), name
 
 
 def test_random_ndcg_is_the_mean_over_shuffles() -> None:

@@ -11,7 +11,14 @@ from aeret.errors import UsageError
 from aeret.evaluation.average_precision import LEVELS, average_precision_at, walk
 from aeret.evaluation.bits import words_of_bools
 from aeret.evaluation.ndcg import dcg, discounts, ideal_dcg, ndcg_at
-from aeret.evaluation.precision_recall import class_precision_at, f_at, hit_at, precision_at, recall_at
+from aeret.evaluation.precision_recall import (
+    capped_recall_at,
+    class_precision_at,
+    f_at,
+    hit_at,
+    precision_at,
+    recall_at,
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +61,9 @@ def test_by_hand() -> None:
     hits, relevant = np.array([[1, 0, 1, 0], [0, 0, 0, 0]], bool), np.array([3, 2])
     assert precision_at(hits, relevant, 3).tolist() == [2 / 3, 0]
     assert recall_at(hits, relevant, 3).tolist() == [2 / 3, 0]
+    assert capped_recall_at(hits, relevant, 2).tolist() == [1 / 2, 0]
+    assert capped_recall_at(hits, relevant, 4).tolist() == [2 / 3, 0]  # no more than three could be found
+    assert np.isnan(capped_recall_at(hits, np.array([2, 0]), 4)[1])
     assert f_at(hits, relevant, 4).tolist() == [4 / 7, 0]
     assert hit_at(hits, relevant, 1).tolist() == [1, 0]
     assert precision_at(hits, relevant, 8).tolist() == [0.25, 0]  # a short gallery does not shorten the denominator
