@@ -182,7 +182,7 @@ def _open(request: urllib.request.Request, patience: Patience, part: Path) -> An
             raise DataError(
                 f"{request.full_url}: the server answered {error.code} {error.reason}; check the URL in the manifest."
             ) from None
-    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, UnicodeError) as error:
         raise _BrokenOff(f"no connection ({getattr(error, 'reason', error)})") from None
 
 

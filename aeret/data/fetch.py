@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import json
+import lzma
 import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -56,12 +57,14 @@ def fetch(manifest: Manifest, progress: Progress = silent, patience: Patience = 
         missing = [item for item in manifest.downloads if not _done(manifest, item, state)]
         _demand_room(manifest.root, sum(_bytes_needed(item, state) for item in missing), "to fetch and unpack it all")
         for item in missing:
-            _fetch_one(manifest.root, item, state, progress, patience)
+            _fetch_one(manifest, item, state, progress, patience)
     return [item.file_name for item in missing]
 
 
-def _fetch_one(root: Path, item: Download, state: Path, progress: Progress, patience: Patience) -> None:
-    arrived = state / item.file_name
+def _fetch_one(manifest: Manifest, item: Download, state: Path, progress: Progress, patience: Patience) -> None:
+    root, arrived = manifest.root, state / item.file_name
+    if (root / item.file_name).resolve() == manifest.path.resolve():
+        raise DataError(f"{manifest.path}: {item.url} would overwrite the manifest; give it another root.")
     if not arrived.exists():
         download_file(
             item,
@@ -71,14 +74,14 @@ def _fetch_one(root: Path, item: Download, state: Path, progress: Progress, pati
             room_for=lambda size: _demand_room(root, size, f"for {item.file_name}"),
         )
     if arrived.suffix == ".zip":
-        unzip(arrived, root, progress)
+        unzip(arrived, root, progress, keep=(state, manifest.path))
         arrived.unlink()
     else:
         arrived.replace(root / item.file_name)
     write_json(_receipt(state, item), item.model_dump())
 
 
-def unzip(archive: Path, folder: Path, progress: Progress = silent) -> None:
+def unzip(archive: Path, folder: Path, progress: Progress = silent, keep: Collection[Path] = ()) -> None:
     """Unpack a zip archive; a killed call is continued by the next.
 
     Every file appears under its name only when complete. Files that are there with the right size are left alone.
@@ -87,15 +90,18 @@ def unzip(archive: Path, folder: Path, progress: Progress = silent) -> None:
         archive: the zip file; deleted if it is damaged, because then it has to be fetched again.
         folder: where to; nothing is ever written outside it.
         progress: opens a bar in bytes.
+        keep: files and folders that nothing is written to.
 
     Raises:
-        DataError: the archive is damaged, or one of its names leads outside ``folder`` or is a link.
+        DataError: the archive is damaged or of a kind that cannot be unpacked here, or one of its names leads outside
+            ``folder``, to what is to be kept, or is a link.
         ResourceError: there is not enough room on the disk.
     """
+    keep = [path.resolve() for path in keep]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(archive) as opened:
-            members = [(info, _inside(folder, info, archive)) for info in opened.infolist() if not info.is_dir()]
+            members = [(info, _inside(folder, info, archive, keep)) for info in opened.infolist() if not info.is_dir()]
             missing = [
                 (info, path) for info, path in members if not (path.is_file() and path.stat().st_size == info.file_size)
             ]
@@ -110,7 +116,12 @@ def unzip(archive: Path, folder: Path, progress: Progress = silent) -> None:
                         shutil.copyfileobj(source, sink, 1 << 20)
                     partial.replace(path)
                     step(info.file_size)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    except RuntimeError as error:  # encrypted, or a method that Python has not; fetching again would not help
+        raise DataError(
+            f"{archive}: cannot be unpacked here ({error}) and is kept; unpack it by hand into {folder} and run the "
+            "same command again."
+        ) from None
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
         archive.unlink(missing_ok=True)
         raise DataError(
             f"{archive}: is no sound zip archive ({error}) and was deleted; run the same command again."
@@ -119,14 +130,18 @@ def unzip(archive: Path, folder: Path, progress: Progress = silent) -> None:
         raise ResourceError(f"{folder}: cannot be written ({error}); run the same command again to go on.") from None
 
 
-def _inside(folder: Path, info: zipfile.ZipInfo, archive: Path) -> Path:
+def _inside(folder: Path, info: zipfile.ZipInfo, archive: Path, keep: Collection[Path]) -> Path:
     name = info.filename.replace("\\", "/")
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or (path.parts and path.parts[0].endswith(":")) or not path.parts:
         raise DataError(f"{archive}: member {info.filename!r} would be written outside {folder}; nothing was unpacked.")
     if stat.S_ISLNK(info.external_attr >> 16):
         raise DataError(f"{archive}: member {info.filename!r} is a link, which is never unpacked; nothing was.")
-    return folder.joinpath(*path.parts)
+    target = folder.joinpath(*path.parts)
+    real = target.resolve()
+    if any(real.is_relative_to(each) for each in keep):
+        raise DataError(f"{archive}: member {info.filename!r} would overwrite {target}; nothing was unpacked.")
+    return target
 
 
 def _done(manifest: Manifest, item: Download, state: Path) -> bool:
@@ -169,7 +184,7 @@ def _demand_room(folder: Path, size: int, purpose: str) -> None:
 def _locked(root: Path, state: Path) -> Iterator[None]:
     try:
         state.mkdir(parents=True, exist_ok=True)
-        lock = (state / "lock").open("w")
+        lock = (state / ".lock").open("w")  # no downloaded file's name starts with a dot
     except OSError as error:
         raise ResourceError(f"{root}: cannot be written ({error.strerror}); give another folder with --root.") from None
     with lock:

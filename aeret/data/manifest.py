@@ -24,8 +24,9 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from aeret.data.scenes import VERSION as SCENES_VERSION
 from aeret.data.scenes import generate_scenes
@@ -40,6 +41,23 @@ BUILT_IN = Path(__file__).with_name("manifests")
 SPLITS = ("train", "query", "gallery")
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+
+
+_HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.(?!$)|$))+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+"""A name or an address; an internationalised name is written in its ASCII form (``xn--``)."""
+
+_RESERVED = ("artifact.json", "prepared.json", "dropped.csv")
+"""Files beside the folders that sources are prepared into."""
+
+
+def _not_reserved(name: str) -> str:
+    if name.lower() in _RESERVED:
+        raise ValueError(f"{name!r} is a name that aeret uses itself; choose another")
+    return name
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""One part of a path, on any system."""
 
 
 class _Part(BaseModel):
@@ -59,6 +77,22 @@ class Download(_Part):
     @classmethod
     def _from_text(cls, value: Any) -> Any:
         return {"url": value} if isinstance(value, str) else value
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_asked_for(cls, url: str) -> str:
+        if not re.fullmatch(r"[!-~]+", url):
+            raise ValueError(
+                f"expected a URL of plain ASCII without spaces or line ends (use %20 and such), got {url!r}"
+            )
+        try:
+            parts = urlsplit(url)
+            sound = _HOST.fullmatch(parts.hostname or "") and "@" not in parts.netloc and parts.port != 0
+        except ValueError:
+            sound = False
+        if not sound:
+            raise ValueError(f"expected https://host/path/file or https://host:port/path/file, got {url!r}")
+        return url
 
     @model_validator(mode="after")
     def _names_a_file(self) -> Self:
@@ -156,14 +190,14 @@ class Generate(_Part):
 class Manifest(_Part):
     """A collection; all paths are absolute (see :func:`load_manifest`)."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Name
     description: str
     licence: str = ""
     root: Path = Path()
     """Folder that the other paths are relative to; itself relative to the manifest."""
-    sources: Annotated[dict[str, Source], Field(min_length=1)]
+    sources: Annotated[dict[Annotated[Name, AfterValidator(_not_reserved)], Source], Field(min_length=1)]
     splits: Splits
-    subsets: dict[str, Subset] = {}
+    subsets: dict[Name, Subset] = {}
     identity: Literal["id or file name", "file name"] = "id or file name"
     """What makes two entries of different sources the same photo. ``file name`` is for collections that number the
     photos of each file from 1."""

@@ -398,6 +398,46 @@ def test_links_are_not_unpacked(tmp_path: Path) -> None:
         unzip(path, tmp_path / "into")
 
 
+def test_what_cannot_be_unpacked_is_kept_and_may_be_unpacked_by_hand(tmp_path: Path) -> None:
+    body = bytearray(archive())
+    for mark, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # the method of every member, in both headers
+        place = body.find(mark)
+        while place >= 0:
+            body[place + at] = 9  # deflate64
+            place = body.find(mark, place + 1)
+    path = tmp_path / "set.zip"
+    path.write_bytes(body)
+    with pytest.raises(DataError, match=r"method.*is kept; unpack it by hand"):
+        unzip(path, tmp_path / "into")
+    assert path.exists()
+    with zipfile.ZipFile(io.BytesIO(archive())) as opened:
+        opened.extractall(tmp_path / "into")
+    unzip(path, tmp_path / "into")
+
+
+@pytest.mark.parametrize("name", [".fetch/set.zip.done.json", ".fetch", "m.yaml", "x/../m.yaml"])
+def test_no_member_overwrites_the_manifest_or_the_state(tmp_path: Path, server: Server, name: str) -> None:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as opened:
+        opened.writestr("annotations/all.json", "{}")
+        opened.writestr(name, "evil")
+    loaded = manifest(tmp_path, server, sink.getvalue())
+    loaded = loaded.model_copy(update={"root": tmp_path})
+    with pytest.raises(DataError, match=r"would (overwrite|be written outside).*nothing was unpacked"):
+        fetch(loaded, patience=QUICK)
+    assert (tmp_path / "m.yaml").read_text().startswith("name: m")
+    assert not (tmp_path / "annotations").exists()
+
+
+def test_a_download_called_like_the_manifest_is_refused(tmp_path: Path, server: Server) -> None:
+    loaded = manifest(tmp_path, server)
+    named = loaded.model_dump()
+    named["sources"]["all"]["urls"] = [f"{server.url}/m.yaml"]
+    loaded = Manifest.model_validate(named | {"root": tmp_path})
+    with pytest.raises(DataError, match="would overwrite the manifest"):
+        fetch(loaded, patience=QUICK)
+
+
 def test_a_damaged_member_is_found_and_the_rest_stays_for_the_next_call(tmp_path: Path) -> None:
     body = bytearray(archive())
     body[len(body) // 2] ^= 0xFF
