@@ -1,157 +1,104 @@
 """Peak memory of the stages that see a whole collection, at 120,000 photos: the bar is 4 GiB.
 
-Two to seven minutes on two cores and 6 GB of disk below TMPDIR, given back at the end. Each stage runs in a process of
-its own; what counts is the sum of the proportional set sizes (PSS) of that process and its children, sampled ten times
-a second, mapped files included. `python -m benchmarks.bench_memory 6000` tries it with fewer photos.
+Each stage runs alone in a process of its own, by the function that the command line calls. What counts is the larger of
+two peaks: that of the resident memory of this process (VmHWM), and that of the sum of the proportional set sizes of it
+and its children, sampled ten times a second. Interpreter, imports and mapped files are in both.
 
 prepare: 120,000 image records over 300 JPEG files (one in ten 640 x 480, the others 160 x 120), 7.3 annotations each
 with a polygon of 33 points, as in COCO train2017 (a 490 MB annotation file), stored at 112 px with masks of 32 cells.
+
+embed: a gallery of 120,000 prepared photos of 112 px (a file of 4.5 GB) and 4,952 queries, through an untrained
+alexnet-small-bn at 64 px, to embeddings and codes of 256 dimensions and 80 label scores.
+
+cluster-eval: the true labels of COCO 2017 and masks of 32 x 32 cells drawn from its true boxes, 4,952 val photos as
+queries, the 117,266 labelled train photos as gallery, the first of them twice so that there are 120,000; random
+embeddings and codes of 256 dimensions, thumbnails of noise; default settings, that is 80 clusters from the best of
+three starts; the report with decoded layouts included.
+
+Ten to twenty minutes on two cores and 6 GB of disk below TMPDIR, given back at the end.
+`python -m benchmarks.bench_memory 6000 embed` tries it with fewer photos, or with some of the stages.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from aeret.rng import generator
-from benchmarks.measure import HERE, Row, markdown, report
+from aeret.settings import CnnSettings, DataSettings, Settings
+from benchmarks import many_photos
+from benchmarks.measure import Row, markdown, peak_of_processes, report, skipped
+from benchmarks.real_labels import folder as real_labels
 
 PHOTOS = 120_000
+QUERIES = 4_952
 LIMIT = 4.0  # GiB
-_FILES = 300
-_ANNOTATIONS = 7.3  # per photo
-_POINTS = 33  # per polygon
-_CATEGORIES = 80
+_THUMBNAIL = 32
 
 
-def main(photos: int = PHOTOS) -> list[Row]:
-    return [prepare_row(photos)]
+def prepare(folder: Path, photos: int) -> Settings:
+    many_photos.write_collection(folder, photos)
+    return Settings(data=DataSettings(manifest=str(folder / "memory.yaml")))
 
 
-def prepare_row(photos: int) -> Row:
+def embed(folder: Path, photos: int) -> Settings:
+    settings = Settings(cnn=CnnSettings(backbone="alexnet-small-bn", input_size=64))
+    splits = {"query": min(QUERIES, photos), "gallery": photos}
+    made = {name: many_photos.plain(count, settings.data.mask_size) for name, count in splits.items()}
+    many_photos.write_prepared(folder / "prepare", made, settings.data.photo_size)
+    many_photos.write_joint(folder / "train-cnn", settings)
+    return settings
+
+
+def cluster_eval(folder: Path, photos: int) -> Settings:
+    settings = Settings()
+    cells = settings.data.mask_size
+    made = {
+        "query": many_photos.real("val", min(QUERIES, photos), cells),
+        "gallery": many_photos.real("train", photos, cells),
+    }
+    counts = {name: len(split[0]) for name, split in made.items()}
+    many_photos.write_prepared(folder / "prepare", made, _THUMBNAIL)
+    many_photos.write_embeddings(folder / "embed", settings, counts)
+    many_photos.write_encoder(folder / "encode-masks", settings, counts["query"])
+    for stage in ("prepare", "train-ae", "encode-masks", "train-cnn", "embed"):
+        many_photos.write_record(folder / stage)
+    return settings
+
+
+STAGES = {"prepare": prepare, "embed": embed, "cluster-eval": cluster_eval}
+"""Stage to what writes its inputs into a folder and returns its settings."""
+
+
+def main(photos: int = PHOTOS, stages: Sequence[str] = tuple(STAGES)) -> list[Row]:
+    return [_row(stage, photos) for stage in stages]
+
+
+def _row(stage: str, photos: int) -> Row:
+    what = f"{stage}, {photos:,} photos: peak GiB"
+    if stage == "cluster-eval" and real_labels() is None:
+        return skipped(what, "no real COCO labels (set AERET_DATA)")
     with tempfile.TemporaryDirectory(prefix="aeret-memory-") as name:
         folder = Path(name)
-        write_collection(folder, photos)
-        peak, seconds = peak_of("run_prepare", folder)
-    return row("prepare", photos, peak, seconds)
-
-
-def row(stage: str, photos: int, peak: float, seconds: float) -> Row:
+        settings = STAGES[stage](folder, photos)
+        (folder / "settings.json").write_text(settings.model_dump_json())
+        peak, seconds = peak_of_processes([sys.executable, "-m", "benchmarks.run_stage", stage, name])
+    gib = peak / 1024
     return {
-        "what": f"{stage}, {photos:,} photos: peak GiB",
-        "aeret": peak,
+        "what": what,
+        "aeret": gib,
         "bar": LIMIT,
-        "ratio": LIMIT / peak,
-        "holds": peak <= LIMIT,
-        "seconds": seconds,
+        "ratio": LIMIT / gib,
+        "holds": gib <= LIMIT,
+        "seconds": round(seconds),
     }
 
 
-def peak_of(function: str, folder: Path) -> tuple[float, float]:
-    """Run a function of this file in a fresh process; return peak GiB of it and its children, and seconds."""
-    command = [sys.executable, "-m", "benchmarks.bench_memory", function, str(folder)]
-    start, peak = time.perf_counter(), 0
-    with subprocess.Popen(command, cwd=HERE.parent) as process:
-        while process.poll() is None:
-            peak = max(peak, sum(_pss(each) for each in _family(process.pid)))
-            time.sleep(0.1)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed with exit code {process.returncode}")
-    return peak / 2**30, time.perf_counter() - start
-
-
-def _family(process: int) -> list[int]:
-    found = [process]
-    for each in found:
-        for children in Path(f"/proc/{each}/task").glob("*/children"):
-            try:
-                found += [int(child) for child in children.read_text().split()]
-            except OSError:
-                continue
-    return found
-
-
-def _pss(process: int) -> int:
-    try:
-        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    except OSError:  # it ended just now
-        pass
-    return 0
-
-
-def write_collection(folder: Path, photos: int) -> None:
-    """Write a COCO-format collection of ``photos`` records over a few hundred JPEG files, and its manifest."""
-    rng = generator(0, "memory")
-    (folder / "files").mkdir()
-    (folder / "photos").mkdir()
-    sizes = [(640, 480) if number % 10 == 0 else (160, 120) for number in range(_FILES)]
-    for number, size in enumerate(sizes):
-        noise = rng.integers(0, 256, (12, 16, 3), np.uint8)
-        picture = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
-        grain = rng.integers(-16, 16, (size[1], size[0], 3))
-        Image.fromarray(np.clip(np.asarray(picture) + grain, 0, 255).astype(np.uint8)).save(
-            folder / "files" / f"{number}.jpg", quality=90
-        )
-    polygons = [_polygon(rng, *sizes[number]) for number in range(_FILES)]
-    with (folder / "all.json").open("w") as file:
-        file.write('{"images": [')
-        for photo in range(photos):
-            width, height = sizes[photo % _FILES]
-            name = f"{photo:012d}.jpg"
-            (folder / "photos" / name).hardlink_to(folder / "files" / f"{photo % _FILES}.jpg")
-            file.write(
-                f'{"," if photo else ""}\n{{"id":{photo},"file_name":"{name}","width":{width},"height":{height}}}'
-            )
-        file.write('],\n"annotations": [')
-        counts = rng.poisson(_ANNOTATIONS - 1, photos) + 1
-        categories = rng.integers(1, _CATEGORIES + 1, counts.sum()).tolist()
-        owners = np.repeat(np.arange(photos), counts).tolist()
-        for number, (photo, category) in enumerate(zip(owners, categories, strict=True)):
-            file.write(
-                f'{"," if number else ""}\n{{"id":{number},"image_id":{photo},"category_id":{category},"iscrowd":0,'
-                f'"area":900.0,"bbox":[0,0,30,30],"segmentation":[{polygons[photo % _FILES]}]}}'
-            )
-        names = [{"id": number, "name": f"thing {number}"} for number in range(1, _CATEGORIES + 1)]
-        file.write(f'],\n"categories": {json.dumps(names)}}}\n')
-    (folder / "memory.yaml").write_text(
-        "name: memory\ndescription: many photos\nsources: {all: {photos: photos, annotations: all.json}}\n"
-        'splits: {train: {source: all, part: "0:0.9"}, query: {source: all, part: "0.9:0.95"}, '
-        'gallery: {source: all, part: "0.95:1"}}\n'
-    )
-
-
-def _polygon(rng: np.random.Generator, width: int, height: int) -> str:
-    turn = np.sort(rng.random(_POINTS)) * 2 * np.pi
-    points = 0.5 + rng.uniform(0.2, 0.5, _POINTS)[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    return json.dumps(np.round(points * [width, height], 2).ravel().tolist(), separators=(",", ":"))
-
-
-def run_prepare(folder: Path) -> None:
-    from aeret.data.manifest import load_manifest
-    from aeret.data.prepare import prepare
-    from aeret.progress import terminal
-    from aeret.settings import DataSettings
-
-    (folder / "out").mkdir()
-    metrics = prepare(load_manifest(folder / "memory.yaml"), DataSettings(), 0, folder / "out", terminal)
-    print(metrics["photos"], file=sys.stderr)
-
-
-RUN = {"run_prepare": run_prepare}
-
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        RUN[sys.argv[1]](Path(sys.argv[2]))
-    elif len(sys.argv) == 2:
-        print(markdown(main(int(sys.argv[1]))))
+    if len(sys.argv) > 1:
+        chosen = [argument for argument in sys.argv[1:] if not argument.isdigit()]
+        numbers = [int(argument) for argument in sys.argv[1:] if argument.isdigit()]
+        print(markdown(main(numbers[0] if numbers else PHOTOS, chosen or tuple(STAGES))))
     else:
         report(__file__, main())

@@ -28,6 +28,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 Row = dict[str, object]
@@ -103,6 +104,45 @@ def peak_memory(imports: str, code: str, arguments: Sequence[str]) -> tuple[floa
     return before, after
 
 
+def peak_of_processes(command: Sequence[str]) -> tuple[float, float]:
+    """Run a program that starts others.
+
+    Returns:
+        MiB at the peak, and seconds. The peak is the larger of that of the program's resident memory and that of the
+        sum of the proportional set sizes of it and its children, ten times a second (Linux).
+    """
+    start, together, alone = time.perf_counter(), 0, 0
+    with subprocess.Popen(command, cwd=HERE.parent) as process:
+        while process.poll() is None:
+            together = max(together, sum(_kib(each, "smaps_rollup", "Pss:") for each in _family(process.pid)))
+            alone = max(alone, _kib(process.pid, "status", "VmHWM:"))
+            time.sleep(0.1)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed with exit code {process.returncode}")
+    return max(together, alone) / 1024, time.perf_counter() - start
+
+
+def _family(process: int) -> list[int]:
+    found = [process]
+    for each in found:
+        for children in Path(f"/proc/{each}/task").glob("*/children"):
+            try:
+                found += [int(child) for child in children.read_text().split()]
+            except OSError:
+                continue
+    return found
+
+
+def _kib(process: int, file: str, key: str) -> int:
+    try:
+        for line in Path(f"/proc/{process}/{file}").read_text().splitlines():
+            if line.startswith(key):
+                return int(line.split()[1])
+    except OSError:  # it ended just now
+        pass
+    return 0
+
+
 def real_data() -> Path | None:
     """Return the folder of real COCO sets (AERET_DATA, or ``shared/data`` beside the repository), if it is there."""
     folder = Path(os.environ.get("AERET_DATA", HERE.parent.parent / "shared" / "data"))
@@ -124,7 +164,8 @@ def report(file: str, rows: list[Row]) -> str:
     print(f"\n{title}\n\n{table}", flush=True)
     if not any("skipped" in row for row in rows):
         RESULTS.mkdir(exist_ok=True)
-        text = f"# {title.rstrip('.')}\n\n{table}\n\n{machine()}. `python -m benchmarks {name}`\n\n{rest.strip()}\n"
+        made = f"{date.today()}, {machine()}. `python -m benchmarks {name}`"
+        text = f"# {title.rstrip('.')}\n\n{table}\n\n{made}\n\n{rest.strip()}\n"
         (RESULTS / f"{name}.md").write_text(text)
     return table
 
