@@ -3,6 +3,7 @@
 Real processes are killed with SIGKILL at moments spread over the run, start-up and checkpoint writing included.
 """
 
+import csv
 import os
 import signal
 import subprocess
@@ -12,29 +13,48 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_training import Points, Regression, weights
+from tiny_training import PLATEAU, Points, Regression, weights
 
 from aeret.settings import TrainingSettings
 from aeret.training import checkpoint, fit
 
 PROGRAM = Path(__file__).parent / "tiny_training.py"
-SETTINGS = TrainingSettings(epochs=6, learning_rate=0.05, schedule="plateau", plateau_patience=1, average_weights=0.8)
+SETTINGS = TrainingSettings(**PLATEAU)
+STOPPING = TrainingSettings(**PLATEAU | {"epochs": 12, "early_stop_patience": 3})
+TIMES = ("seconds", "train_seconds", "examples_per_second")
 
 
-def run(folder: Path, stop=None) -> list[np.ndarray]:
-    """Train in this process; ``stop`` may raise in the middle."""
+def run(folder: Path, stop=None, settings=SETTINGS) -> list[np.ndarray]:
+    """Train in this process; ``stop`` may raise in the middle. Returns :func:`result`."""
     model = Regression()
     train = Points(36, 0, True)
     if stop:
         batch = train.batch
         train.batch = lambda epoch, index: (stop(epoch, index), batch(epoch, index))[1]
-    fit(model, train, Points(12, 0, False), SETTINGS, folder, 0)
-    return weights(model)
+    fit(model, train, Points(12, 0, False), settings, folder, 0)
+    return result(folder, weights(model))
+
+
+def result(folder: Path, kept: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the history without its times, the kept weights, and all state after the last epoch."""
+    with (folder / "history.csv").open() as file:
+        rows = [[float(row[name]) for name in row if name not in TIMES] for row in csv.DictReader(file)]
+    with np.load(folder / checkpoint.FILE) as file:
+        return [np.array(rows), *kept, *(file[name] for name in file.files if name != "meta")]
+
+
+def assert_same(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    for one, two in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory) -> list[np.ndarray]:
-    return run(tmp_path_factory.mktemp("unbroken"))
+    found = run(tmp_path_factory.mktemp("unbroken"))
+    rates = found[0][:, 1]
+    # Else a break at (5, 2) would not be within the wait for the plateau.
+    np.testing.assert_allclose(rates[4:], [0.3, 0.3, 0.03])
+    return found
 
 
 class Killed(BaseException):
@@ -49,8 +69,20 @@ def test_broken_within_an_epoch(tmp_path, unbroken, moment):
 
     with pytest.raises(Killed):
         run(tmp_path, stop)
-    for one, two in zip(run(tmp_path), unbroken, strict=True):
-        np.testing.assert_array_equal(one, two)
+    assert_same(run(tmp_path), unbroken)
+
+
+@pytest.mark.parametrize("epoch", [5, 6])
+def test_broken_while_waiting_to_stop_early(tmp_path, epoch):
+    def stop(at, index):
+        if (at, index) == (epoch, 1):
+            raise Killed
+
+    expected = run(tmp_path / "unbroken", settings=STOPPING)
+    assert len(expected[0]) == 7  # the best is epoch 4; 5, 6 and 7 were waited
+    with pytest.raises(Killed):
+        run(tmp_path / "broken", stop, STOPPING)
+    assert_same(run(tmp_path / "broken", settings=STOPPING), expected)
 
 
 @pytest.mark.parametrize(("name", "call"), [("save_best", 1), ("save_best", 2), ("save", 2), ("load_best", 1)])
@@ -70,8 +102,7 @@ def test_broken_around_a_write(tmp_path, unbroken, monkeypatch, name, when, call
     with pytest.raises(Killed):
         run(tmp_path)
     monkeypatch.undo()
-    for one, two in zip(run(tmp_path), unbroken, strict=True):
-        np.testing.assert_array_equal(one, two)
+    assert_same(run(tmp_path), unbroken)
 
 
 def test_broken_half_way_through_a_file(tmp_path, unbroken, monkeypatch):
@@ -86,8 +117,7 @@ def test_broken_half_way_through_a_file(tmp_path, unbroken, monkeypatch):
     with pytest.raises(Killed):
         run(tmp_path)
     monkeypatch.undo()
-    for one, two in zip(run(tmp_path), unbroken, strict=True):
-        np.testing.assert_array_equal(one, two)
+    assert_same(run(tmp_path), unbroken)
 
 
 def test_history_has_every_epoch_once_after_a_break(tmp_path):
@@ -99,7 +129,7 @@ def test_history_has_every_epoch_once_after_a_break(tmp_path):
         run(tmp_path, stop)
     run(tmp_path)
     lines = (tmp_path / "history.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in lines] == ["epoch", "1", "2", "3", "4", "5", "6"]
+    assert [line.split(",")[0] for line in lines] == ["epoch", "1", "2", "3", "4", "5", "6", "7"]
 
 
 @pytest.mark.slow
@@ -115,9 +145,7 @@ def test_killed_processes_reach_the_same_weights(tmp_path, unbroken):
     assert not (tmp_path / "never.npz").exists()
     assert _start(folder, tmp_path / "found.npz").wait() == 0
     with np.load(tmp_path / "found.npz") as file:
-        found = [file[name] for name in file.files]
-    for one, two in zip(found, unbroken, strict=True):
-        np.testing.assert_array_equal(one, two)
+        assert_same(result(folder, [file[name] for name in file.files]), unbroken)
 
 
 def _start(folder: Path, result: Path, slow: bool = False) -> subprocess.Popen:
