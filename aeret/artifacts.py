@@ -7,6 +7,7 @@ run leaves only the partial folder, which the next run of the same stage finds a
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -99,21 +100,43 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
+def resource_error(what: str, error: OSError) -> ResourceError:
+    """Return what to raise in place of an error of the operating system: what failed, on which file, and the mend.
+
+    Args:
+        what: the work that failed, as the start of the message.
+        error: as raised.
+    """
+    name = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        mend = "Free some space there, or give another folder with --runs; the same command goes on from here."
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        mend = "Make it readable and writable for you, or give another folder with --runs."
+    elif error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        mend = "A file and a folder are mixed up there; move the one that is in the way, or give another path."
+    else:
+        mend = "When that is mended, the same command goes on from here."
+    return ResourceError(f"{what}: {name}{error.strerror or error}. {mend}")
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old one or the new one, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a text file so that a reader sees the old one or the new one, never half.
+
+    Raises:
+        ResourceError: the file cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ResourceError(
-            f"{path}: cannot be written ({error.strerror}); the old file, if any, is untouched."
-        ) from None
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise resource_error(f"{path} cannot be written (the old file, if any, is untouched)", error) from None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -137,31 +160,61 @@ def read_record(folder: Path) -> Record:
 
 
 @contextlib.contextmanager
-def writing(folder: Path) -> Iterator[Path]:
-    """Yield the partial folder of an artifact, locked against a second writer; rename it into place on success.
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of an artifact; it ends with the block or with the process.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    path = folder.with_name(folder.name + ".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        lock = path.open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = os.fstat(lock.fileno())
+        except BlockingIOError:
+            lock.close()
+            raise RunError(f"{folder}: another process is writing this artifact; wait for it or stop it.") from None
+        except OSError:
+            lock.close()
+            raise
+        # The one who held it may have removed the file between our open and our lock: then ours locks nothing.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(held, path.stat()):
+                break
+        lock.close()
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.close()
+
+
+@contextlib.contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Yield the partial folder of an artifact whose lock is held; rename it into place on success.
 
     The partial folder is kept when the block raises or the process dies: it is what a resumed run starts from.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    yield partial
+    _flush(partial)
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.rename(folder)
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[Path]:
+    """Yield the partial folder of an artifact, locked against a second writer (:func:`locked`, :func:`replacing`).
 
     Raises:
         RunError: another process is writing the same artifact.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    partial.mkdir(parents=True, exist_ok=True)
-    lock = (folder.with_name(folder.name + ".lock")).open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise RunError(f"{folder}: another process is writing this artifact; wait for it or stop it.") from None
-    try:
+    with locked(folder), replacing(folder) as partial:
         yield partial
-        _flush(partial)
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
-    finally:
-        Path(lock.name).unlink(missing_ok=True)
-        lock.close()
 
 
 def write_record(folder: Path, record: Record) -> None:

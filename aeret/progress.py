@@ -7,6 +7,7 @@ The command line passes ``terminal``; tests and libraries pass ``silent``.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
@@ -30,20 +31,60 @@ def silent(title: str, total: int, unit: str = "item", done: int = 0) -> Iterato
 
 @contextmanager
 def terminal(title: str, total: int, unit: str = "item", done: int = 0) -> Iterator[Step]:
-    """Show a bar with rate and time left on standard error; a line every ten seconds where that is no terminal."""
+    """Show a bar with rate and time left on standard error; where that is no terminal, a line every ten seconds."""
     from tqdm import tqdm
 
-    interactive = sys.stderr.isatty()
+    if not sys.stderr.isatty():
+        with _lines(title, total, unit, done) as step:
+            yield step
+        return
     with tqdm(
         total=total,
         initial=done,
         desc=title,
         unit=f" {unit}",
-        unit_scale=total > 100_000,
+        unit_scale=total > _LARGE,
         file=sys.stderr,
-        mininterval=0.1 if interactive else 10.0,
-        leave=True,
-        dynamic_ncols=interactive,
-        ascii=not interactive,
+        dynamic_ncols=True,
     ) as bar:
         yield lambda count: (bar.update(count), None)[1]
+
+
+_LARGE = 100_000
+_SECONDS = 10.0
+
+
+@contextmanager
+def _lines(title: str, total: int, unit: str, done: int) -> Iterator[Step]:
+    """Write whole lines, as a log wants them: every ten seconds, and one at the end."""
+    from tqdm import tqdm
+
+    reached, started = done, time.monotonic()
+    written = started
+
+    def write() -> None:
+        line = tqdm.format_meter(
+            reached,
+            total,
+            time.monotonic() - started,
+            ncols=100,
+            prefix=title,
+            ascii=True,
+            unit=f" {unit}",
+            unit_scale=total > _LARGE,
+            initial=done,
+        )
+        sys.stderr.write(line.rstrip() + "\n")
+        sys.stderr.flush()
+
+    def step(count: int) -> None:
+        nonlocal reached, written
+        reached += count
+        if time.monotonic() - written >= _SECONDS:
+            written = time.monotonic()
+            write()
+
+    try:
+        yield step
+    finally:
+        write()

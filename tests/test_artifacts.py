@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aeret.artifacts import Record, digest, file_digest, read_record, write_json, write_record, writing
+from aeret.artifacts import Record, digest, file_digest, locked, read_record, write_json, write_record, writing
 from aeret.errors import DataError, ResourceError, RunError
 
 
@@ -100,3 +100,37 @@ def test_a_killed_writer_leaves_no_lock(tmp_path: Path) -> None:
     with writing(tmp_path / "made"):
         pass
     assert (tmp_path / "made").is_dir()
+
+
+def test_a_lock_whose_file_was_removed_under_us_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first holder unlinks the lock between our open and our flock: what we then hold locks nothing."""
+    import fcntl
+
+    real, removed = fcntl.flock, []
+
+    def late(file: object, operation: int) -> None:
+        if not removed:
+            removed.append(True)
+            (tmp_path / "made.lock").unlink()
+        real(file, operation)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with locked(tmp_path / "made"):
+        assert (tmp_path / "made.lock").is_file()
+        monkeypatch.undo()
+        with pytest.raises(RunError, match="another process is writing"), locked(tmp_path / "made"):
+            pass
+    assert removed
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_writer_that_was_refused_leaves_no_partial_folder(tmp_path: Path) -> None:
+    with locked(tmp_path / "made"), pytest.raises(RunError), writing(tmp_path / "made"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_a_resource_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResourceError, match=r"cannot be written .*move the one that is in the way"):
+        write_json(tmp_path / "file" / "below" / "run.json", {})
