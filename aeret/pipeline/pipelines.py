@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from ruamel.yaml.comments import CommentedMap
 
 from aeret.errors import SettingsError
-from aeret.settings import Settings, read_yaml, settings_from, validated
+from aeret.settings import Settings, plain, read_yaml, settings_from, validated
 from aeret.stages import STAGES
 
 
@@ -21,15 +22,15 @@ class PipelineBlock(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    name: str = ""
-    """Names the runs; the file's own name when absent."""
-    stages: tuple[str, ...] = tuple(STAGES)
-    matrix: dict[str, list[Any]] = Field(default_factory=dict)
+    name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$")] = ""
+    """Names the runs, and so their folders; the file's own name when absent."""
+    stages: Annotated[tuple[str, ...], Field(min_length=1)] = tuple(STAGES)
+    matrix: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
     """Setting to values (``cnn.arm: [joint, labels-only]``); every combination is one run."""
     compare: str = ""
     """A matrix setting whose values are compared when all runs are done."""
     baseline: str = ""
-    """The value of ``compare`` that the others are tested against."""
+    """The value of ``compare`` that the others are tested against; the first when absent."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,9 @@ class Cell:
 
     values: dict[str, Any]
     settings: Settings
-
-    @property
-    def label(self) -> str:
-        """Short name: the values joined by dots; empty without a matrix."""
-        return ".".join(str(value) for value in self.values.values())
+    label: str
+    """Short name, fit for a file name, unlike that of any other cell: the values joined by dots; empty without a
+    matrix."""
 
 
 @dataclass(frozen=True)
@@ -79,23 +78,53 @@ def read_pipeline(path: Path, overrides: Sequence[str] = ()) -> Pipeline:
     block_tree = tree.pop("pipeline", None)
     if block_tree is not None and not isinstance(block_tree, CommentedMap):
         raise SettingsError(f"{path}: pipeline: expected a mapping, got {type(block_tree).__name__}.")
-    block: PipelineBlock = validated(PipelineBlock, dict(block_tree or {}), block_tree or CommentedMap(), str(path))
+    block: PipelineBlock = validated(PipelineBlock, plain(block_tree or {}), block_tree or CommentedMap(), str(path))
     unknown = [name for name in block.stages if name not in STAGES]
     if unknown:
         raise SettingsError(f"{path}: pipeline.stages: {unknown[0]!r} is no stage; known: {', '.join(STAGES)}.")
-    if block.compare and block.compare not in block.matrix:
-        raise SettingsError(f"{path}: pipeline.compare: {block.compare!r} is not in the matrix {list(block.matrix)}.")
+    _check_matrix(block, path)
     taken = {text.partition("=")[0] for text in overrides}
     matrix = {key: values for key, values in block.matrix.items() if key not in taken}
-    cells = []
+    cells: list[Cell] = []
     for combination in itertools.product(*matrix.values()):
         values = dict(zip(matrix, combination, strict=True))
-        sets = [*(f"{key}={value}" for key, value in values.items()), *overrides]
-        cells.append(Cell(values, settings_from(tree, sets, source=str(path))))
+        label = _unlike(".".join(slug(str(value)) for value in combination), {cell.label for cell in cells})
+        cells.append(Cell(values, settings_from(tree, overrides, source=str(path), values=values), label))
     return Pipeline(
-        name=block.name or path.stem,
+        name=block.name or slug(path.stem),
         stages=block.stages,
         cells=tuple(cells),
         compare=block.compare if block.compare in matrix else "",
         baseline=block.baseline,
     )
+
+
+def slug(text: str) -> str:
+    """Return a text as part of a file name: letters, digits, ``.``, ``_`` and ``-``, at most 40 of them."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.")[:40] or "value"
+
+
+def _unlike(label: str, taken: set[str]) -> str:
+    name, count = label, 1
+    while name in taken:
+        count += 1
+        name = f"{label}-{count}"
+    return name
+
+
+def _check_matrix(block: PipelineBlock, path: Path) -> None:
+    for key, values in block.matrix.items():
+        twice = [value for number, value in enumerate(values) if value in values[:number]]
+        if twice:
+            raise SettingsError(f"{path}: pipeline.matrix.{key}: {twice[0]!r} is given twice; give every value once.")
+    if block.compare and block.compare not in block.matrix:
+        raise SettingsError(f"{path}: pipeline.compare: {block.compare!r} is not in the matrix {list(block.matrix)}.")
+    if block.baseline:
+        if not block.compare:
+            raise SettingsError(f"{path}: pipeline.baseline: needs pipeline.compare, the setting it is a value of.")
+        known = [str(value) for value in block.matrix[block.compare]]
+        if block.baseline not in known:
+            raise SettingsError(
+                f"{path}: pipeline.baseline: {block.baseline!r} is none of the values of {block.compare}: "
+                f"{', '.join(known)}."
+            )

@@ -1,6 +1,6 @@
 """Settings: YAML and overrides in, typed, validated, frozen values out."""
 
-from aeret.settings.load import read_yaml, settings_from, validated
+from aeret.settings.load import plain, read_yaml, settings_from, validated
 from aeret.settings.sections import (
     PACE_ONLY,
     AutoencoderSettings,
@@ -25,6 +25,7 @@ __all__ = [
     "LatentSettings",
     "Settings",
     "TrainingSettings",
+    "plain",
     "read_yaml",
     "settings_from",
     "validated",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,42 +45,67 @@ def read_yaml(path: Path) -> CommentedMap:
     return value
 
 
-def settings_from(tree: CommentedMap, overrides: Sequence[str] = (), source: str = "settings") -> Settings:
-    """Apply ``section.key=value`` overrides (YAML values) to a parsed settings tree, and validate.
+def settings_from(
+    tree: CommentedMap,
+    overrides: Sequence[str] = (),
+    source: str = "settings",
+    values: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Apply values, then ``section.key=value`` overrides, to a parsed settings tree, and validate.
+
+    Args:
+        tree: as :func:`read_yaml` returns it, without what is no setting.
+        overrides: of ``--set``. The text is YAML, but where the setting is a text it is taken as it is.
+        source: names ``tree`` in messages.
+        values: dotted setting to its value, as a matrix gives it.
 
     Raises:
         SettingsError: lists every problem at once, each with its place and a did-you-mean.
     """
-    plain = _plain(tree)
+    tree_of_values = plain(tree)
     placed: dict[tuple[str, ...], str] = {}
+    for key, value in (values or {}).items():
+        place = f"{source}: matrix value {key}={value!r}"
+        _assign(tree_of_values, tuple(key.split(".")), plain(value), place, placed)
     for text in overrides:
         keys, value = _parse_override(text)
-        placed[keys] = text
-        _assign(plain, keys, value, text)
-    settings: Settings = validated(Settings, plain, tree, source, placed)
+        _assign(tree_of_values, keys, value, f"--set {text!r}", placed)
+    settings: Settings = validated(Settings, tree_of_values, tree, source, placed)
     return settings
 
 
 def validated(
     schema: type[Any],
-    plain: dict[str, Any],
+    values: dict[str, Any],
     tree: CommentedMap,
     source: str,
     placed: dict[tuple[str, ...], str] | None = None,
 ) -> Any:
-    """Validate ``plain`` against a pydantic ``schema``; report every problem with its place in ``tree``."""
+    """Validate ``values`` against a pydantic ``schema``; report every problem with its place.
+
+    Args:
+        schema: pydantic model.
+        values: what to validate.
+        tree: where they come from, for lines and columns.
+        source: names ``tree``.
+        placed: keys of values that come from elsewhere, to how a message names that place.
+    """
     try:
-        return schema.model_validate(plain)
+        return schema.model_validate(values)
     except ValidationError as error:
         problems = [_explain(item, schema, tree, source, placed or {}) for item in error.errors()]
         raise SettingsError("\n".join(problems)) from None
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a parsed YAML value in Python's own types, without what the parser noted of its place and style."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
     return value
 
 
@@ -88,21 +113,36 @@ def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
     key, sign, value = text.partition("=")
     if not sign or not key.strip():
         raise UsageError(f"--set {text!r}: expected key=value, for example cnn.training.epochs=3.")
+    keys, value = tuple(key.strip().split(".")), value.strip()
     try:
-        parsed = YAML(typ="safe", pure=True).load(value) if value.strip() else ""
+        parsed = YAML(typ="safe", pure=True).load(value) if value else ""
     except YAMLError:
         parsed = value
-    return tuple(key.strip().split(".")), parsed
+    # "my #1.yaml" is a file name, not "my" and a comment, and "007" no number; quotes are still YAML's.
+    if _is_text(keys) and not (isinstance(parsed, str) and value[:1] in ("'", '"')):
+        parsed = value
+    return keys, parsed
 
 
-def _assign(plain: dict[str, Any], keys: tuple[str, ...], value: Any, text: str) -> None:
-    node = plain
+def _is_text(keys: tuple[str, ...]) -> bool:
+    kind: Any = Settings
+    for key in keys:
+        field = kind.model_fields.get(key) if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+        kind = field.annotation if field else None
+    return kind is str
+
+
+def _assign(
+    values: dict[str, Any], keys: tuple[str, ...], value: Any, place: str, placed: dict[tuple[str, ...], str]
+) -> None:
+    node = values
     for key in keys[:-1]:
         child = node.setdefault(key, {})
         if not isinstance(child, dict):
-            raise SettingsError(f"--set {text!r}: {key!r} is a value, not a section.")
+            raise SettingsError(f"{place}: {key!r} is a value, not a section.")
         node = child
     node[keys[-1]] = value
+    placed[keys] = place
 
 
 def _explain(
@@ -114,9 +154,9 @@ def _explain(
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         message = "there is no such setting" + _near(location, schema)
-    for keys, text in placed.items():
+    for keys, place in placed.items():
         if location[: len(keys)] == keys:
-            return f"--set {text!r}: {dotted}: {message}{given}."
+            return f"{place}: {dotted}: {message}{given}."
     return f"{_place(location, tree, source)}: {dotted}: {message}{given}."
 
 

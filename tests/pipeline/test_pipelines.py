@@ -38,6 +38,29 @@ def test_set_wins_over_the_matrix(tmp_path: Path) -> None:
     assert {cell.settings.seed for cell in pipeline.cells} == {9}
 
 
+def test_matrix_values_are_values_not_text(tmp_path: Path) -> None:
+    text = """
+pipeline:
+  matrix:
+    data.manifest: ["my #1.yaml", "a: b", "007", "~"]
+    evaluation.cutoffs: [[1, 10]]
+    cnn.training.learning_rate: [1e-4]
+"""
+    cells = read_pipeline(write(tmp_path, text)).cells
+    assert [cell.settings.data.manifest for cell in cells] == ["my #1.yaml", "a: b", "007", "~"]
+    assert {cell.settings.evaluation.cutoffs for cell in cells} == {(1, 10)}
+    assert cells[0].values["evaluation.cutoffs"] == [1, 10]
+    assert type(cells[0].values["cnn.training.learning_rate"]) is float
+
+
+def test_labels_and_names_are_file_names_and_differ(tmp_path: Path) -> None:
+    path = tmp_path / "my arms #1.yaml"
+    path.write_text('pipeline: {matrix: {data.manifest: ["/a/b c.yaml", "a/b-c.yaml", "../..", ""]}}\n')
+    pipeline = read_pipeline(path)
+    assert [cell.label for cell in pipeline.cells] == ["a-b-c.yaml", "a-b-c.yaml-2", "value", "value-2"]
+    assert pipeline.name == "my-arms-1"
+
+
 def test_no_pipeline_block_is_one_run_of_all_stages(tmp_path: Path) -> None:
     pipeline = read_pipeline(write(tmp_path, "seed: 1\n"))
     assert (pipeline.name, len(pipeline.cells), pipeline.stages[-1]) == ("arms", 1, "cluster-eval")
@@ -50,7 +73,14 @@ def test_no_pipeline_block_is_one_run_of_all_stages(tmp_path: Path) -> None:
         ("pipeline: {compare: cnn.arm}\n", "not in the matrix"),
         ("pipeline: {metrix: {}}\n", "there is no such setting, did you mean 'matrix'"),
         ("pipeline: 3\n", "expected a mapping"),
-        ("pipeline:\n  matrix: {cnn.arm: [joint, wrong]}\n", "--set 'cnn.arm=wrong'"),
+        ("pipeline:\n  matrix: {cnn.arm: [joint, wrong]}\n", "arms.yaml: matrix value cnn.arm='wrong': cnn.arm: Input"),
+        ("pipeline:\n  matrix: {cnn.amr: [joint]}\n", "cnn.amr: there is no such setting, did you mean 'arm'"),
+        ("pipeline: {stages: []}\n", r"arms.yaml:1:12: stages: .*at least 1 item"),
+        ("pipeline: {matrix: {seed: []}}\n", r"matrix.seed: .*at least 1 item"),
+        ("pipeline: {matrix: {seed: [0, 1, 0]}}\n", "pipeline.matrix.seed: 0 is given twice"),
+        ("pipeline: {name: ../arms}\n", "name: String should match pattern"),
+        ("pipeline: {baseline: joint}\n", "pipeline.baseline: needs pipeline.compare"),
+        (MATRIX.replace("baseline: labels-only", "baseline: labels"), "'labels' is none of .*: joint, labels-only"),
     ],
 )
 def test_bad_blocks(tmp_path: Path, text: str, message: str) -> None:

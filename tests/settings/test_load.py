@@ -61,3 +61,12 @@ def test_bad_override_is_quoted() -> None:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no such file"):
         settings_of_file(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize("text", ["my #1.yaml", "a: b", "007", "null", "[x", "{AERET}", "été \U0001f600.yaml", "it's"])
+def test_an_override_of_a_text_setting_is_taken_as_it_is(text: str) -> None:
+    assert settings_of_file(None, [f"data.manifest={text}"]).data.manifest == text
+
+
+def test_a_quoted_override_of_a_text_setting_is_unquoted() -> None:
+    assert settings_of_file(None, ["data.manifest='my.yaml'", 'embed.photos=""']).data.manifest == "my.yaml"
