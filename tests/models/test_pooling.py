@@ -35,6 +35,23 @@ def test_gem_learns_p_and_takes_zeros():
     np.testing.assert_allclose(out, 1e-6, rtol=1e-3)
 
 
+@pytest.mark.parametrize("p", [0.5, 0.0, -3.0])
+def test_gem_below_one_is_the_mean(p):
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(GeneralizedMean(p)(MAP)), MAP.mean((1, 2)), rtol=1e-5)
+
+
+def test_gem_comes_back_from_the_mean():
+    layer = GeneralizedMean(1.5)
+    inputs = keras.Input(MAP.shape[1:])
+    model = keras.Model(inputs, layer(inputs))
+    model.compile(keras.optimizers.SGD(5.0), "mse", jit_compile=False)
+    found = []
+    for target in (MAP.min((1, 2)), MAP.max((1, 2))):
+        model.train_on_batch(MAP, target)
+        found.append(float(layer.p.numpy()))
+    assert found[0] == 1.0 < found[1]
+
+
 def test_flat_keeps_every_position():
     np.testing.assert_array_equal(apply("flat"), MAP.reshape(2, -1))
 
