@@ -1,7 +1,7 @@
 """Training: feeds of batches in, a trained network and its history out.
 
 ``feeds`` cut reproducible batches from prepared data; ``fit`` runs the epochs; ``schedules`` and ``optimizers`` say how
-a step is taken; ``selection`` picks the epoch to keep; ``checkpoint`` lets a killed run continue bit for bit.
+a step is taken; ``selection`` picks the epoch to keep; ``checkpoint`` lets a killed run continue where it stopped.
 Nothing here knows what a network computes: a model brings its own loss in ``compute_loss``.
 """
 

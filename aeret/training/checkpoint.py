@@ -65,8 +65,8 @@ def save(folder: Path, fingerprint: str, variables: Sequence[Any], position: Pos
 def load(folder: Path, fingerprint: str, variables: Sequence[Any]) -> Position:
     """Bring the variables to the last committed state and return its position; a fresh position where there is none.
 
-    A checkpoint of another run (other settings, seed, data or model) is left out with a warning in the log, and its run
-    starts anew.
+    A checkpoint with another fingerprint, or of variables of other shapes, is left out with a warning in the log, and
+    the run starts anew.
     """
     path = folder / FILE
     read = _read(path)
@@ -75,7 +75,10 @@ def load(folder: Path, fingerprint: str, variables: Sequence[Any]) -> Position:
     arrays, meta = read
     shapes = [tuple(variable.shape) for variable in variables]
     if meta["fingerprint"] != fingerprint or [array.shape for array in arrays] != shapes:
-        log.warning("%s belongs to a run with other settings, data or model; this run starts from its beginning.", path)
+        log.warning(
+            "%s belongs to a run with other settings, data sizes or variables; this run starts from its beginning.",
+            path,
+        )
         return Position()
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)

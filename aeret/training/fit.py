@@ -1,8 +1,10 @@
 """Run the epochs: the one training loop of aeret, for any model that brings its own loss.
 
 The loop calls ``model.train_on_batch`` and keeps every decision outside the graph (rate of the step, best epoch, stop),
-so a run is a pure function of (weights, feed, settings) on every Keras backend, and what is committed after an epoch is
-all there is. Its cost over the bare train step is measured in ``benchmarks/bench_epoch.py``.
+so what is committed after an epoch is all there is, on every Keras backend. On CPU a run is then a pure function of
+(weights, feed, settings), bit for bit; on a GPU up to rounding, since the order in which its kernels add up gradients
+is not fixed without switches that aeret leaves alone. The loop's cost over the bare train step is measured in
+``benchmarks/bench_epoch.py``.
 """
 
 from __future__ import annotations
@@ -76,7 +78,7 @@ def fit(
     title: str = "train",
     unit: str = "photo",
 ) -> History:
-    """Train a model; continue where a killed run of the same training in the same folder stopped, bit for bit.
+    """Train a model; continue where a killed run of the same training in the same folder stopped: on CPU bit for bit.
 
     At the end the model holds the weights of the epoch with the lowest monitored loss (averaged weights where
     ``average_weights`` is on). The folder then holds ``history.csv``, ``tensorboard/`` and the checkpoints, which
@@ -90,7 +92,9 @@ def fit(
         train: the training feed.
         validation: the feed that chooses the epoch, never queries. None monitors ``loss``.
         settings: how to train.
-        folder: where the run keeps its state.
+        folder: where the run keeps its state. A checkpoint in it is continued when settings, seed, monitor, numbers of
+            examples and the model's variables (names, shapes, types) are the same; it cannot tell other content of the
+            feeds or another loss, so those need a folder of their own (stages have one for each digest of all inputs).
         seed: the run's seed; part of the checkpoint's identity.
         progress: shows one bar an epoch, with examples a second and time left.
         monitor: the quantity to minimise: ``loss`` or a metric of the model, with ``val_`` for validation.
@@ -116,6 +120,8 @@ def fit(
         "train": [train.examples, len(train)],
         "validation": [validation.examples, len(validation)] if validation else None,
         "monitor": monitor,
+        # Not their paths: Keras counts layers without a name up within a process.
+        "variables": [[v.name, list(v.shape), keras.backend.standardize_dtype(v.dtype)] for v in model.variables],
     }
     fingerprint = digest(identity)
     position = checkpoint.load(folder, fingerprint, state)

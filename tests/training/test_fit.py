@@ -198,6 +198,26 @@ def test_another_run_in_the_folder_starts_anew(tmp_path, caplog):
     assert history.column("loss") == expected.column("loss")
 
 
+def test_another_model_of_the_same_shapes_starts_anew(tmp_path, caplog):
+    class Line(keras.Model):
+        def __init__(self, weight):
+            super().__init__()
+            self.slope = self.add_weight(name=weight, shape=(3, 2), initializer="zeros")
+            self.built = True
+
+        def call(self, inputs):
+            return keras.ops.matmul(inputs, self.slope)
+
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return keras.ops.mean(keras.ops.square(y_pred - y))
+
+    fit_points(tmp_path, Line("slope"))
+    fit_points(tmp_path, Line("slope"))
+    assert not caplog.text
+    fit_points(tmp_path, Line("tangent"))
+    assert "other settings, data sizes or variables" in caplog.text
+
+
 def test_damaged_checkpoint_says_what_to_do(tmp_path):
     fit_points(tmp_path)
     (tmp_path / "checkpoint.npz").write_bytes(b"PK\x03\x04half")
