@@ -30,6 +30,17 @@ def test_classifier_has_the_parameters_of_the_paper(name, count):
     assert model.output.shape == (None, 1000)
 
 
+def test_alexnet_small_bn_by_hand():
+    kernels = 7 * 7 * 3 * 64 + 5 * 5 * 64 * 192 + 9 * 192 * 256 + 2 * 9 * 256 * 256
+    scales = 2 * (64 + 192 + 3 * 256)
+    for size, side in ((64, 3), (96, 5)):
+        model = BACKBONES["alexnet-small-bn"].build(size, seed=0)
+        assert model.output.shape == (None, side, side, 256)
+        assert trainable(model) == kernels + scales == 1_940_672
+        # Mean and variance beside each scale and shift; the photos' normalisation has no variables.
+        assert model.count_params() == kernels + 2 * scales
+
+
 def test_resnet18_adds_only_moving_statistics():
     assert BACKBONES["resnet18"].build_classifier(224, 1000, seed=0).count_params() == 11_699_112
 

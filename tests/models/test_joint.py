@@ -56,6 +56,38 @@ def test_loss_is_label_loss_plus_lambda_times_latent_loss():
     }
 
 
+def test_contrastive_weight_adds_a_contrastive_loss_under_lambda():
+    model = joint(latent_weight=2.5, contrastive_weight=0.5, temperature=0.2)
+    outputs = {name: keras.ops.convert_to_numpy(value) for name, value in model(PHOTOS).items()}
+    code = 2 * MASKS.mean((1, 2))
+    unit, predicted = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (code, outputs["code"]))
+    cosines = np.exp(predicted @ unit.T / 0.2)
+    own = np.diagonal(cosines)
+    contrastive = -np.log(own / cosines.sum(0) * own / cosines.sum(1)).mean() / 2
+    latent = float(np.mean((outputs["code"] - code) ** 2) + 0.5 * contrastive)
+    found = losses(model)
+    assert found["latent_loss"] == pytest.approx(latent, rel=1e-4)
+    assert found["loss"] == pytest.approx(found["label_loss"] + 2.5 * latent, rel=1e-4)
+
+
+def test_reduce_channels_narrows_the_map_before_it_is_pooled():
+    model = joint(reduce_channels=5, pooling="flat")
+    # alexnet-small makes a map of 1 x 1 x 128 of 32 px.
+    assert model.get_layer("reduce").kernel.shape == (1, 1, 128, 5)
+    assert model.get_layer("embedding").kernel.shape == (5, 8)
+    assert joint(pooling="flat").get_layer("embedding").kernel.shape == (128, 8)
+
+
+def test_embedding_norm_normalises_before_the_relu():
+    model = joint(embedding_norm=True)
+    model.get_layer("embedding_norm").beta.assign(np.linspace(-1, 1, 8))
+    found = keras.ops.convert_to_numpy(model(PHOTOS, training=True)["embedding"])
+    pooled = keras.Model(model.input, model.get_layer("pool").output)(PHOTOS)
+    linear = keras.ops.convert_to_numpy(pooled) @ model.get_layer("embedding").kernel.numpy()
+    normal = (linear - linear.mean(0)) / np.sqrt(linear.var(0) + model.get_layer("embedding_norm").epsilon)
+    np.testing.assert_allclose(found, np.maximum(normal + np.linspace(-1, 1, 8), 0), atol=1e-3)
+
+
 @pytest.mark.parametrize("pooling", ["gap", "gem", "flat"])
 def test_outputs(pooling):
     outputs = joint(pooling=pooling)(PHOTOS)
