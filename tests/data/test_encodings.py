@@ -52,6 +52,18 @@ def test_binary_is_anything() -> None:
     np.testing.assert_array_equal(encoding.encode(masks)[0, ..., 0], [[1, 1, 1], [0, 0, 0]])
 
 
+def test_supercategory_and_binary_has_the_channels_of_both() -> None:
+    encoding = mask_encoding("supercategory+binary", CATEGORIES)
+    assert encoding.names == encoding.legend == ("animal", "vehicle", "anything")
+    shares = scene().astype(np.float32)
+    shares[0, 1, :, 1] = [0, 0.25, 1]
+    shares[0, 1, 1, 2] = 0.5
+    channels = encoding.encode(shares)[0]
+    np.testing.assert_array_equal(channels[..., 0], [[1, 1, 1], [0, 0.5, 0]])
+    np.testing.assert_array_equal(channels[..., 1], [[1, 1, 1], [0, 0.25, 1]])
+    np.testing.assert_array_equal(channels[..., 2], [[1, 1, 1], [0, 0.5, 1]])
+
+
 def test_index_paints_the_smallest_last() -> None:
     encoding = mask_encoding("index", CATEGORIES)
     expected = np.array([[3, 1, 1], [2, 2, 2]]) / 3
