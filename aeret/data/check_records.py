@@ -13,13 +13,25 @@ import numpy as np
 
 from aeret.data.json_batches import SECTIONS
 from aeret.data.rle import decode_strings
+from aeret.data.rules import name_problem, text_problem
 
 Problem = tuple[str, str, str]
 """rule, where, what is wrong"""
 
 _SPACE = re.compile(r"\s*")
 _NO_RLE = re.compile(r"[^0-o]")
-_DECODER = json.JSONDecoder()  # reads NaN and Infinity, so that they can be reported
+_USED = (
+    *("id", "file_name", "height", "width", "name", "supercategory"),
+    *("image_id", "category_id", "iscrowd", "area", "bbox", "segmentation"),
+)
+_DIGITS = 300  # of a whole number that is still a finite float
+
+
+def _whole(text: str) -> int | float:
+    return int(text) if len(text) <= _DIGITS else float(text)
+
+
+_DECODER = json.JSONDecoder(parse_int=_whole)  # reads NaN and Infinity, so that they can be reported
 
 
 class Broken(Exception):
@@ -38,7 +50,8 @@ class Known:
     """id -> height and width, where the record gives them rightly"""
     files: dict[str, int] = field(default_factory=dict)
     """file name -> id"""
-    categories: set[int] = field(default_factory=set)
+    categories: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """id -> name and supercategory; without a name, two empty texts"""
     complete: set[str] = field(default_factory=set)
     """sections that have been read to their end"""
 
@@ -136,7 +149,7 @@ def _expect(text: str, at: int, mark: str) -> int:
 
 def _photo(index: int, record: Any, known: Known) -> Iterator[Problem]:
     where = _where("image", index, record)
-    sound = yield from _keys(where, record, {"id": _integer, "file_name": _name, "height": _side, "width": _side})
+    sound = yield from _keys(where, record, {"id": _integer, "file_name": _file_name, "height": _side, "width": _side})
     if "id" in sound:
         if record["id"] in known.photos:
             yield "duplicate-id", where, "an image record before has this id"
@@ -152,12 +165,19 @@ def _photo(index: int, record: Any, known: Known) -> Iterator[Problem]:
 def _category(index: int, record: Any, known: Known) -> Iterator[Problem]:
     where = _where("category", index, record)
     sound = yield from _keys(where, record, {"id": _integer, "name": _name})
-    if isinstance(record, dict) and not isinstance(record.get("supercategory"), str | None):
-        yield "bad-value", where, f"supercategory is {_short(record['supercategory'])}, no text"
+    group = record.get("supercategory") if isinstance(record, dict) else None
+    if group and (problem := _name(group)):
+        yield "bad-value", where, f"supercategory is {_short(group)}, {problem}"
+    if "name" in sound:
+        name = record["name"]
+        first = next((number for number, (known_name, _) in known.categories.items() if known_name == name), None)
+        if first is not None and record.get("id") != first:
+            yield "duplicate-name", where, f"name {name!r} is also that of category {first}"
     if "id" in sound:
         if record["id"] in known.categories:
             yield "duplicate-id", where, "a category record before has this id"
-        known.categories.add(record["id"])
+        name = record["name"] if "name" in sound else ""
+        known.categories[record["id"]] = (name, group if isinstance(group, str) and group else name)
 
 
 def _annotation(index: int, record: Any, known: Known, ids: set[int]) -> Iterator[Problem]:
@@ -173,7 +193,8 @@ def _annotation(index: int, record: Any, known: Known, ids: set[int]) -> Iterato
         yield "unknown-photo", where, f"there is no image {record['image_id']}"
     if "category_id" in sound and "categories" in known.complete and record["category_id"] not in known.categories:
         yield "unknown-category", where, f"there is no category {record['category_id']}"
-    if record.get("iscrowd", 0) not in (0, 1):
+    crowd = record.get("iscrowd", 0)
+    if not (isinstance(crowd, int) and crowd in (0, 1)):
         yield "bad-value", where, f"iscrowd is {_short(record['iscrowd'])}, neither 0 nor 1"
     if "area" in record:
         yield from _numbers(where, "area", [record["area"]], 1)
@@ -204,7 +225,7 @@ def _polygons(where: str, parts: list[Any], size: tuple[int, int] | None) -> Ite
             whole = False
             yield problem[0], where, f"part {number} of its polygon {problem[1]}"
             continue
-        x, y = part[0::2], part[1::2]
+        x, y = list(map(float, part[0::2])), list(map(float, part[1::2]))
         low_x, low_y = min(low_x, *x), min(low_y, *y)
         high_x, high_y = max(high_x, *x), max(high_y, *y)
         area += abs(sum(x[i - 1] * y[i] - x[i] * y[i - 1] for i in range(len(x)))) / 2
@@ -278,7 +299,20 @@ def _keys(where: str, record: Any, wanted: dict[str, Any]) -> Any:
             yield rule, where, f"{key} is {_short(record[key])}, {problem}"
         else:
             sound.add(key)
+    for key, value in record.items():
+        if key not in _USED and (problem := _unreadable(value)):
+            yield "bad-value", where, f"{_short(key)} is {_short(value)}, {problem}"
     return sound
+
+
+def _unreadable(value: Any) -> str | None:
+    """Return why the value of a key that aeret does not use still spoils the file, or None."""
+    if isinstance(value, str):
+        return "half a letter" if value and text_problem(value) else None
+    if isinstance(value, float):
+        return None if math.isfinite(value) else "which is not in JSON"
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((problem for part in parts if (problem := _unreadable(part))), None)
 
 
 def _numbers(where: str, key: str, values: Any, count: int) -> Iterator[Problem]:
@@ -308,7 +342,11 @@ def _side(value: Any) -> str | None:
 
 
 def _name(value: Any) -> str | None:
-    return None if isinstance(value, str) and value else "no name"
+    return text_problem(value) if isinstance(value, str) else "no name"
+
+
+def _file_name(value: Any) -> str | None:
+    return name_problem(value) if isinstance(value, str) else "no name"
 
 
 def _short(value: Any) -> str:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from aeret.data.json_batches import RECORDS, Irregular, guess, sure
 from aeret.data.rle import encode_runs
-from aeret.data.rules import RULES
+from aeret.data.rules import RULES, name_problem
 from aeret.errors import DataError
 
 NO_MASK, POLYGONS, RLE = 0, 1, 2
@@ -320,6 +320,9 @@ def _demand_sound(path: Path, columns: dict[str, Any]) -> None:
     for name, count in Counter(columns["file_names"]).most_common(1):
         if count > 1:
             raise _refusal(path, "duplicate-file", f"file_name {name!r} is in {count} records")
+    for number, name in zip(columns["photo_ids"], columns["file_names"], strict=True):
+        if problem := name_problem(name):
+            raise _refusal(path, "bad-value", f"image {number}: file_name is {name!r}, {problem}")
     heights, widths = columns["heights"], columns["widths"]
     photo = columns["annotation_photo"]
     sizes = np.stack((heights[photo], widths[photo]), axis=1)

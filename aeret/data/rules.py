@@ -9,7 +9,8 @@ rule                      severity  what aeret does
 ``truncated-json``        error     the file ends early or is not JSON: refused; records before the break are checked
 ``missing-section``       error     ``images``, ``annotations`` or ``categories`` is absent or no list: refused
 ``missing-key``           error     a record without a key that aeret needs: refused
-``bad-value``             error     a value of the wrong type or range (width 0, a text for a number): refused
+``bad-value``             error     a value of the wrong type or range (width 0, a text for a number, a ``file_name``
+                                    that leads out of the photo folder): refused
 ``not-finite``            error     NaN or infinity in a box, an area or a polygon: refused
 ``duplicate-id``          error     two images, annotations or categories with one id: refused
 ``duplicate-file``        error     two image records with one ``file_name``: refused
@@ -21,8 +22,16 @@ rule                      severity  what aeret does
 ``bad-rle``               error     runs whose sizes do not sum to the mask, or a mask of another size than the photo's
                                     record: refused
 ``missing-photo``         error     a file named in a record is not in the photo folder: refused
+``missing-file``          error     a photo folder, annotation file, subset or list of ids of the manifest is absent:
+                                    refused
+``bad-list``              error     a subset that is no annotation file, or a list of ids with anything else in it, or
+                                    with a photo that its source has not: refused
+``empty-split``           error     a split without photos: refused
+``shared-photo``          error     one photo in two splits that have to be disjoint: refused
+``category-conflict``     error     one category id with two names or supercategories in two sources: refused
 ``truncated-photo``       error     a file that cannot be decoded to its last row: refused
 ``photo-size``            error     a photo whose size (upright) is not its record's: refused, its masks would not fit
+``duplicate-name``        warning   two categories of one name, in a file or in two sources: kept apart, by their ids
 ``outside-polygon``       warning   clipped at the border of the photo
 ``tiny-polygon``          warning   below one square pixel, or none at all: kept as a label; its mask may vanish
 ``no-segmentation``       warning   kept as a label; has no mask
@@ -39,6 +48,7 @@ own name, ``bbox`` and ``area`` are NaN (no stage reads them).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,8 +78,14 @@ RULES: dict[str, Rule] = {
     "degenerate-polygon": Rule("error", "remove the part: it needs at least three points"),
     "bad-rle": Rule("error", "write the runs again for the size [height, width] of the image record"),
     "missing-photo": Rule("error", "put the file into the photo folder, or remove its image record"),
+    "missing-file": Rule("error", "put it there, or correct the path in the manifest"),
+    "bad-list": Rule("error", "correct the file, or its path in the manifest"),
+    "empty-split": Rule("error", "give the split another part, list of ids or source"),
+    "shared-photo": Rule("error", "give each split photos of its own"),
+    "category-conflict": Rule("error", "give each category one id and one name in all sources of the manifest"),
     "truncated-photo": Rule("error", "fetch the file again: it cannot be decoded to its end"),
     "photo-size": Rule("error", "correct width and height in the image record, or put the right photo there"),
+    "duplicate-name": Rule("warning", "none needed: kept apart; give both one id if they are the same"),
     "outside-polygon": Rule("warning", "none needed: clipped at the border"),
     "tiny-polygon": Rule("warning", "none needed: the label stays, the mask may vanish"),
     "no-segmentation": Rule("warning", "none needed: the label stays, there is no mask"),
@@ -78,3 +94,18 @@ RULES: dict[str, Rule] = {
     "cmyk-photo": Rule("warning", "none needed: converted to RGB"),
     "rotated-photo": Rule("warning", "none needed: turned upright"),
 }
+
+_OUTSIDE = re.compile(r"[/\\]|[A-Za-z]:[/\\]|(?:.*[/\\])?\.\.(?:[/\\]|$)", re.DOTALL)
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def name_problem(file_name: str) -> str | None:
+    """Return why a photo may not be called so, or None: its name is a path below the photo folder."""
+    if _OUTSIDE.match(file_name):
+        return "no path below the photo folder"
+    return text_problem(file_name) or ("no name" if "\0" in file_name else None)
+
+
+def text_problem(text: str) -> str | None:
+    """Return why a text is no name, or None. JSON can say half a surrogate pair, which no file or screen can."""
+    return None if text and not _HALF.search(text) else "no name"

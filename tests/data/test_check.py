@@ -61,6 +61,10 @@ def without(section: str, key: str) -> Callable[[Content, Path], None]:
     return lambda content, folder: content[section][1].pop(key)
 
 
+def named(file_name: str) -> Callable[[Content, Path], None]:
+    return lambda content, folder: content["images"][1].update(file_name=file_name)
+
+
 def photo(save: Callable[[Path], None]) -> Callable[[Content, Path], None]:
     return lambda content, folder: save(folder / "b.jpg")
 
@@ -86,11 +90,40 @@ FAULTS: dict[str, tuple[Callable[[Content, Path], Any], str, str]] = {
     "width 0": (lambda c, f: c["images"][1].update(width=0), "bad-value", "image 1"),
     "text for an id": (annotation(id="11"), "bad-value", "annotation record 1"),
     "crowd of 2": (annotation(iscrowd=2), "bad-value", "annotation 11"),
+    "crowd of 1.0": (annotation(iscrowd=1.0), "bad-value", "annotation 11"),
+    "crowd none": (annotation(iscrowd=None), "bad-value", "annotation 11"),
+    "absolute file name": (named("/etc/hostname"), "bad-value", "image 1"),
+    "file name of Windows": (named("C:\\b.jpg"), "bad-value", "image 1"),
+    "file name that leads out": (named("x/../../b.jpg"), "bad-value", "image 1"),
+    "file name with NUL": (named("b.jpg\0"), "bad-value", "image 1"),
+    "half a letter in a file name": (named("\ud800.jpg"), "bad-value", "image 1"),
+    "half a letter in a name": (lambda c, f: c["categories"][1].update(name="\ud800"), "bad-value", "category 2"),
+    "half a letter in a group": (
+        lambda c, f: c["categories"][1].update(supercategory="\ud800"),
+        "bad-value",
+        "category 2",
+    ),
+    "half a letter elsewhere": (lambda c, f: c["images"][1].update(urls=["\ud800"]), "bad-value", "image 1"),
+    "NaN elsewhere": (lambda c, f: c["images"][1].update(rating={"a": float("nan")}), "bad-value", "image 1"),
+    "two names": (lambda c, f: c["categories"][1].update(name="cat"), "duplicate-name", "category 2"),
     "box of three": (annotation(bbox=[1, 2, 3]), "bad-value", "annotation 11"),
     "text for a mask": (annotation(segmentation="x"), "bad-value", "annotation 11"),
     "part no list": (annotation(segmentation=["x"]), "bad-value", "annotation 11"),
     "NaN box": (annotation(bbox=[1, float("nan"), 3, 3]), "not-finite", "annotation 11"),
     "infinite area": (annotation(area=float("inf")), "not-finite", "annotation 11"),
+    "long number in a box": (annotation(bbox=[10**400, 1, 1, 1]), "not-finite", "annotation 11"),
+    "long number in a polygon": (annotation(segmentation=[[10**400, *SQUARE[1:]]]), "not-finite", "annotation 11"),
+    "large number in a polygon": (
+        annotation(segmentation=[[*SQUARE[:2], 10**200, 10**200, *SQUARE[4:]]]),
+        "outside-polygon",
+        "annotation 11",
+    ),
+    "long number for an id": (annotation(id=10**400), "not-finite", "annotation record 1"),
+    "long number in an RLE": (
+        annotation(segmentation={"size": [12, 20], "counts": [10**400]}),
+        "bad-value",
+        "annotation 11",
+    ),
     "NaN polygon": (annotation(segmentation=[[float("nan"), *SQUARE[1:]]]), "not-finite", "annotation 11"),
     "same image id": (
         lambda c, f: c["images"].append(c["images"][1] | {"file_name": "a.png"}),
@@ -183,6 +216,8 @@ def test_every_rule_is_planted_and_documented() -> None:
     import aeret.data.rules
 
     planted = {rule for _, rule, _ in FAULTS.values()} | {"truncated-json"}
+    # Those of a collection are planted in test_check_collection.py.
+    planted |= {"missing-file", "bad-list", "empty-split", "shared-photo", "category-conflict"}
     assert planted == set(RULES)
     table = aeret.data.rules.__doc__ or ""
     for rule, facts in RULES.items():
