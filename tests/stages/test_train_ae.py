@@ -16,6 +16,8 @@ from aeret.progress import silent
 from aeret.settings import Settings
 from aeret.stages import load_stage, train_ae
 
+from .poison import poisoned
+
 MANIFEST = """
 name: rectangles
 description: rectangles of two categories
@@ -151,6 +153,18 @@ def test_same_seed_same_weights(prepared: Path, trained: tuple[Path, dict[str, A
     out, metrics = trained
     assert train(prepared, tmp_path / "again")["foreground_iou"] == metrics["foreground_iou"]
     with np.load(out / "weights.npz") as first, np.load(tmp_path / "again" / "weights.npz") as second:
+        assert all((first[name] == second[name]).all() for name in first.files)
+
+
+def test_queries_and_gallery_teach_and_choose_nothing(
+    prepared: Path, trained: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    out, metrics = trained
+    found = train(poisoned(prepared, tmp_path / "prepared"), tmp_path / "out")
+    for name in ("best_epoch", "val_loss", "epochs", "pca_fitted_on"):
+        assert found[name] == metrics[name]
+    assert found["foreground_iou"] != metrics["foreground_iou"]  # the queries are what it is measured on
+    with np.load(out / "weights.npz") as first, np.load(tmp_path / "out" / "weights.npz") as second:
         assert all((first[name] == second[name]).all() for name in first.files)
 
 

@@ -1,6 +1,7 @@
 """The stage on forty photos of one coloured square each: every arm, and a run that is broken and goes on."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from aeret.models.saved_joint import SavedJoint
 from aeret.progress import silent
 from aeret.settings import Settings
 from aeret.stages import encode_masks, load_stage, prepare, train_cnn
+
+from .poison import poisoned
 
 MANIFEST = """
 name: squares
@@ -89,6 +92,13 @@ def run(inputs, out, **cnn):
     return train_cnn.run(settings(inputs["manifest"], **cnn), inputs, out, silent)
 
 
+def assert_same_weights(first, second):
+    with np.load(first / "weights.npz") as one, np.load(second / "weights.npz") as two:
+        assert one.files == two.files
+        for name in one.files:
+            np.testing.assert_array_equal(one[name], two[name])
+
+
 def test_is_a_stage():
     stage = load_stage("train-cnn")
     assert stage.INPUTS == ("prepare", "encode-masks")
@@ -112,7 +122,7 @@ def test_joint_learns_labels_and_codes(inputs, tmp_path):
 
 @pytest.mark.parametrize(
     ("arm", "absent"),
-    [("labels-only", "val_code_r2"), ("latent-only", "val_label_map"), ("shuffled-latents", None)],
+    [("labels-only", None), ("latent-only", "val_label_map"), ("shuffled-latents", None)],
 )
 def test_control_arms_run_and_report_what_they_learnt(inputs, tmp_path, arm, absent):
     metrics = run(inputs, tmp_path, arm=arm, training={"epochs": 1})
@@ -129,6 +139,49 @@ def test_code_r2_is_worked_as_it_says(inputs, tmp_path):
     predicted = SavedJoint.load(tmp_path).predict(validation.photos(slice(None)))["code"]
     expected = 1 - ((predicted - true) ** 2).sum() / ((mean - true) ** 2).sum()
     assert metrics["val_code_r2"] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("arm", ["joint", "labels-only"])
+def test_queries_and_gallery_teach_and_choose_nothing(inputs, tmp_path, arm):
+    spoiled = inputs | {"prepare": poisoned(inputs["prepare"], tmp_path / "prepare")}
+    spoiled["encode-masks"] = tmp_path / "encode-masks"
+    shutil.copytree(inputs["encode-masks"], spoiled["encode-masks"])
+    for name in ("query", "gallery"):
+        path = spoiled["encode-masks"] / "codes" / f"{name}.npy"
+        np.save(path, 100 - np.load(path))
+    metrics = [run(one, tmp_path / str(number), arm=arm) for number, one in enumerate((inputs, spoiled))]
+    for found in metrics:
+        assert found.pop("train_seconds") > 0 and found.pop("photos_per_second") > 0
+    assert metrics[0] == metrics[1]  # best epoch and validation losses among them
+    assert_same_weights(tmp_path / "0", tmp_path / "1")
+
+
+def test_shuffled_latents_differ_from_joint_in_the_masks_alone(inputs, tmp_path, monkeypatch):
+    class Seen(Exception):
+        pass
+
+    def look(model, train, validation, *rest, **options):
+        raise Seen(train, validation)
+
+    monkeypatch.setattr("aeret.training.fit", look)
+    feeds = []
+    for arm in ("joint", "shuffled-latents"):
+        with pytest.raises(Seen) as caught:
+            run(inputs, tmp_path, arm=arm)
+        feeds.append(caught.value.args)
+    for joint, shuffled in zip(*feeds, strict=True):
+        for index in range(len(joint)):
+            (photos, targets), (same, others) = joint.batch(1, index), shuffled.batch(1, index)
+            np.testing.assert_array_equal(photos, same)
+            np.testing.assert_array_equal(targets["labels"], others["labels"])
+            differ = (targets["masks"] != others["masks"]).any((1, 2, 3))
+            assert differ.mean() > 0.5  # two photos may have the same square
+
+    def whole(feed):
+        masks = np.concatenate([feed.batch(0, index)[1]["masks"] for index in range(len(feed))])
+        return sorted(mask.tobytes() for mask in masks)
+
+    assert whole(feeds[0][1]) == whole(feeds[1][1])  # other photos' masks, each once
 
 
 def test_a_broken_run_goes_on_to_the_same_model(inputs, tmp_path, monkeypatch):
@@ -150,7 +203,4 @@ def test_a_broken_run_goes_on_to_the_same_model(inputs, tmp_path, monkeypatch):
         run(inputs, tmp_path / "broken")
     monkeypatch.undo()
     run(inputs, tmp_path / "broken")
-    first, second = (np.load(tmp_path / name / "weights.npz") for name in ("unbroken", "broken"))
-    with first, second:
-        for name in first.files:
-            np.testing.assert_array_equal(first[name], second[name])
+    assert_same_weights(tmp_path / "unbroken", tmp_path / "broken")
