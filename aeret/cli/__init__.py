@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import os
+import signal
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from aeret import __version__
+from aeret.cli.groups import LazyGroup
 
 # Command name to module; each module's `command` is imported when it is asked for.
 COMMANDS = {
@@ -19,25 +20,6 @@ COMMANDS = {
     "models": "aeret.cli.models",
     "runs": "aeret.cli.runs",
 }
-
-
-class LazyGroup(click.Group):
-    """A group whose commands are imported on use, with a did-you-mean for unknown names."""
-
-    def __init__(self, *args: Any, lazy: dict[str, str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._lazy = lazy
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order they are declared."""
-        return list(self._lazy)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import and return one command."""
-        if name not in self._lazy:
-            return None
-        command: click.Command = importlib.import_module(self._lazy[name]).command
-        return command
 
 
 @click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,23 +37,43 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; errors of aeret's own end with their message and exit code, never a traceback."""
     from aeret.errors import AeretError
+    from aeret.pipeline.backend import settle_backend
 
     # TensorFlow greets with a page of information at every start; its errors still come through.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    settle_backend()
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("Interrupted. The same command resumes.", err=True)
-        sys.exit(130)
-    except KeyboardInterrupt:
-        click.echo("Interrupted. The same command resumes.", err=True)
-        sys.exit(130)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _end_interrupted()
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except AeretError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(error.exit_code)
+        _end_with(error)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        from aeret.artifacts import resource_error
+
+        _end_with(resource_error("aeret could not finish", error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt(number: int, frame: Any) -> NoReturn:
+    # The argument tells apart what reached this process alone from Ctrl-C, which reaches its children too.
+    raise KeyboardInterrupt(signal.SIGTERM)
+
+
+def _end_interrupted() -> NoReturn:
+    from aeret.pipeline.execute import PARENT
+
+    if PARENT not in os.environ:  # else the run that started this stage says it
+        click.echo("Interrupted. The same command resumes.", err=True)
+    sys.exit(130)
+
+
+def _end_with(error: Any) -> NoReturn:
+    click.echo(f"Error: {error}", err=True)
+    sys.exit(error.exit_code)

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import click
 
+from aeret.cli.groups import SuggestingGroup
+from aeret.cli.options import settings_options
 
-@click.group()
+
+@click.group(cls=SuggestingGroup)
 def command() -> None:
     """List, fetch, check, count and look at collections.
 
-    MANIFEST is the path of a manifest (YAML) or the name of one that ships with aeret.
+    MANIFEST is the path of a manifest (YAML) or the name of one that ships with aeret. Without it the collection is
+    that of the settings: ``data.manifest`` of --config or --set.
 
     \b
     Example:
@@ -35,11 +39,12 @@ def list_command() -> None:
 
 
 @command.command("fetch")
-@click.argument("manifest")
+@click.argument("manifest", required=False)
+@settings_options
 @click.option(
     "--root", type=click.Path(path_type=Path, file_okay=False), help="Folder to fetch into, not the manifest's."
 )
-def fetch_command(manifest: str, root: Path | None) -> None:
+def fetch_command(manifest: str | None, config: Path | None, overrides: tuple[str, ...], root: Path | None) -> None:
     """Download a manifest's files; resumes, checks sizes and sha256, unpacks.
 
     \b
@@ -50,21 +55,25 @@ def fetch_command(manifest: str, root: Path | None) -> None:
     from aeret.data.manifest import load_manifest
     from aeret.progress import terminal
 
-    loaded = load_manifest(manifest, root)
+    loaded = load_manifest(_chosen(manifest, config, overrides), root)
     fetch(loaded, progress=terminal)
     click.echo(f"{loaded.name}: all files are in {loaded.root}")
 
 
 @command.command("check")
-@click.argument("manifest")
+@click.argument("manifest", required=False)
+@settings_options
 @click.option("--photos/--no-photos", default=True, help="Also decode every photo (the slow part).")
 @click.option("--limit", default=20, show_default=True, help="Findings printed per rule; all are counted.")
-def check_command(manifest: str, photos: bool, limit: int) -> None:
+def check_command(
+    manifest: str | None, config: Path | None, overrides: tuple[str, ...], photos: bool, limit: int
+) -> None:
     """Report every malformed thing in one pass: file, id, mend. Exit code 2 if there is an error.
 
     \b
     Example:
       aeret data check my.yaml
+      aeret data check --config pipelines/coco.yaml
     """
     from collections import Counter
 
@@ -73,7 +82,7 @@ def check_command(manifest: str, photos: bool, limit: int) -> None:
     from aeret.errors import DataError
     from aeret.progress import terminal
 
-    loaded = load_manifest(manifest)
+    loaded = load_manifest(_chosen(manifest, config, overrides))
     provide(loaded, progress=terminal)
     errors = warnings = 0
     for name in loaded.used_sources:
@@ -95,9 +104,10 @@ def check_command(manifest: str, photos: bool, limit: int) -> None:
 
 
 @command.command("stats")
-@click.argument("manifest")
+@click.argument("manifest", required=False)
+@settings_options
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def stats_command(manifest: str, as_json: bool) -> None:
+def stats_command(manifest: str | None, config: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Count photos, annotations, labels and masks of every split, with the floors that follow from them.
 
     \b
@@ -111,30 +121,54 @@ def stats_command(manifest: str, as_json: bool) -> None:
     from aeret.data.stats import format_statistics, statistics
     from aeret.progress import terminal
 
-    loaded = load_manifest(manifest)
+    loaded = load_manifest(_chosen(manifest, config, overrides))
     provide(loaded, progress=terminal)
     found = statistics(loaded, progress=terminal)
     click.echo(json.dumps(asdict(found), indent=2) if as_json else format_statistics(found))
 
 
 @command.command("show")
-@click.argument("manifest")
+@click.argument("manifest", required=False)
+@settings_options
 @click.option("--split", default="gallery", show_default=True, help="train, query or gallery.")
 @click.option("--photos", "count", default=24, show_default=True, help="How many photos.")
 @click.option("--seed", default=0, show_default=True, help="Which photos.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("sheet.png"), show_default=True)
-def show_command(manifest: str, split: str, count: int, seed: int, out: Path) -> None:
+def show_command(
+    manifest: str | None,
+    config: Path | None,
+    overrides: tuple[str, ...],
+    split: str,
+    count: int,
+    seed: int,
+    out: Path,
+) -> None:
     """Draw a contact sheet of photos with their masks and names.
 
     \b
     Example:
       aeret data show scenes --photos 30 --out sheet.png
     """
+    from aeret.data.collection import read_collection
     from aeret.data.manifest import load_manifest, provide
+    from aeret.data.selection import select_photos
     from aeret.data.show import contact_sheet
     from aeret.progress import terminal
 
-    loaded = load_manifest(manifest)
+    loaded = load_manifest(_chosen(manifest, config, overrides))
     provide(loaded, progress=terminal)
     contact_sheet(loaded, split, count, seed, out)
-    click.echo(f"{out}: {count} photos of {loaded.name} ({split})")
+    collections = {name: read_collection(loaded.sources[name].annotations) for name in loaded.used_sources}
+    there = len(select_photos(loaded, collections)[split])
+    click.echo(f"{out}: {min(count, there)} of the {there} photos of {loaded.name} ({split})")
+
+
+def _chosen(manifest: str | None, config: Path | None, overrides: tuple[str, ...]) -> str:
+    """Return the manifest to read: the argument, or that of the settings."""
+    from aeret.pipeline.pipelines import settings_of_file
+
+    if manifest is None:
+        return settings_of_file(config, overrides).data.manifest
+    if config or overrides:
+        raise click.UsageError(f"{manifest} is given, and settings that name a manifest too; give one of them.")
+    return manifest

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from aeret.cli.groups import SuggestingGroup
 
-@click.group()
+
+@click.group(cls=SuggestingGroup)
 def command() -> None:
     """List the networks that ``cnn.backbone`` can name.
 

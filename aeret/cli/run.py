@@ -6,19 +6,18 @@ from pathlib import Path
 
 import click
 
-from aeret.cli.options import runs_option
+from aeret.cli.options import runs_option, settings_options
 
 
 @click.command()
 @click.argument("pipeline", required=False, type=click.Path(path_type=Path))
-@click.option("--config", type=click.Path(path_type=Path), help="The same as PIPELINE.")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one setting. May be given again."
-)
+@settings_options
 @click.option("--dry-run", is_flag=True, help="Say what would run and what is up to date, and stop.")
 @runs_option
 def command(pipeline: Path | None, config: Path | None, overrides: tuple[str, ...], dry_run: bool, root: Path) -> None:
     """Run all stages of a pipeline file; skip what is up to date, resume what was killed.
+
+    PIPELINE may also be given as --config.
 
     \b
     Example:
@@ -31,6 +30,8 @@ def command(pipeline: Path | None, config: Path | None, overrides: tuple[str, ..
     from aeret.pipeline.pipelines import read_pipeline
     from aeret.pipeline.run import run_pipeline
 
+    if pipeline and config:
+        raise click.UsageError(f"{pipeline} and --config {config} are both given; give one pipeline file.")
     path = pipeline or config
     if path is None:
         raise click.UsageError("Give a pipeline file, for example `aeret run pipelines/demo.yaml`.")

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aeret.cli.groups import SuggestingGroup
 from aeret.cli.options import runs_option
 
 if TYPE_CHECKING:
     from aeret.pipeline.history import Run
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def command() -> None:
     """List, show and compare past runs.
 

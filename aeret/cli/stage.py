@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from aeret.cli.groups import SuggestingGroup
 from aeret.cli.options import runs_option, settings_options
 from aeret.stages import STAGES, load_stage
 
 
-class StageGroup(click.Group):
+class StageGroup(SuggestingGroup):
     """One command per stage, made from the stage's own module."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -11,9 +12,19 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from aeret.artifacts import Record, package_versions, read_record, write_json, write_record, write_text, writing
-from aeret.errors import AeretError, RunError
+from aeret.artifacts import (
+    Record,
+    locked,
+    package_versions,
+    read_record,
+    replacing,
+    resource_error,
+    write_record,
+    write_text,
+)
+from aeret.errors import RegressionError, RunError, UsageError
 from aeret.pipeline.graph import Task
 from aeret.progress import Progress
 from aeret.settings import Settings
@@ -28,6 +39,7 @@ def execute(task: Task, settings: Settings, progress: Progress, force: bool = Fa
 
     Raises:
         RunError: an input's artifact is missing, or another process is writing this one.
+        ResourceError: a file could not be read or written: no space, no permission.
     """
     if task.done and not force:
         return read_record(task.folder)
@@ -37,13 +49,24 @@ def execute(task: Task, settings: Settings, progress: Progress, force: bool = Fa
             f"stage {task.stage}: its input {' and '.join(missing)} has not been made with these settings. "
             f"Run `aeret stage {missing[0]}` with the same --config and --set first, or `aeret run` for all stages."
         )
+    try:
+        with locked(task.folder):
+            # Another process may have finished it between our look and our lock.
+            if task.done and not force:
+                return read_record(task.folder)
+            return _make(task, settings, progress)
+    except OSError as error:
+        raise resource_error(f"stage {task.stage} could not finish", error) from error
+
+
+def _make(task: Task, settings: Settings, progress: Progress) -> Record:
     stage = load_stage(task.stage)
     started = datetime.now().astimezone().isoformat(timespec="seconds")
     clock = time.perf_counter()
-    with writing(task.folder) as partial:
+    with replacing(task.folder) as partial:
         attempts = _count_attempt(partial)
         values = settings.model_dump(mode="json")
-        write_text(partial / "settings.yaml", json.dumps(values, indent=2) + "\n")  # JSON is YAML 1.2
+        write_text(partial / "settings.yaml", _as_yaml(values))
         metrics = stage.run(settings, task.input_folders, partial, progress)
         record = Record(
             stage=task.stage,
@@ -70,28 +93,69 @@ def execute_in_process(task: Task, settings: Settings, root: Path) -> Record:
     """Run one task in a fresh process: TensorFlow's memory and threads end with it.
 
     Raises:
-        AeretError: the stage failed; its own message was printed already, this one names the exit code.
+        AeretError: the stage failed; its own message was printed already, this one says what to do.
+        KeyboardInterrupt: this process or the stage's was interrupted.
     """
-    settings_file = root / "artifacts" / task.stage / f"{task.key}.settings.json"
-    write_json(settings_file, settings.model_dump(mode="json"))
+    # The process id: two runs may want one artifact at the same time, each with its own file.
+    settings_file = root / "artifacts" / task.stage / f"{task.key}.{os.getpid()}.settings.json"
+    write_text(settings_file, _as_yaml(settings.model_dump(mode="json")))
     command = [sys.executable, "-m", "aeret", "stage", task.stage]
     command += ["--config", str(settings_file), "--runs", str(root), "--quiet", "--expect", task.key]
     environment = os.environ | {PARENT: str(os.getpid())}
-    process = subprocess.Popen(command, env=environment)
     try:
-        code = process.wait()
-    except BaseException:
-        # Ctrl-C reaches the child as well; give it a moment to leave its checkpoint whole.
-        process.terminate()
-        process.wait(timeout=30)
-        raise
+        process = subprocess.Popen(command, env=environment)
+        try:
+            code = process.wait()
+        except BaseException as error:
+            # Ctrl-C reached the stage as well, and it is leaving its checkpoint whole; SIGTERM did not.
+            _end(process, patience=0.0 if signal.SIGTERM in error.args else _PATIENCE)
+            raise
     finally:
         settings_file.unlink(missing_ok=True)
-    if code:
-        error = AeretError(f"stage {task.stage} failed with exit code {code}; the same command resumes it.")
-        error.exit_code = code if code in (1, 2, 3) else 1
-        raise error
+    _raise_for(task.stage, code)
     return read_record(task.folder)
+
+
+_PATIENCE = 20.0
+"""Seconds that a stage has to end by itself, and again after it was asked to, before it is killed."""
+_INTERRUPTED = 130
+
+
+def _end(process: subprocess.Popen[bytes], patience: float) -> None:
+    """Wait, then ask, then kill; a second Ctrl-C kills at once."""
+    try:
+        for act, seconds in ((None, patience), (process.terminate, _PATIENCE), (process.kill, _PATIENCE)):
+            if act:
+                act()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=seconds)
+                return
+    except KeyboardInterrupt:
+        process.kill()
+
+
+def _raise_for(stage: str, code: int) -> None:
+    if code == 0:
+        return
+    if code == _INTERRUPTED:
+        raise KeyboardInterrupt
+    if code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = "unknown"
+        cause = ""
+        if code == -signal.SIGKILL:
+            cause = (
+                " Most likely the memory ran out: close other programs, or lower data.workers or the batch size"
+                " (autoencoder.training.batch_size, cnn.training.batch_size, embed.batch_size)."
+            )
+        raise RunError(f"stage {stage} was killed by signal {-code} ({name}).{cause} The same command resumes it.")
+    if code == UsageError.exit_code:
+        raise UsageError(f"stage {stage} cannot run with this input; mend what is said above and start again.")
+    error = RunError(f"stage {stage} failed with exit code {code}; the same command resumes it.")
+    error.exit_code = code if code == RegressionError.exit_code else RunError.exit_code
+    raise error
 
 
 def die_with_parent() -> None:
@@ -109,6 +173,13 @@ def die_with_parent() -> None:
 
 def _count_attempt(partial: Path) -> int:
     path = partial / "attempts"
-    attempts = int(path.read_text()) + 1 if path.is_file() else 1
-    path.write_text(str(attempts))
+    attempts = 1
+    with contextlib.suppress(FileNotFoundError, ValueError):  # a killed process may have left it empty
+        attempts += int(path.read_text(encoding="utf-8"))
+    write_text(path, str(attempts))
     return attempts
+
+
+def _as_yaml(values: Any) -> str:
+    """Return JSON, which YAML 1.2 includes; not in ASCII, because YAML reads JSON's pairs of surrogates as two."""
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"

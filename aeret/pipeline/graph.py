@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +10,7 @@ from typing import Any
 
 import aeret
 from aeret.artifacts import RECORD, digest, file_digest
+from aeret.pipeline.backend import keras_backend
 from aeret.settings import PACE_ONLY, Settings
 from aeret.stages import STAGES, load_stage, source_digests
 
@@ -65,7 +65,7 @@ def plan(settings: Settings, targets: Iterable[str], root: Path) -> list[Task]:
             "sources": sources,
             "code": code,
             # Backends round differently; a number must not silently come from another one.
-            "backend": os.environ.get("KERAS_BACKEND", "tensorflow") if _BACKEND_ROOMS & {*stage.ROOMS} else "",
+            "backend": keras_backend() if _BACKEND_ROOMS & {*stage.ROOMS} else "",
         }
         key = digest(parts)
         tasks[name] = Task(

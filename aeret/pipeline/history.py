@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from aeret.artifacts import write_json
+from aeret.artifacts import resource_error, write_json
 from aeret.errors import UsageError
 from aeret.pipeline.graph import Task
 
@@ -38,13 +39,24 @@ class Run:
 
 
 def new_group(root: Path, pipeline: str) -> str:
-    """Return a fresh name for one invocation: local time and pipeline name."""
+    """Return a fresh name for one invocation, local time and pipeline name, and claim it by making its folder.
+
+    Raises:
+        ResourceError: the folder cannot be made.
+    """
     base = f"{datetime.now():%Y%m%d-%H%M%S}-{pipeline}"
     name, count = base, 1
-    while any((root / "history").glob(f"{name}*")):
-        count += 1
-        name = f"{base}-{count}"
-    return name
+    try:
+        (root / "history").mkdir(parents=True, exist_ok=True)
+        while True:
+            # Making the folder, not looking for it: two runs may begin in the same second.
+            with contextlib.suppress(FileExistsError):
+                (root / "history" / name).mkdir()
+                return name
+            count += 1
+            name = f"{base}-{count}"
+    except OSError as error:
+        raise resource_error(f"no run can be recorded in {root}", error) from None
 
 
 def start(root: Path, group: str, label: str, pipeline: str, values: dict[str, Any], settings: Any) -> Run:
@@ -70,8 +82,11 @@ def note_stage(root: Path, run: Run, task: Task, how: str, seconds: float) -> No
     """Record that a stage of the run is there, and link its artifact into the run's folder."""
     run.stages.append({"stage": task.stage, "key": task.key, "how": how, "seconds": seconds})
     link = folder_of(root, run) / task.stage
-    link.unlink(missing_ok=True)
-    link.symlink_to(os.path.relpath(task.folder, link.parent), target_is_directory=True)
+    try:
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(task.folder, link.parent), target_is_directory=True)
+    except OSError as error:
+        raise resource_error(f"run {run.id}: no link to its {task.stage}", error) from None
     save(root, run)
 
 

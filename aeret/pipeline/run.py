@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 from aeret.artifacts import read_record
-from aeret.errors import AeretError
+from aeret.errors import ResourceError
 from aeret.pipeline import history
 from aeret.pipeline.execute import execute_in_process
 from aeret.pipeline.graph import plan
@@ -25,7 +26,8 @@ def run_pipeline(pipeline: Pipeline, root: Path, log: Callable[[str], None]) -> 
         One record a cell of the matrix.
 
     Raises:
-        AeretError: a stage failed; the run's record says ``failed`` and the same command resumes.
+        AeretError: a stage failed; the run's record says ``failed``.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the record says ``interrupted`` and the same command resumes.
     """
     group = history.new_group(root, pipeline.name)
     runs = []
@@ -44,14 +46,13 @@ def run_pipeline(pipeline: Pipeline, root: Path, log: Callable[[str], None]) -> 
                 record = execute_in_process(task, cell.settings, root)
                 log(f"  [{step}/{len(tasks)}] {task.stage}: {record.seconds:.0f} s")
                 history.note_stage(root, run, task, "made", record.seconds)
-        except KeyboardInterrupt:
-            history.finish(root, run, "interrupted")
+            _take_headline(root, run)
+            history.finish(root, run, "done")
+        except BaseException as error:
+            # A full disk may refuse the record too; what went wrong first is what the user must read.
+            with contextlib.suppress(ResourceError):
+                history.finish(root, run, "failed" if isinstance(error, Exception) else "interrupted")
             raise
-        except AeretError:
-            history.finish(root, run, "failed")
-            raise
-        _take_headline(root, run)
-        history.finish(root, run, "done")
         runs.append(run)
     return runs
 

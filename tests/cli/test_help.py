@@ -34,10 +34,20 @@ def test_every_command_explains_itself_with_an_example(path: tuple[str, ...], co
     assert f"aeret {' '.join(path)}".strip() in result.output
 
 
-def test_unknown_command_suggests() -> None:
-    result = CliRunner().invoke(cli, ["stag"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["stag"], "No such command 'stag'. Did you mean 'stage'?"),
+        (["stage", "train-cn"], "No such command 'train-cn'. Did you mean 'train-cnn'?"),
+        (["data", "chek"], "No such command 'chek'. Did you mean 'check'?"),
+        (["runs", "lst"], "No such command 'lst'. Did you mean 'list'?"),
+        (["models", "zzz"], "No such command 'zzz'. Known: list."),
+    ],
+)
+def test_unknown_command_suggests(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 2
-    assert "No such command 'stag'" in result.output
+    assert message in result.output
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["stage", "train-cnn", "--help"], ["runs", "--help"]])

@@ -1,8 +1,12 @@
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+import aeret.pipeline.execute as execute_module
+from aeret.errors import ResourceError
 from aeret.pipeline.execute import execute
 from aeret.pipeline.graph import plan
 from aeret.progress import silent
@@ -66,11 +70,47 @@ def test_a_broken_stage_leaves_no_artifact_and_counts_its_attempts(toy_stages: M
         raise OSError("disk gone")
 
     toy_stages["first"].run = bad  # type: ignore[attr-defined]
-    with pytest.raises(OSError, match="disk gone"):
+    with pytest.raises(ResourceError, match="stage first could not finish: disk gone"):
         execute(task, Settings(), silent)
     assert not task.done
     toy_stages["first"].run = good  # type: ignore[attr-defined]
     assert execute(task, Settings(), silent).attempts == 2
+
+
+@pytest.mark.parametrize("content", ["", "two", "1\x00"])
+def test_a_damaged_count_of_attempts_does_not_stop_the_next(toy_stages: Modules, tmp_path: Path, content: str) -> None:
+    (task,) = plan(Settings(), ["first"], tmp_path)
+    partial = task.folder.with_name(task.key + ".partial")
+    partial.mkdir(parents=True)
+    (partial / "attempts").write_text(content)
+    assert execute(task, Settings(), silent).attempts == 1
+
+
+def test_what_another_process_finished_meanwhile_is_not_made_again(
+    toy_stages: Modules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (task,) = plan(Settings(), ["first"], tmp_path)
+    real = execute_module.locked
+
+    @contextlib.contextmanager
+    def after_the_other(folder: Path) -> Iterator[None]:
+        monkeypatch.setattr(execute_module, "locked", real)
+        made = execute(task, Settings(), silent)  # the other process
+        assert made.stage == "first"
+        toy_stages["first"].run = None  # type: ignore[attr-defined]
+        with real(folder):
+            yield
+
+    monkeypatch.setattr(execute_module, "locked", after_the_other)
+    assert execute(task, Settings(), silent).key == task.key
+    assert [path.name for path in task.folder.parent.iterdir()] == [task.key]
+
+
+def test_a_folder_that_cannot_be_written_names_the_mend(toy_stages: Modules, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (task,) = plan(Settings(), ["first"], tmp_path / "file")
+    with pytest.raises(ResourceError, match=r"stage first could not finish: .*file.* Not a directory"):
+        execute(task, Settings(), silent)
 
 
 def test_missing_input_says_what_to_run(toy_stages: Modules, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from aeret.errors import UsageError
+from aeret.errors import ResourceError, UsageError
 from aeret.pipeline import history
 from aeret.settings import Settings
 
@@ -19,8 +19,15 @@ def test_a_run_is_recorded_and_found_again(tmp_path: Path) -> None:
 
 def test_two_runs_in_one_second_have_two_names(tmp_path: Path) -> None:
     first = history.new_group(tmp_path, "demo")
-    history.start(tmp_path, first, "", "demo", {}, Settings())
+    # Claimed at once: the first has not even begun to record itself.
     assert history.new_group(tmp_path, "demo") != first
+    assert not history.list_runs(tmp_path)
+
+
+def test_a_folder_that_cannot_hold_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResourceError, match=r"no run can be recorded in .*file: .*Not a directory"):
+        history.new_group(tmp_path / "file", "demo")
 
 
 def test_a_damaged_record_does_not_hide_the_others(tmp_path: Path) -> None:

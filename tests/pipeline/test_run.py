@@ -1,0 +1,122 @@
+"""How runs end in the record, and what a stage's process that ends badly becomes; toy stages, no ML."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import aeret.pipeline.run as run_module
+from aeret.errors import ResourceError, RunError, UsageError
+from aeret.pipeline import history
+from aeret.pipeline.execute import _as_yaml, _end, _raise_for, execute
+from aeret.pipeline.pipelines import Pipeline, read_pipeline, settings_of_file
+from aeret.pipeline.run import run_pipeline
+from aeret.progress import silent
+from aeret.settings import Settings
+
+Modules = dict[str, ModuleType]
+
+
+@pytest.fixture
+def pipeline(toy_stages: Modules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    path = tmp_path / "toy.yaml"
+    path.write_text("pipeline: {stages: [second], matrix: {seed: [0, 1]}}\n")
+    monkeypatch.setattr("aeret.pipeline.pipelines.STAGES", {"first": "", "second": ""})
+    monkeypatch.setattr(run_module, "execute_in_process", lambda task, settings, root: execute(task, settings, silent))
+    return read_pipeline(path)
+
+
+def test_cells_share_what_they_have_in_common(pipeline: Pipeline, tmp_path: Path) -> None:
+    lines: list[str] = []
+    one, two = run_pipeline(pipeline, tmp_path, lines.append)
+    assert [[entry["how"] for entry in run.stages] for run in (one, two)] == [["made", "made"], ["up to date", "made"]]
+    assert (one.status, one.group, one.id) == ("done", two.group, f"{one.group}.0")
+    assert (history.folder_of(tmp_path, two) / "second" / "value").read_text() == "second(first(;0);1)"
+    assert "  [1/2] first: up to date" in lines
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "status"),
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt, "interrupted"),
+        (KeyboardInterrupt(signal.SIGTERM), KeyboardInterrupt, "interrupted"),
+        (RunError("x"), RunError, "failed"),
+        (OSError(28, "No space left on device"), ResourceError, "failed"),
+        (ZeroDivisionError(), ZeroDivisionError, "failed"),
+    ],
+)
+def test_every_end_is_recorded(
+    pipeline: Pipeline,
+    toy_stages: Modules,
+    tmp_path: Path,
+    error: BaseException,
+    raised: type[BaseException],
+    status: str,
+) -> None:
+    def bad(*args: object) -> None:
+        raise error
+
+    toy_stages["second"].run = bad  # type: ignore[attr-defined]
+    with pytest.raises(raised):
+        run_pipeline(pipeline, tmp_path, lambda line: None)
+    (run,) = history.list_runs(tmp_path)
+    assert (run.status, [entry["stage"] for entry in run.stages]) == (status, ["first"])
+    assert run.finished
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "message"),
+    [
+        (1, RunError, "stage embed failed with exit code 1; the same command resumes it"),
+        (2, UsageError, "stage embed cannot run with this input; mend what is said above"),
+        (-9, RunError, r"killed by signal 9 \(SIGKILL\). Most likely the memory ran out: .*lower data.workers"),
+        (-11, RunError, r"killed by signal 11 \(SIGSEGV\). The same command resumes it"),
+        (130, KeyboardInterrupt, "^$"),
+    ],
+)
+def test_how_a_stage_ended_is_said(code: int, kind: type[BaseException], message: str) -> None:
+    with pytest.raises(kind, match=message) as caught:
+        _raise_for("embed", code)
+    if code == 2:
+        assert "resume" not in str(caught.value)
+    _raise_for("embed", 0)
+
+
+def stubborn(ignored: str) -> "subprocess.Popen[bytes]":
+    code = f"import signal, sys, time\n{ignored}\nprint(flush=True)\ntime.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    return process
+
+
+def test_a_stage_is_waited_for_then_asked_then_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aeret.pipeline.execute._PATIENCE", 0.2)
+    asked = stubborn("")
+    _end(asked, patience=0.0)
+    assert asked.returncode == -signal.SIGTERM
+    killed = stubborn("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+    _end(killed, patience=0.0)  # and no TimeoutExpired comes out in place of the interrupt
+    assert killed.returncode == -signal.SIGKILL
+    waited = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.3)"])
+    started = time.monotonic()
+    _end(waited, patience=30.0)
+    assert waited.returncode == 0
+    assert time.monotonic() - started < 25
+
+
+@pytest.mark.parametrize("manifest", ["my #1.yaml", "été \U0001f600.yaml", "a: b", "", 'say "x"\t.yaml'])
+def test_settings_reach_the_stages_process_unchanged(tmp_path: Path, manifest: str) -> None:
+    given: dict[str, Any] = {"data": {"manifest": manifest}, "cnn": {"training": {"learning_rate": 1e-7}}}
+    settings = Settings.model_validate(given)
+    path = tmp_path / "k.settings.json"
+    path.write_text(_as_yaml(settings.model_dump(mode="json")), encoding="utf-8")
+    assert settings_of_file(path) == settings
+    assert json.loads(path.read_text(encoding="utf-8"))["data"]["manifest"] == manifest
