@@ -57,25 +57,31 @@ def check(annotations: Path, photo_folder: Path | None, progress: Progress = sil
         raise DataError(f"{annotations} is no file; expected a COCO annotation file. Correct the path in the manifest.")
     if photo_folder is not None and not photo_folder.is_dir():
         raise DataError(f"{photo_folder} is no folder; expected the photos of {annotations}. Correct the manifest.")
-    name = str(annotations)
-    try:
-        text = annotations.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        return [_finding(name, ("truncated-json", f"byte {error.start}", "is no UTF-8 text"))]
-    known = Known()
-    findings = [_finding(name, problem) for problem in check_photos_and_categories(text, known)]
-    count = text.count('"category_id"')
-    with progress("check annotations", count, unit="annotation") as step:
-        for _, problems in check_annotations(text, known):
-            findings += [_finding(name, problem) for problem in problems]
-            step(1)
-    del text
+    findings, known = check_file(annotations, progress)
     if photo_folder is not None:
-        findings += _check_photos(photo_folder, known, progress, workers or cores())
+        findings += check_photos(photo_folder, known, progress, workers)
     return findings
 
 
-def _finding(file: str, problem: Problem) -> Finding:
+def check_file(annotations: Path, progress: Progress) -> tuple[list[Finding], Known]:
+    """List everything wrong with an annotation file, which is there; also return what it holds."""
+    name = str(annotations)
+    known = Known()
+    try:
+        text = annotations.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        return [finding(name, ("truncated-json", f"byte {error.start}", "is no UTF-8 text"))], known
+    findings = [finding(name, problem) for problem in check_photos_and_categories(text, known)]
+    count = text.count('"category_id"')
+    with progress("check annotations", count, unit="annotation") as step:
+        for _, problems in check_annotations(text, known):
+            findings += [finding(name, problem) for problem in problems]
+            step(1)
+    return findings, known
+
+
+def finding(file: str, problem: Problem) -> Finding:
+    """Return a finding with the severity and mend of its rule."""
     rule, where, text = problem
     return Finding(rule, RULES[rule].severity, file, where, text, RULES[rule].mend)
 
@@ -84,7 +90,9 @@ _Photo = tuple[str, int, tuple[int, int] | None]
 """path, id, and the height and width of its record"""
 
 
-def _check_photos(folder: Path, known: Known, progress: Progress, workers: int) -> list[Finding]:
+def check_photos(folder: Path, known: Known, progress: Progress, workers: int = 0) -> list[Finding]:
+    """List everything wrong with the photos that an annotation file names, each decoded whole."""
+    workers = workers or cores()
     photos = [(str(folder / name), number, known.photos.get(number)) for name, number in known.files.items()]
     tasks = [photos[start : start + _PER_TASK] for start in range(0, len(photos), _PER_TASK)]
     findings: list[Finding] = []
@@ -116,7 +124,7 @@ def _look_at_all(photos: Sequence[_Photo]) -> list[Finding]:
             # Damaged EXIF and large photos: decoding goes on after both.
             warnings.simplefilter("ignore")
             problems = _look_at(path, size)
-        findings += [_finding(path, (rule, f"image {number}", problem)) for rule, problem in problems]
+        findings += [finding(path, (rule, f"image {number}", problem)) for rule, problem in problems]
     return findings
 
 

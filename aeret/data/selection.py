@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 import numpy as np
@@ -17,7 +17,14 @@ from aeret.errors import DataError
 Ids = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 
+PAIRS = (("train", "query"), ("train", "gallery"), ("query", "gallery"))
+"""Splits that share no photo; query and gallery may also be one and the same."""
+
 _SHOWN = 5
+
+
+class EmptySplitError(DataError):
+    """A split has no photo."""
 
 
 class Photos(Protocol):
@@ -61,14 +68,18 @@ def select_photos(manifest: Manifest, photos: Mapping[str, Photos]) -> Selection
     Raises:
         DataError: a split is empty, a file of ids names a photo that is not there, or two splits share photos.
     """
-    rows = {name: _rows(manifest, name, photos) for name in SPLITS}
-    splits = manifest.splits
-    leave_one_out = splits.query.source == splits.gallery.source and np.array_equal(rows["query"], rows["gallery"])
-    pairs = [("train", "query"), ("train", "gallery")] + ([] if leave_one_out else [("query", "gallery")])
-    problems = [text for pair in pairs if (text := _overlap(manifest, pair, rows, photos))]
+    rows = {name: split_rows(manifest, name, photos) for name in SPLITS}
+    leave_one_out = one_and_the_same(manifest, rows)
+    problems = [text for pair in PAIRS if (text := overlap(manifest, pair, rows, photos))]
     if problems:
         raise DataError("\n".join(problems))
     return Selection(rows["train"], rows["query"], rows["gallery"], leave_one_out)
+
+
+def one_and_the_same(manifest: Manifest, rows: Mapping[str, Rows]) -> bool:
+    """Return whether query and gallery are the same photos."""
+    splits = manifest.splits
+    return splits.query.source == splits.gallery.source and np.array_equal(rows["query"], rows["gallery"])
 
 
 def in_part(photo_ids: Ids, part: tuple[float, float]) -> npt.NDArray[np.bool_]:
@@ -97,18 +108,19 @@ def subset_photo_ids(manifest: Manifest) -> dict[str, Ids]:
     Raises:
         DataError: a file is missing or is no COCO-format JSON.
     """
-    return {name: _listed_ids(subset.annotations) for name, subset in manifest.subsets.items()}
+    return {name: listed_ids(subset.annotations) for name, subset in manifest.subsets.items()}
 
 
 class _Image(msgspec.Struct):
-    id: int
+    id: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class _Images(msgspec.Struct):
     images: list[_Image]
 
 
-def _listed_ids(path: Path) -> Ids:
+def listed_ids(path: Path) -> Ids:
+    """Return the sorted ids of the photos that an annotation file lists; raise DataError where it is none."""
     try:
         images = msgspec.json.decode(path.read_bytes(), type=_Images).images
     except OSError as error:
@@ -118,7 +130,8 @@ def _listed_ids(path: Path) -> Ids:
     return np.unique(np.array([image.id for image in images], dtype=np.int64))
 
 
-def _rows(manifest: Manifest, name: str, photos: Mapping[str, Photos]) -> Rows:
+def split_rows(manifest: Manifest, name: str, photos: Mapping[str, Photos]) -> Rows:
+    """Return the rows of one split; raise DataError where its list of ids is no such list, or it is empty."""
     split = manifest.splits[name]
     source = photos[split.source]
     ids = np.asarray(source.photo_ids, dtype=np.int64)
@@ -129,7 +142,7 @@ def _rows(manifest: Manifest, name: str, photos: Mapping[str, Photos]) -> Rows:
         kept &= np.isin(ids, _ids_in_file(split.ids, ids, manifest, split))
     rows: Rows = np.flatnonzero(kept).astype(np.int64)
     if not len(rows):
-        raise DataError(
+        raise EmptySplitError(
             f"{manifest.path}: split {name!r} is empty: source {split.source!r} has {len(ids)} photos, of which "
             f"part={split.part} and ids={split.ids} leave none."
         )
@@ -138,7 +151,13 @@ def _rows(manifest: Manifest, name: str, photos: Mapping[str, Photos]) -> Rows:
 
 def _ids_in_file(path: Path, known: Ids, manifest: Manifest, split: Split) -> Ids:
     ids = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is no text; expected photo ids, one a line.") from None
+    for number, line in enumerate(lines, start=1):
         text = line.partition("#")[0].strip()
         if not text:
             continue
@@ -146,18 +165,19 @@ def _ids_in_file(path: Path, known: Ids, manifest: Manifest, split: Split) -> Id
             ids.append(int(text))
         except ValueError:
             raise DataError(f"{path}:{number}: expected one whole number, a photo id, got {text!r}.") from None
-    wanted = np.array(ids, dtype=np.int64)
-    absent = wanted[~np.isin(wanted, known)]
-    if len(absent):
-        raise DataError(
-            f"{path}: names photo {_some(absent.tolist())}, not in source {split.source!r} of {manifest.path}."
-        )
-    return wanted
+    there = set(known.tolist())
+    absent = [number for number in ids if number not in there]
+    if absent:
+        raise DataError(f"{path}: names photo {_some(absent)}, not in source {split.source!r} of {manifest.path}.")
+    return np.array(ids, dtype=np.int64)
 
 
-def _overlap(
+def overlap(
     manifest: Manifest, pair: tuple[str, str], rows: Mapping[str, Rows], photos: Mapping[str, Photos]
 ) -> str | None:
+    """Return which photos two splits share, and what to do about it, or None."""
+    if pair == ("query", "gallery") and one_and_the_same(manifest, rows):
+        return None
     first, second = (photos[manifest.splits[name].source] for name in pair)
     same_source = manifest.splits[pair[0]].source == manifest.splits[pair[1]].source
     problems = []
