@@ -20,6 +20,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from aeret.data.masks import MaskPlanes
 from aeret.errors import UsageError
 from aeret.registry import lookup
 
@@ -55,6 +56,8 @@ class MaskEncoding:
     """Names of what a decoded cell can be: those of the channels, but the categories for ``index``."""
     _encode: Callable[[Floats], Floats]
     _presence: Callable[[Floats, float], npt.NDArray[np.bool_]]
+    _groups: tuple[npt.NDArray[np.int64], ...] | None = None
+    """Channels that each category belongs to, one array of (categories,) for each; None: no union of planes does it."""
 
     @property
     def channels(self) -> int:
@@ -78,6 +81,26 @@ class MaskEncoding:
                 f"mask encoding {self.name!r}: expected masks (b, h, w, {self.categories}), got {tuple(dense.shape)}."
             )
         return self._encode(np.asarray(dense, np.float32))
+
+    def unite(self, planes: MaskPlanes) -> MaskPlanes | None:
+        """Unite stored planes into one plane a channel, so that a training cuts and spreads channels, not categories.
+
+        Returns:
+            Planes whose ``categories`` are the channels; ``planes`` itself for ``onehot``; None where no union of
+            planes makes the channels (``index``). On whole cells they are what :meth:`encode` makes; of a cell that a
+            crop covers in part they give the exact coverage of the union, which the largest coverage only bounds.
+
+        Raises:
+            UsageError: the planes have another number of categories.
+        """
+        if planes.categories != self.categories:
+            raise UsageError(
+                f"mask encoding {self.name!r}: expected planes of {self.categories} categories, got "
+                f"{planes.categories}; prepare them with the same manifest."
+            )
+        if self._groups is None or not len(planes.category):
+            return None
+        return planes if not self._groups else _unite_planes(planes, self._groups, self.channels)
 
     def presence(self, channels: Floats, threshold: float = 0.5) -> npt.NDArray[np.bool_]:
         """Say which entries of the legend cover which cells.
@@ -150,6 +173,16 @@ def _unite_cells(dense, groups, united):  # type: ignore[no-untyped-def]
                 united[cell, groups[category]] = value
 
 
+def _unite_planes(planes: MaskPlanes, groups: tuple[npt.NDArray[np.int64], ...], channels: int) -> MaskPlanes:
+    photo = np.repeat(np.arange(len(planes), dtype=np.int64), np.diff(planes.offsets))
+    keys = np.concatenate([photo * channels + group[planes.category] for group in groups])
+    order = np.argsort(keys, kind="stable")
+    united, starts = np.unique(keys[order], return_index=True)
+    bits = np.bitwise_or.reduceat(np.asarray(planes.bits)[order % len(photo)], starts, axis=0)
+    offsets = np.searchsorted(united, np.arange(len(planes) + 1) * channels)
+    return MaskPlanes(planes.size, channels, offsets, (united % channels).astype(np.int16), bits)
+
+
 def _threshold(channels: Floats, threshold: float) -> npt.NDArray[np.bool_]:
     present: npt.NDArray[np.bool_] = channels >= threshold
     return present
@@ -157,7 +190,7 @@ def _threshold(channels: Floats, threshold: float) -> npt.NDArray[np.bool_]:
 
 def _onehot(categories: Sequence[Named]) -> MaskEncoding:
     names = tuple(category.name for category in categories)
-    return MaskEncoding("onehot", len(names), names, names, lambda dense: dense, _threshold)
+    return MaskEncoding("onehot", len(names), names, names, lambda dense: dense, _threshold, ())
 
 
 def _supercategory(categories: Sequence[Named]) -> MaskEncoding:
@@ -167,7 +200,7 @@ def _supercategory(categories: Sequence[Named]) -> MaskEncoding:
     def encode(dense: Floats) -> Floats:
         return _unite(dense, groups, len(names))
 
-    return MaskEncoding("supercategory", len(categories), names, names, encode, _threshold)
+    return MaskEncoding("supercategory", len(categories), names, names, encode, _threshold, (groups,))
 
 
 def _binary(categories: Sequence[Named]) -> MaskEncoding:
@@ -176,7 +209,7 @@ def _binary(categories: Sequence[Named]) -> MaskEncoding:
     def encode(dense: Floats) -> Floats:
         return _unite(dense, groups, 1)
 
-    return MaskEncoding("binary", len(categories), ("anything",), ("anything",), encode, _threshold)
+    return MaskEncoding("binary", len(categories), ("anything",), ("anything",), encode, _threshold, (groups,))
 
 
 def _supercategory_and_binary(categories: Sequence[Named]) -> MaskEncoding:
@@ -187,7 +220,8 @@ def _supercategory_and_binary(categories: Sequence[Named]) -> MaskEncoding:
         united = parts[0].encode(dense)
         return np.concatenate([united, united.max(axis=-1, keepdims=True)], axis=-1)
 
-    return MaskEncoding("supercategory+binary", len(categories), names, names, encode, _threshold)
+    groups = (*(parts[0]._groups or ()), np.full(len(categories), len(names) - 1))
+    return MaskEncoding("supercategory+binary", len(categories), names, names, encode, _threshold, groups)
 
 
 def _index(categories: Sequence[Named]) -> MaskEncoding:

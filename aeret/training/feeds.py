@@ -41,6 +41,10 @@ class Encoding(Protocol):
         """Turn float32 (b, h, w, categories) coverage into float32 (b, h, w, channels)."""
         ...
 
+    def unite(self, planes: MaskPlanes) -> MaskPlanes | None:
+        """Make one plane a channel, once and for all; None where only :meth:`encode` can make the channels."""
+        ...
+
 
 class Photos(Protocol):
     """What a feed needs of a prepared split."""
@@ -131,6 +135,27 @@ def prefetch(feed: Feed, epoch: int, depth: int = 2) -> Iterator[Batch]:
         pool.shutdown(cancel_futures=True)
 
 
+class Channels:
+    """The encoded masks of a collection, to be cut.
+
+    Args:
+        planes: the masks, one plane a category.
+        encoding: makes channels of them.
+        size: side of the result in cells.
+    """
+
+    def __init__(self, planes: MaskPlanes, encoding: Encoding, size: int) -> None:
+        united = encoding.unite(planes)
+        self.planes = planes if united is None else united
+        self.encode = encoding.encode if united is None else None
+        self.size = size
+
+    def cut(self, rows: npt.NDArray[np.int64], boxes: Floats, flips: npt.NDArray[np.bool_]) -> Floats:
+        """Return float32 (b, size, size, channels): one box of each mask, mirrored where asked."""
+        dense = crop_flip_masks(self.planes, rows, boxes, flips, self.size)
+        return self.encode(dense) if self.encode else dense
+
+
 class MaskFeed(Feed):
     """Masks as input and target of the autoencoder: x = y = encoded coverage, float32 (b, size, size, channels).
 
@@ -156,20 +181,17 @@ class MaskFeed(Feed):
         rows: npt.NDArray[np.int64] | None = None,
         size: int | None = None,
     ) -> None:
-        self.planes = planes
-        self.encoding = encoding
+        self.channels = Channels(planes, encoding, size or planes.size)
         self.plane_rows = np.arange(len(planes.offsets) - 1) if rows is None else np.asarray(rows, np.int64)
         self.flip = flip
         self.crop = crop
-        self.size = size or planes.size
         super().__init__(len(self.plane_rows), batch_size, seed, training)
 
     def batch(self, epoch: int, index: int) -> tuple[Floats, Floats]:
         """Return (channels, channels); see :meth:`Feed.batch`."""
         rows = self.rows(epoch, index)
         boxes, flips = _geometry(self, epoch, index, len(rows))
-        dense = crop_flip_masks(self.planes, self.plane_rows[rows], boxes, flips, self.size)
-        channels = self.encoding.encode(dense)
+        channels = self.channels.cut(self.plane_rows[rows], boxes, flips)
         return channels, channels
 
 
@@ -210,9 +232,7 @@ class JointFeed(Feed):
         self.split = split
         self.labels = np.asarray(split.labels)
         self.photo_size = photo_size
-        self.encoding = encoding
-        self.planes = split.masks if encoding is not None else None
-        self.mask_size = mask_size or (self.planes.size if self.planes is not None else 0)
+        self.channels = Channels(split.masks, encoding, mask_size or split.masks.size) if encoding else None
         self.flip = flip
         self.crop = crop
         self.colour = colour
@@ -228,9 +248,8 @@ class JointFeed(Feed):
         if self.training and self.colour:
             photos = colour_jitter(photos, generator(self.seed, "colour", epoch, index), self.colour)
         targets = {"labels": self.labels[rows].astype(np.float32)}
-        if self.encoding is not None and self.planes is not None:
-            dense = crop_flip_masks(self.planes, self.mask_of[rows], boxes, flips, self.mask_size)
-            targets["masks"] = self.encoding.encode(dense)
+        if self.channels is not None:
+            targets["masks"] = self.channels.cut(self.mask_of[rows], boxes, flips)
         return photos, targets
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from aeret.data.encodings import BACKGROUND, MASK_ENCODINGS, mask_encoding
+from aeret.data.masks import MaskPlanes
 from aeret.errors import UnknownNameError, UsageError
 
 
@@ -112,3 +113,35 @@ def test_what_does_not_fit_is_refused() -> None:
         mask_encoding("binary", CATEGORIES).encode(np.zeros((1, 2, 2, 4), np.uint8))
     with pytest.raises(UsageError, match=r"\(b, h, w, 2\)"):
         mask_encoding("supercategory", CATEGORIES).presence(np.zeros((1, 2, 2, 3), np.float32))
+
+
+class TestUnite:
+    """Planes united once give what encoding the dense masks gives."""
+
+    def planes(self, dense: np.ndarray) -> MaskPlanes:
+        photo, category = np.nonzero(dense.any((1, 2)))
+        offsets = np.searchsorted(photo, np.arange(len(dense) + 1)).astype(np.int64)
+        bits = np.packbits(dense[photo, :, :, category].reshape(len(photo), -1), axis=1)
+        return MaskPlanes(dense.shape[1], dense.shape[3], offsets, category.astype(np.int16), bits)
+
+    @pytest.mark.parametrize("name", sorted(set(MASK_ENCODINGS) - {"index"}))
+    def test_equals_encode_on_whole_cells(self, name: str) -> None:
+        categories = [Category(f"c{i}", f"group {i % 3}") for i in range(7)]
+        rng = np.random.default_rng(0)
+        dense = (rng.random((5, 6, 6, 7)) < 0.2) & (rng.random((5, 1, 1, 7)) < 0.5)
+        dense[3] = False  # a photo without any plane
+        dense = dense.astype(np.uint8)
+        encoding = mask_encoding(name, categories)
+        united = encoding.unite(self.planes(dense))
+        assert united is not None
+        assert united.categories == encoding.channels
+        np.testing.assert_array_equal(united.dense(np.arange(5)), encoding.encode(dense))
+
+    def test_index_is_no_union(self) -> None:
+        encoding = mask_encoding("index", [Category("a", "b")])
+        assert encoding.unite(self.planes(np.ones((1, 2, 2, 1), np.uint8))) is None
+
+    def test_other_categories(self) -> None:
+        encoding = mask_encoding("binary", [Category("a", "b")])
+        with pytest.raises(UsageError, match="planes of 1 categories, got 2"):
+            encoding.unite(self.planes(np.ones((1, 2, 2, 2), np.uint8)))

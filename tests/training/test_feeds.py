@@ -16,8 +16,20 @@ COUNT, SIDE, CATEGORIES = 10, 16, 3
 
 
 class Identity:
+    """Channels are the categories."""
+
+    def unite(self, planes):
+        return planes
+
+
+class Dense:
+    """The same, made of what was cut."""
+
+    def unite(self, planes):
+        return None
+
     def encode(self, dense):
-        return dense
+        return dense.copy()
 
 
 class Split:
@@ -121,6 +133,11 @@ def test_shuffled_masks_are_a_permutation_without_own(training):
     assert sorted(shuffled.mask_of) == list(range(COUNT))
     assert not (shuffled.mask_of == np.arange(COUNT)).any()
     assert_array_equal(shuffled.mask_of, feed(training=training, shuffled=True).mask_of)
+
+
+def test_channels_are_cut_from_planes_or_made_of_the_cut():
+    (_, first), (_, second) = (feed(encoding=encoding()).batch(0, 1) for encoding in (Identity, Dense))
+    assert_array_equal(first["masks"], second["masks"])
 
 
 def test_mask_feed_gives_the_mask_as_input_and_target():
