@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from aeret.pipeline.history import Run
 
@@ -14,8 +15,15 @@ def headline_lines(run: Run, folder: Path) -> Iterator[str]:
     yield ""
     yield f"Run {run.id}"
     for number in numbers:
-        floor = f"   (floor {number['floor']:.3f}: {number['floor_name']})" if number.get("floor") is not None else ""
-        yield f"  {number['name']:<44} {number['value']:>8.3f}{floor}"
+        yield _line("  ", number)
+        if number.get("part"):
+            yield _line("    ", number["part"])
     report = folder / "cluster-eval" / "report.html"
     if report.is_file():
         yield f"  Report: {report.resolve()}"
+
+
+def _line(indent: str, number: Mapping[str, Any]) -> str:
+    floor = f"   (floor {number['floor']:.3f}: {number['floor_name']})" if number.get("floor") is not None else ""
+    name = indent + number["name"]
+    return f"{name:<56} {number['value']:>8.3f}{floor}"

@@ -55,8 +55,8 @@ def conventions(settings: ClusterSettings, leave_one_out: bool, candidates: int)
         "exhaustive order of the whole gallery.",
         "query by layout": "The code of a photo's own mask is ranked, by "
         f"{settings.layout_similarity} similarity, against the codes predicted from all query photos; ties count "
-        "against us, photos without a mask ask no query. Floors are those of a random order of n photos: k / n for R@k, "
-        "(n + 1) / 2 for the median rank.",
+        "against us, photos without a mask ask no query. Floors are those of a random order of n photos: k / n for "
+        "R@k, (n + 1) / 2 for the median rank.",
         "code R2": "Share of the variance of the query photos' mask codes that the predictions explain, all "
         "dimensions together.",
     }

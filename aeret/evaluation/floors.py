@@ -2,8 +2,8 @@
 
 *Random* is the exact expectation over all orders of the gallery, in closed form. *Query-free* is one fixed order of the
 gallery, by mean relevance to the queries (the query itself left out): an oracle's constant list. It knows the labels
-(for layout, the masks) of gallery and queries, which a search of photos does not, and so is an informed floor: about the
-best that a ranking which ignores the query it answers can reach.
+(for layout, the masks) of gallery and queries, which a search of photos does not, and so is an informed floor: about
+the best that a ranking which ignores the query it answers can reach.
 """
 
 from __future__ import annotations

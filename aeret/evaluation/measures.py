@@ -42,7 +42,15 @@ def graded_name(rule: str, gallery: str = "", search: str = "") -> str:
 def label_measures(
     rows: NDArray[np.int64], rule: Relevance, relevant: NDArray[np.int64], cutoffs: Sequence[int], results: int
 ) -> PerQuery:
-    """Return P, R, capped R and F at each cut-off, hit rate and average precision at ``results``, of rankings int64 (q, N)."""
+    """Return P, R, capped R and F at each cut-off, hit rate and average precision at ``results``.
+
+    Args:
+        rows: rankings, int64 (q, N).
+        rule: ``any``.
+        relevant: relevant photos in the gallery, int64 (q,).
+        cutoffs: numbers of results looked at.
+        results: cut-off of average precision.
+    """
     hits = rule.at(np.arange(len(rows)), rows) > 0
     values = {}
     for n in cutoffs:

@@ -92,7 +92,8 @@ _CONVENTIONS = {
     "unit": "The query: its value is the mean over the seeds of an arm; arms are compared on the same queries.",
     "difference": "Arm minus baseline, with its 95 % bootstrap interval over queries.",
     "p": "Two-sided paired randomisation test over queries; Holm-adjusted within the table it stands in. It speaks of "
-    "these trained models; the spread over seeds is beside it.",
+    "these trained models; the spread over seeds is beside it. A dash: the other arm stands at chance, a constant, "
+    "which is not tested and is no part of Holm's family; read the interval.",
     "better, worse": "Share of queries that the arm answers better, and worse; the rest are equal.",
 }
 
@@ -238,12 +239,13 @@ def _figure(arms: Arms) -> Figure | None:
 
 
 def _verdict(name: str, baseline: str, frame: pd.DataFrame) -> str:
-    stands = frame["p_holm"] < LEVEL
+    stands, untested = frame["p_holm"] < LEVEL, frame["p_holm"].isna()
     parts = []
     for word, chosen in (
         ("better in", frame[stands & (frame["difference"] > 0)]),
         ("worse in", frame[stands & (frame["difference"] < 0)]),
-        ("not told apart in", frame[~stands]),
+        ("not told apart in", frame[~stands & ~untested]),
+        ("beside chance, untested, in", frame[untested]),
     ):
         if len(chosen):
             parts.append(f"{word} {', '.join(chosen['measure'])}")
@@ -260,10 +262,12 @@ def _text(arms: Arms, baseline: str) -> str:
         head = ("measure", "baseline", "this arm", "difference", "95 % interval", "p (Holm)")
         lines.append("  {:<40} {:>9} {:>9} {:>11}  {:<18} {:>9}".format(*head))
         for _, row in frame.iterrows():
+            p = "-" if np.isnan(row["p_holm"]) else f"{row['p_holm']:.4f}"
             interval = f"{row['low']:+.3f} to {row['high']:+.3f}"
             lines.append(
                 f"  {row['measure']:<40} {row['baseline']:>9.3f} {row['candidate']:>9.3f} {row['difference']:>+11.3f}"
-                f"  {interval:<18} {row['p_holm']:>9.4f}"
+                f"  {interval:<18} {p:>9}"
             )
+        lines += [f"  {row['measure']}: {row['note']}." for _, row in frame.iterrows() if row["note"]]
         lines.append(f"  {_verdict(name, baseline, frame)}")
     return "\n".join(lines)

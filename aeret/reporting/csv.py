@@ -11,7 +11,7 @@ import csv
 import io
 from collections.abc import Iterator
 
-from aeret.reporting.values import Facts, Gallery, Report, Section, numbers, tables
+from aeret.reporting.values import Facts, Gallery, Headline, Part, Report, Section, numbers, tables
 
 HEADER = ("section", "table", "row", "label", "column", "part", "value")
 Line = tuple[str, str, int, str, str, str, str]
@@ -30,12 +30,18 @@ def render_csv(report: Report) -> str:
 def _headlines(report: Report) -> Iterator[Line]:
     for row, headline in enumerate(report.headlines):
         label = headline.measure or headline.name
-        for part in ("value", "low", "high"):
-            number = getattr(headline, part)
-            if number is not None:
-                yield "headlines", headline.id, row, label, "value", part, repr(number)
-        for floor in headline.floors:
-            yield "headlines", headline.id, row, label, floor.name, "", repr(floor.value)
+        yield from _headline(headline, headline.id, row, label)
+        if headline.part is not None:
+            yield from _headline(headline.part, headline.id, row, f"{label} {headline.part.name}")
+
+
+def _headline(number: Headline | Part, name: str, row: int, label: str) -> Iterator[Line]:
+    for part in ("value", "low", "high"):
+        value = getattr(number, part)
+        if value is not None:
+            yield "headlines", name, row, label, "value", part, repr(value)
+    for floor in number.floors:
+        yield "headlines", name, row, label, floor.name, "", repr(floor.value)
 
 
 def _facts(report: Report) -> Iterator[Line]:

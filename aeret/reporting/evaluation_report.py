@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aeret.evaluation.result import Evaluation
+from aeret.reporting.colours import map_colours
 from aeret.reporting.material import Material
 from aeret.reporting.sections.autoencoder import autoencoder_section
 from aeret.reporting.sections.clusters import cluster_section
@@ -28,25 +29,25 @@ def build_report(evaluation: Evaluation, material: Material) -> Report:
     Returns:
         The report, for :func:`aeret.reporting.write`.
     """
-    side = thumbnail_side(material)
+    side, colours = thumbnail_side(material), map_colours(material)
     sections: list[Section] = [
         run_section(evaluation, material),
         search_section(evaluation),
         layout_section(evaluation, material),
-        query_section(evaluation, material, side),
+        query_section(evaluation, material, side, colours),
         cluster_section(evaluation, material, side),
     ]
     if not evaluation.per_class.empty:
         sections.append(category_section(evaluation))
     if material.autoencoder is not None:
-        sections.append(autoencoder_section(material.autoencoder))
+        sections.append(autoencoder_section(evaluation, material, material.autoencoder, colours))
     if material.trainings:
-        sections.append(training_section(material.trainings))
+        sections.append(training_section(material.trainings, material.settings))
     sections.append(convention_section(evaluation, material))
     return Report(
         material.title,
         _subtitle(evaluation, material),
-        headlines(evaluation),
+        headlines(evaluation, material),
         tuple(sections),
         tuple(Notice(text) for text in material.warnings),
     )

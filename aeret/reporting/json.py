@@ -15,6 +15,7 @@ from aeret.reporting.values import (
     Headline,
     Interval,
     Notice,
+    Part,
     Prose,
     Report,
     Table,
@@ -39,16 +40,21 @@ def render_json(report: Report) -> str:
 def _headline(headline: Headline) -> dict[str, Any]:
     return {
         "id": headline.id,
-        "name": headline.name,
         "measure": headline.measure,
         "kind": headline.kind,
-        "value": headline.value,
-        "low": headline.low,
-        "high": headline.high,
-        "floors": [
-            {"name": floor.name, "value": floor.value, "reference": floor.reference} for floor in headline.floors
-        ],
+        **_number(headline),
+        "part": None if headline.part is None else _number(headline.part),
         "meaning": headline.meaning,
+    }
+
+
+def _number(number: Headline | Part) -> dict[str, Any]:
+    return {
+        "name": number.name,
+        "value": number.value,
+        "low": number.low,
+        "high": number.high,
+        "floors": [{"name": floor.name, "value": floor.value, "reference": floor.reference} for floor in number.floors],
     }
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from aeret.reporting.formats import show
-from aeret.reporting.values import Block, Estimate, Facts, Figure, Gallery, Headline, Notice, Prose, Report, Table
+from aeret.reporting.values import Block, Estimate, Facts, Figure, Gallery, Headline, Notice, Part, Prose, Report, Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$])")
 
@@ -37,14 +37,22 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _headline(headline: Headline) -> str:
-    value = show(Estimate(headline.value, headline.low, headline.high), headline.kind)
-    floors = ", ".join(
-        f"{_escape(floor.name)} {show(floor.value, headline.kind)}"
-        + (" (not beaten)" if headline.missed(floor) else "")
-        for floor in headline.floors
-    )
+    value, floors = _number(headline, headline.kind)
+    if headline.part is not None:
+        part, its_floors = _number(headline.part, headline.kind)
+        value += f"; {_escape(headline.part.name)} {part}"
+        floors += f"; {_escape(headline.part.name)}: {its_floors}"
     name = _escape(headline.name) + (f" ({_escape(headline.measure)})" if headline.measure else "")
-    return f"| **{name}** | {_escape(value)} | {floors} | {_escape(headline.meaning)} |"
+    return f"| **{name}** | {value} | {floors} | {_escape(headline.meaning)} |"
+
+
+def _number(number: Headline | Part, kind: str) -> tuple[str, str]:
+    """Return the value with its interval, and its floors."""
+    floors = ", ".join(
+        f"{_escape(floor.name)} {show(floor.value, kind)}" + (" (not beaten)" if number.missed(floor) else "")
+        for floor in number.floors
+    )
+    return _escape(show(Estimate(number.value, number.low, number.high), kind)), floors
 
 
 def _block(block: Block) -> Iterator[str]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from aeret.reporting.colours import OTHER
 from aeret.reporting.values import Picture, Swatch
 
-PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
-"""Okabe and Ito (2008): told apart by people with any common kind of colour blindness."""
-OTHER = "#8d949b"
 SURE, LIKELY = 0.5, 0.25
 """A cell of a decoded map is painted in full from the first probability on, half transparent from the second."""
 
@@ -37,28 +35,31 @@ def thumbnail(photo: NDArray[np.uint8], alt: str, side: int = 112, aspect: float
 
 
 class Painter:
-    """Paints category maps of one strip: its commonest channels get a colour each, the rest share grey."""
+    """Paints the category maps of one strip in the report's colours, and keeps the legend of what they show."""
 
-    def __init__(self, names: Sequence[str], maps: Sequence[NDArray[np.floating]], weights: Sequence[float]) -> None:
-        """Choose the colours.
+    def __init__(
+        self,
+        names: Sequence[str],
+        maps: Sequence[NDArray[np.floating]],
+        weights: Sequence[float],
+        colours: Mapping[str, str],
+    ) -> None:
+        """Make the legend.
 
         Args:
             names: of the channels.
             maps: float (h, w, channels) each, in [0, 1].
-            weights: how much each map counts in the choice; the query's own counts most.
+            weights: how much each map counts in the order of the legend; the query's own counts most.
+            colours: name to ``#rrggbb``, the same for all strips.
         """
         area = np.zeros(len(names))
         for layout, weight in zip(maps, weights, strict=True):
-            area += weight * np.where(layout >= SURE, layout, 0.0).sum(axis=(0, 1))
-        order = [int(channel) for channel in np.argsort(-area, kind="stable") if area[channel] > 0]
-        self._colour = np.full(len(names), len(PALETTE), np.intp)
-        for place, channel in enumerate(order[: len(PALETTE)]):
-            self._colour[channel] = place
-        legend = [Swatch(PALETTE[place], names[channel]) for place, channel in enumerate(order[: len(PALETTE)])]
-        rest = len(order) - len(legend)
-        if rest > 0:
-            legend.append(Swatch(OTHER, f"{rest} other" if rest > 1 else names[order[-1]]))
-        self.legend = tuple(legend)
+            winner, strength = _winners(layout)
+            area += weight * np.bincount(winner[strength >= LIKELY], minlength=len(names))
+        shown = [int(channel) for channel in np.argsort(-area, kind="stable") if area[channel] > 0]
+        own = [colours.get(name, OTHER) for name in names]
+        self._colours = np.array([_rgb(colour) for colour in own], np.uint8).reshape(-1, 3)
+        self.legend = tuple(Swatch(own[channel], names[channel]) for channel in shown)
 
     def paint(self, layout: NDArray[np.floating], alt: str, aspect: float = 1.0) -> Picture:
         """Return a map as a PNG with a transparent ground.
@@ -70,19 +71,36 @@ class Painter:
             alt: what a reader hears who cannot see it.
             aspect: width over height of the original photo.
         """
-        height, width, channels = layout.shape
-        area = layout.sum(axis=(0, 1))
-        preference = np.where(layout >= SURE, layout - 1e-4 * (area / (area.max() + 1e-9)), layout)
-        winner = preference.argmax(axis=2) if channels else np.zeros((height, width), np.intp)
-        strength = np.take_along_axis(layout, winner[:, :, None], axis=2)[:, :, 0]
-        colours = np.array([_rgb(colour) for colour in (*PALETTE, OTHER)], np.uint8)
+        height, width, _ = layout.shape
+        winner, strength = _winners(layout)
         rgba = np.zeros((height, width, 4), np.uint8)
-        rgba[:, :, :3] = colours[self._colour[winner]]
         rgba[:, :, 3] = np.select([strength >= SURE, strength >= LIKELY], [255, 96], 0)
-        rgba[rgba[:, :, 3] == 0] = 0
+        seen = rgba[:, :, 3] > 0
+        rgba[seen, :3] = self._colours[winner[seen]]
         sink = io.BytesIO()
-        Image.fromarray(rgba).quantize(method=Image.Quantize.FASTOCTREE).save(sink, "PNG", optimize=True)
+        _indexed(rgba).save(sink, "PNG", optimize=True)
         return Picture(sink.getvalue(), "image/png", width, height, alt, min(max(aspect, 0.4), 2.5), pixelated=True)
+
+
+def _winners(layout: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
+    """Return the channel that each cell shows and its value there, (h, w) each."""
+    height, width, channels = layout.shape
+    if not channels:
+        return np.zeros((height, width), np.intp), np.zeros((height, width), np.float32)
+    area = layout.sum(axis=(0, 1))
+    preference = np.where(layout >= SURE, layout - 1e-4 * (area / (area.max() + 1e-9)), layout)
+    winner = preference.argmax(axis=2)
+    return winner, np.take_along_axis(layout, winner[:, :, None], axis=2)[:, :, 0]
+
+
+def _indexed(rgba: NDArray[np.uint8]) -> Image.Image:
+    """Return pixels uint8 (h, w, 4) with a palette of exactly their colours, where those are few enough."""
+    colours, index = np.unique(rgba.reshape(-1, 4), axis=0, return_inverse=True)
+    if len(colours) > 256:
+        return Image.fromarray(rgba)
+    image = Image.fromarray(index.reshape(rgba.shape[:2]).astype(np.uint8), "P")
+    image.putpalette(colours.tobytes(), "RGBA")
+    return image
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:

@@ -218,6 +218,25 @@ class Floor:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A headline's number on part of the queries, beside its own floors."""
+
+    name: str
+    """``on truemasks``."""
+    value: float
+    floors: tuple[Floor, ...]
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "floors", tuple(floor for floor in self.floors if math.isfinite(floor.value)))
+
+    def missed(self, floor: Floor) -> bool:
+        """Whether the value fails to beat a floor; a reference need not be beaten."""
+        return not floor.reference and self.value <= floor.value
+
+
+@dataclass(frozen=True)
 class Headline:
     """One of the few numbers that matter, beside its floors."""
 
@@ -231,6 +250,8 @@ class Headline:
     low: float | None = None
     high: float | None = None
     kind: str = "measure"
+    part: Part | None = None
+    """The same on the queries where it can be trusted, where that is not all of them."""
 
     def __post_init__(self) -> None:
         _check_id(self.id)

@@ -58,8 +58,22 @@ def test_means_differences_and_verdict() -> None:
     assert rows[LABELS][4].value == 0  # type: ignore[union-attr]
     assert rows[LABELS][6] == 1
     assert "chance" in key.notes[0]
+    assert rows["layout R@10"][5:7] == (None, None), "a constant is not tested"
+    assert key.row_kinds[list(rows).index("layout R@10")] == ""
     assert f"better in {LAYOUT}" in report.notices[0].text
     assert f"not told apart in {LABELS}" in report.notices[0].text
+    assert "beside chance, untested, in layout R@10" in report.notices[0].text
+
+
+def test_the_terminal_shows_a_dash_where_nothing_was_tested(tmp_path: Path) -> None:
+    folders = {}
+    for name, each in {"labels-only": arm(0.1, 1, latent=False), "joint": arm(0.3, 1)}.items():
+        each[0].save(tmp_path / name)
+        folders[name] = [tmp_path / name]
+    lines = compare_and_write(folders, "labels-only", tmp_path / "out").splitlines()
+    (row,) = (line for line in lines if line.startswith("  layout R@10 "))
+    assert row.split()[-1] == "-"
+    assert any("layout R@10: the baseline has no latent head: chance" in line for line in lines)
 
 
 def test_subsets_are_compared_on_their_own() -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 import synthetic_evaluation as synthetic
 
+from aeret.cli.report_lines import headline_lines
 from aeret.evaluation.result import Evaluation
+from aeret.pipeline.history import Run
 from aeret.reporting import WRITERS
 from aeret.reporting.evaluation_report import build_report, thumbnail_side
 from aeret.reporting.material import Material
 from aeret.reporting.sections.clusters import purity
-from aeret.reporting.sections.headlines import headline_metrics
+from aeret.reporting.sections.headlines import headline_metrics, subset_of_real_masks
 from aeret.reporting.sections.layout import principal_axes
 from aeret.reporting.sections.queries import best_and_worst
-from aeret.reporting.values import Figure, Gallery, Notice, Report, Table
+from aeret.reporting.values import Estimate, Facts, Figure, Gallery, Notice, Report, Table
 
 
 @lru_cache
@@ -53,6 +56,95 @@ def test_five_headlines_each_beside_a_floor() -> None:
     assert rows[4]["floor_name"] == "single cluster"
     assert rows[4]["floor"] == 0.63
     assert rows[1]["floor"] == pytest.approx(10 / 30)
+    assert rows[1]["value"] == 0.274, "of all queries in all photos, wherever that row stands"
+    assert (report.headlines[1].low, report.headlines[1].high) == pytest.approx((0.244, 0.304))
+
+
+def test_layout_headlines_show_what_holds_of_real_masks() -> None:
+    report = complete()
+    layout, by_layout, *others = report.headlines
+    assert layout.part is not None
+    # Inside the subset no pseudo-mask is compared; the lead method's row, not the exhaustive one before it.
+    assert (layout.part.name, layout.part.value) == ("on true_masks alone", 0.177)
+    assert (layout.part.low, layout.part.high) == pytest.approx((0.147, 0.207))
+    assert [floor.value for floor in layout.part.floors] == [0.05, 0.192]
+    assert by_layout.part is not None
+    assert (by_layout.part.name, by_layout.part.value) == ("on true_masks", 0.25)
+    assert [floor.value for floor in by_layout.part.floors] == [pytest.approx(10 / 30)]
+    assert all(headline.part is None for headline in others)
+    rows = headline_metrics(report)
+    beside = {"name": "on true_masks alone", "value": 0.177, "floor": 0.192, "floor_name": "query-free"}
+    assert rows[0]["part"] == beside
+    assert "part" not in rows[2]
+    run = Run("r", "demo", "r", {}, {}, "", headline={"headline": rows})
+    lines = list(headline_lines(run, Path("nowhere")))
+    place = next(i for i, line in enumerate(lines) if "query by layout R@10" in line)
+    assert "0.274" in lines[place]
+    assert lines[place + 1].split() == ["on", "true_masks", "0.250", "(floor", "0.333:", "random)"]
+
+
+def test_the_subset_is_the_largest_whose_masks_are_all_real() -> None:
+    evaluation, material = made()
+    assert subset_of_real_masks(evaluation, material) == "true_masks"
+    columns = evaluation.per_query.assign(**{"subset:true_masks": False})
+    assert subset_of_real_masks(replace(evaluation, per_query=columns), material) == "few"
+    split = synthetic.split()
+    for flags in ({}, {"true_masks": np.ones(30, bool)}, {"true_masks": np.zeros(30, bool)}):
+        assert subset_of_real_masks(evaluation, replace(material, queries=replace(split, flags=flags))) == ""
+    assert subset_of_real_masks(evaluation, Material()) == ""
+    # A subset too small to be searched alone is still shown, in the whole gallery.
+    frame = evaluation.layout_subsets
+    whole = replace(evaluation, layout_subsets=frame[frame["gallery"] == "all"])
+    part = build_report(whole, material).headlines[0].part
+    assert part is not None
+    assert (part.name, part.value) == ("on true_masks", 0.21)
+
+
+def test_chance_stands_under_every_row_of_query_by_layout() -> None:
+    (table,) = (b for b in blocks(complete(), "layout") if isinstance(b, Table) and b.id == "by-layout")
+    assert table.row_kinds == ("", "floor") * 3
+    assert [row[5] for row in table.rows[:2]] == [Estimate(0.15, 0.12, 0.18), 0.1]
+    assert [row[8] for row in table.rows] == [12, 5.5, 44.5, 15.5, 41, 15.5]
+
+
+def test_code_r2_stands_beside_reconstruction() -> None:
+    table, facts = (b for b in blocks(complete(), "autoencoder") if isinstance(b, Table | Facts))
+    assert isinstance(table, Table)
+    assert table.columns[-1].name == "code_r2"
+    assert [row[-1] for row in table.rows] == [0.132, None, None]
+    assert table.caption.startswith("On 30 query masks, which neither trained nor chose anything.")
+    assert isinstance(facts, Facts)
+    assert {fact.name: fact.value for fact in facts.facts} == {
+        "query photos of true_masks": 0.12,
+        "query photos": 0.132,
+        "validation part of train": 0.141,
+    }
+    bare = blocks(build_report(*made(latent=False)), "autoencoder")
+    assert not [b for b in bare if isinstance(b, Facts)]
+
+
+def test_a_contrastive_loss_is_said_to_depend_on_the_batch() -> None:
+    evaluation, material = made()
+    said = [b.caption for b in blocks(complete(), "training") if isinstance(b, Figure)]
+    assert ["cannot be compared" in caption for caption in said] == [False, True]
+    settings = {"cnn": {"arm": "joint", "latent_loss": "mse", "latent_weight": 0.5, "contrastive_weight": 0.0}}
+    plain = build_report(evaluation, replace(material, settings=settings))
+    assert not [b for b in blocks(plain, "training") if isinstance(b, Figure) and "cannot be compared" in b.caption]
+    (facts,) = (b for b in blocks(complete(), "run") if isinstance(b, Facts))
+    shown = {fact.name: fact.value for fact in facts.facts}
+    assert (shown["lambda"], shown["contrastive weight"]) == (0.5, 0.25)
+
+
+def test_a_name_has_one_colour_in_the_whole_report() -> None:
+    seen: dict[str, set[str]] = {}
+    for section in complete().sections:
+        for gallery in (b for b in section.blocks if isinstance(b, Gallery)):
+            for strip in gallery.strips:
+                for swatch in strip.legend:
+                    seen.setdefault(swatch.name, set()).add(swatch.colour)
+    assert set(seen) == set(synthetic.CATEGORIES)
+    assert all(len(colours) == 1 for colours in seen.values())
+    assert len(set.union(*seen.values())) == len(seen)
 
 
 def test_a_run_without_latent_head_says_so_and_keeps_five_headlines() -> None:

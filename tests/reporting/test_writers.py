@@ -25,6 +25,7 @@ from aeret.reporting.values import (
     Gallery,
     Headline,
     Interval,
+    Part,
     Report,
     Section,
     Table,
@@ -124,8 +125,11 @@ def test_csv_holds_the_numbers_of_the_json(report: Report) -> None:
             assert sorted(float(line["value"]) for line in got) == expected
             assert {line["section"] for line in got} <= {section["id"]}
     for headline in tree["headlines"]:
-        (value,) = (line for line in lines if line["table"] == headline["id"] and line["part"] == "value")
-        assert float(value["value"]) == headline["value"]
+        values = [line for line in lines if line["table"] == headline["id"] and line["part"] == "value"]
+        part = headline["part"]
+        assert [float(line["value"]) for line in values] == [headline["value"], *([part["value"]] if part else [])]
+        assert all(line["label"].endswith(part["name"]) for line in values[1:])
+    assert [bool(headline["part"]) for headline in tree["headlines"]] == [True, True, False, False, False]
 
 
 def test_markdown_shows_every_table_as_the_page_does(report: Report) -> None:
@@ -224,6 +228,20 @@ def test_a_floor_that_is_not_beaten_is_said_to_be() -> None:
     report = Report("R", "", (Headline("f", "F", 0.5, floors, "meaning"),), ())
     assert "random 0.200, single cluster 0.600 (not beaten), oracle 0.900 |" in WRITERS["md"](report)
     assert WRITERS["html"](report).count("not beaten") == 1
+
+
+def test_a_part_of_the_queries_stands_beside_the_headline() -> None:
+    part = Part("on real_masks", 0.25, (Floor("random", 0.125), Floor("query-free", 0.375)), 0.1875, 0.3125)
+    report = Report("R", "", (Headline("h", "H", 0.5, (Floor("random", 0.0625),), "meaning", part=part),), ())
+    markdown = WRITERS["md"](report).replace("\\", "")
+    assert "| 0.500; on real_masks 0.250 [0.188 – 0.312] |" in markdown
+    assert "| random 0.062; on real_masks: random 0.125, query-free 0.375 (not beaten) |" in markdown
+    html = WRITERS["html"](report)
+    assert '<p class="part">on real_masks <b><data value="0.25">0.250</data></b><small class="interval">' in html
+    assert html.count("not beaten") == 1
+    (headline,) = json.loads(WRITERS["json"](report))["headlines"]
+    assert (headline["part"]["value"], headline["part"]["low"], headline["part"]["high"]) == (0.25, 0.1875, 0.3125)
+    assert "h,0,H on real_masks,query-free,,0.375" in WRITERS["csv"](report)
 
 
 @pytest.mark.parametrize(

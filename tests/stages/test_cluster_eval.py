@@ -123,7 +123,10 @@ def test_from_artifacts_to_report(inputs: dict[str, Path], tmp_path: Path, caplo
     json.dumps(metrics, allow_nan=False)
     evaluation = Evaluation.load(out)
     for line in metrics["headline"]:
-        assert set(line) == {"name", "measure", "value", "floor", "floor_name"}
+        assert set(line) - {"part"} == {"name", "measure", "value", "floor", "floor_name"}
+    inside = evaluation.query_by_layout.set_index(["subset", "gallery"]).loc[("real", "all"), "R@10"]
+    part = metrics["headline"][1]["part"]
+    assert (part["name"], part["value"], part["floor_name"]) == ("on real", inside, "random")
     assert [line["measure"] for line in metrics["headline"]][:2] == ["nDCG(rel=layout)@10", "query by layout R@10"]
     assert metrics["headline"][0]["value"] == evaluation.value("nDCG(rel=layout)@10")
     assert metrics["measures"]["P(rel=any)@10"] == evaluation.value("P(rel=any)@10")
@@ -166,16 +169,43 @@ def test_a_killed_run_goes_on_from_clusters_and_evaluation(
     assert (out / "report.csv").read_text() == (whole / "report.csv").read_text()
 
 
-def test_labels_only_needs_neither_codes_nor_keras(
-    inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (inputs["encode-masks"] / "codes" / "query.npy").unlink()
-    monkeypatch.setitem(sys.modules, "aeret.models.saved", None)
+def test_layouts_ask_with_codes_of_masks_among_predicted_codes(inputs: dict[str, Path], tmp_path: Path) -> None:
+    embedded = inputs["embed"] / "gallery"
+    kept = EmbeddingSet.open(embedded, mmap=False)
+    rng = np.random.default_rng(5)
+    noise = rng.normal(0, 0.3, kept.matrices["codes"].shape) * rng.uniform(0.5, 1.5, (N, 1))
+    noisy = (kept.matrices["codes"] + noise).astype(np.float32)
+    EmbeddingSet(kept.vectors, kept.ids, {}, {"codes": noisy}).save(embedded)
+
+    def found(asking: np.ndarray, asked: np.ndarray) -> list[float]:
+        cosines = (asking / np.linalg.norm(asking, axis=1, keepdims=True)).astype(np.float64) @ (
+            asked / np.linalg.norm(asked, axis=1, keepdims=True)
+        ).T
+        ranks = (cosines >= np.diagonal(cosines)[:, None]).sum(axis=1)
+        return [float((ranks <= n).mean()) for n in (1, 5, 10)]
+
+    own = np.load(inputs["encode-masks"] / "codes" / "query.npy")
+    predicted = np.load(embedded / "codes.npy")
+    expected = found(own, predicted)
+    for wrong in (found(predicted, own), found(own, own), found(predicted, predicted)):
+        assert all(one != other for one, other in zip(expected, wrong, strict=True))
     out = tmp_path / "out"
     out.mkdir()
-    metrics = cluster_eval.run(settings(cnn={"arm": "labels-only"}), inputs, out, silent)
-    assert "query by layout R@10" not in [line["measure"] for line in metrics["headline"]]
-    assert "no latent head" in (out / "report.md").read_text()
+    metrics = cluster_eval.run(settings(), inputs, out, silent)
+    row = Evaluation.load(out).query_by_layout.set_index(["subset", "gallery"]).loc[("all", "all")]
+    assert row[["R@1", "R@5", "R@10"]].tolist() == pytest.approx(expected, abs=1e-9)
+    headline = {line["measure"]: line["value"] for line in metrics["headline"]}
+    assert headline["query by layout R@10"] == pytest.approx(expected[2], abs=1e-9)
+
+
+def test_labels_only_is_asked_by_layout_like_the_others(inputs: dict[str, Path], tmp_path: Path) -> None:
+    found = []
+    for arm in ("joint", "labels-only"):
+        out = tmp_path / arm
+        out.mkdir()
+        found.append(cluster_eval.run(settings(cnn={"arm": arm}), inputs, out, silent)["headline"])
+    assert found[0] == found[1]
+    assert "query by layout R@10" in [line["measure"] for line in found[1]]
 
 
 def test_a_folder_of_photos_cannot_be_evaluated(inputs: dict[str, Path], tmp_path: Path) -> None:

@@ -9,10 +9,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from aeret.reporting.material import Autoencoder
+from aeret.evaluation.result import Evaluation
+from aeret.reporting.colours import colours_of
+from aeret.reporting.material import Autoencoder, Material
 from aeret.reporting.pictures import Painter
 from aeret.reporting.plots.reconstruction import reconstruction_iou
-from aeret.reporting.values import Block, Cell, Column, Figure, Gallery, Prose, Section, Strip, Table, Tile, with_data
+from aeret.reporting.values import (
+    Block,
+    Cell,
+    Column,
+    Fact,
+    Facts,
+    Figure,
+    Gallery,
+    Prose,
+    Section,
+    Strip,
+    Table,
+    Tile,
+    with_data,
+)
 
 Maps = NDArray[np.float32]
 _SHOWN = 10
@@ -20,42 +36,82 @@ _FLOORS = (("mean_mask", "floor: mean mask"), ("pca", "floor: PCA of the same si
 _MEASURES = (("foreground_iou", "foreground IoU"), ("bce", "BCE per cell"), ("category_iou", "mean category IoU"))
 
 
-def autoencoder_section(autoencoder: Autoencoder) -> Section:
-    """Return the reconstruction measures, the IoU per category and true beside reconstructed masks."""
+def autoencoder_section(
+    evaluation: Evaluation, material: Material, autoencoder: Autoencoder, colours: Mapping[str, str]
+) -> Section:
+    """Return the reconstruction measures beside code R2, the IoU per category and true beside reconstructed masks.
+
+    Args:
+        evaluation: where code R2 was measured.
+        material: records of the stages, and whether lengths of codes are learnt.
+        autoencoder: what is shown.
+        colours: of the names in the maps.
+    """
     blocks: list[Block] = []
     if autoencoder.metrics.get("verdict"):
         blocks.append(Prose(str(autoencoder.metrics["verdict"])))
-    blocks.append(_measures(autoencoder.metrics))
+    predicted = _code_r2(evaluation)
+    blocks.append(_measures(autoencoder.metrics, predicted))
+    if predicted:
+        blocks.append(_predictable(evaluation, material))
     figure = _per_category(autoencoder.metrics)
     if figure is not None:
         blocks.append(figure)
     if autoencoder.true is not None and autoencoder.reconstructed is not None:
-        blocks.append(_examples(autoencoder, autoencoder.true, autoencoder.reconstructed))
+        blocks.append(_examples(autoencoder, autoencoder.true, autoencoder.reconstructed, colours))
     return Section("autoencoder", "Mask autoencoder", tuple(blocks))
 
 
-def _measures(metrics: Mapping[str, Any]) -> Table:
+def _code_r2(evaluation: Evaluation) -> dict[str, float]:
+    """Return code R2 of the query photos, by subset."""
+    frame = evaluation.query_by_layout
+    whole = frame[frame["gallery"] == "all"]
+    return dict(zip(whole["subset"], whole["code_r2"].astype(float), strict=True))
+
+
+def _predictable(evaluation: Evaluation, material: Material) -> Facts:
+    """Return code R2 on every held-out set that it was measured on."""
+    facts = [
+        Fact("query photos" if name == "all" else f"query photos of {name}", value, "measure")
+        for name, value in _code_r2(evaluation).items()
+    ]
+    record = material.records.get("train-cnn")
+    held_out = None if record is None else record.metrics.get("val_code_r2")
+    if held_out is not None:
+        facts.append(Fact("validation part of train", held_out, "measure", "against the mean code of train"))
+    caption = (
+        "Code R2: the share of the variance of true mask codes that the CNN predicts from photos it was not trained "
+        "on. 1 is perfect, 0 is the mean code, below 0 is worse."
+    )
+    if material.layouts is not None and not material.layouts.length_is_learnt:
+        caption += " This run's latent loss teaches the direction of a code, not its length, which R2 punishes."
+    return Facts("code-r2", "How well the code is predicted", tuple(facts), caption)
+
+
+def _measures(metrics: Mapping[str, Any], predicted: Mapping[str, float]) -> Table:
     present = [(key, title) for key, title in _MEASURES if key in metrics]
     rows: list[tuple[Cell, ...]] = []
     kinds: list[str] = []
     for name, group in {"all": metrics, **metrics.get("subsets", {})}.items():
-        rows.append(("autoencoder", name, group.get("masks"), *(group.get(key) for key, _ in present)))
+        found = (group.get(key) for key, _ in present)
+        rows.append(("autoencoder", name, group.get("masks"), *found, predicted.get(name)))
         kinds.append("lead")
         for key, title in _FLOORS:
             floor = group.get("floors", {}).get(key)
             if floor:
-                rows.append((title, name, group.get("masks"), *(floor.get(key) for key, _ in present)))
+                rows.append((title, name, group.get("masks"), *(floor.get(key) for key, _ in present), None))
                 kinds.append("floor")
     columns = (
         Column("method", "method"),
         Column("masks_of", "masks of"),
         Column("masks", "masks", "count"),
         *(Column(key, title, "measure", bar=key != "bce") for key, title in present),
+        Column("code_r2", "code R2", "measure", "Of the codes the CNN predicts from these photos; a floor has none."),
     )
     caption = (
-        f"On {metrics.get('measured_on', 'held-out masks')}. A better reconstruction is not by itself a better "
-        "target for the CNN: what counts is a code that is both informative and predictable from the photo, so read "
-        "this beside code R2 under Layout. Lower is better for BCE."
+        f"On {metrics.get('measured_on', 'held-out masks')}, which neither trained nor chose anything. A "
+        "better reconstruction is not by itself a better target for the CNN: what counts is a code that is both "
+        "informative and predictable from the photo, so read IoU beside code R2. Lower is better for BCE."
     )
     sentences = metrics.get("conventions", {})
     notes = tuple(f"{title}: {sentences[key]}" for key, title in present if key in sentences)
@@ -84,10 +140,12 @@ def _per_category(metrics: Mapping[str, Any]) -> Figure | None:
     return with_data(figure, columns, frame.itertuples(index=False, name=None))
 
 
-def _examples(autoencoder: Autoencoder, true: Maps, reconstructed: Maps) -> Gallery:
+def _examples(autoencoder: Autoencoder, true: Maps, reconstructed: Maps, colours: Mapping[str, str]) -> Gallery:
     true, reconstructed = true[:_SHOWN], reconstructed[:_SHOWN]
     names = autoencoder.names or tuple(f"channel {index}" for index in range(true.shape[-1]))
-    painter = Painter(names, list(true), [1.0] * len(true))
+    colours = colours if autoencoder.names else colours_of(names)
+    maps = [*true, *reconstructed, *(() if autoencoder.pca is None else autoencoder.pca[:_SHOWN])]
+    painter = Painter(names, maps, [1.0] * len(maps), colours)
     strips = [_strip("reconstructed-masks", "Autoencoder", true, reconstructed, painter)]
     if autoencoder.pca is not None:
         strips.append(_strip("reconstructed-pca", "PCA of the same size", true, autoencoder.pca[:_SHOWN], painter))

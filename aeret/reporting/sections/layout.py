@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from aeret.evaluation.layouts import HITS
 from aeret.evaluation.result import Evaluation
 from aeret.reporting.material import Layouts, Material
 from aeret.reporting.plots.code_spectrum import code_spectrum
-from aeret.reporting.values import Block, Column, Estimate, Figure, Notice, Section, Table, with_data
+from aeret.reporting.values import Block, Cell, Column, Estimate, Figure, Notice, Section, Table, with_data
 
 _DIRECTION_ONLY = (
     "This run's latent loss teaches the direction of a code, not its length. Code R2 above is of the predictions as "
@@ -19,14 +20,22 @@ _DIRECTION_ONLY = (
 )
 
 
+_READ_OUT = (
+    "This arm learns labels alone. Its codes come from a linear read-out that was fitted on the finished network: what "
+    "of the layout an embedding made for labels happens to hold."
+)
+
+
 def layout_section(evaluation: Evaluation, material: Material) -> Section:
     """Return query by layout, the layout measures on subsets, and the spectrum of the code."""
     blocks: list[Block] = []
     if evaluation.query_by_layout.empty:
-        text = "This run has no latent head (arm labels-only), so photos cannot be searched by a painted layout."
+        text = "This run has no latent head, so photos cannot be searched by a painted layout."
         blocks.append(Notice(text, "note"))
     else:
         blocks.append(_by_layout(evaluation.query_by_layout))
+        if material.settings.get("cnn", {}).get("arm") == "labels-only":
+            blocks.append(Notice(_READ_OUT, "note"))
     if material.layouts is not None:
         if not material.layouts.length_is_learnt:
             blocks.append(Notice(_DIRECTION_ONLY, "note"))
@@ -64,14 +73,12 @@ def principal_axes(
 
 def _by_layout(frame: pd.DataFrame) -> Table:
     columns = (
+        Column("order", "ordered by"),
         Column("subset", "queries from"),
         Column("gallery", "searched in"),
         Column("queries", "queries", "count"),
         Column("candidates", "photos", "count"),
-        Column("R@1", "R@1", "measure", bar=True),
-        Column("R@5", "R@5", "measure", bar=True),
-        Column("R@10", "R@10", "measure", bar=True),
-        Column("floor R@10", "floor of R@10", "measure", "Ten out of all candidates, by chance."),
+        *(Column(f"R@{n}", f"R@{n}", "measure", "With its 95 % bootstrap interval.", bar=True) for n in HITS),
         Column("median_rank", "median rank", "number"),
         Column(
             "code_r2",
@@ -80,12 +87,20 @@ def _by_layout(frame: pd.DataFrame) -> Table:
             "Share of the true code's variance that the prediction explains; 0: its mean.",
         ),
     )
-    rows = tuple(frame[[column.name for column in columns]].itertuples(index=False, name=None))
+    rows: list[tuple[Cell, ...]] = []
+    for _, row in frame.iterrows():
+        where = (row["subset"], row["gallery"], row["queries"], row["candidates"])
+        hits = (Estimate(row[f"R@{n}"], row[f"R@{n} low"], row[f"R@{n} high"]) for n in HITS)
+        chance = (row[f"floor R@{n}"] for n in HITS)
+        rows.append(("predicted code", *where, *hits, row["median_rank"], row["code_r2"]))
+        rows.append(("floor: chance", *where, *chance, row["floor median_rank"], 0.0))
     caption = (
         "Each query photo's own mask is encoded and compared with the codes predicted from the photos alone; R@k is "
-        "how often the photo itself is among the first k. By chance the median rank would be half of the photos."
+        "how often the photo itself is among the first k. Chance is a random order of n photos, R@k = k / n with "
+        "median rank (n + 1) / 2; for code R2 it is the mean code."
     )
-    return Table("by-layout", "Query by layout", columns, rows, caption=caption)
+    kinds = ("", "floor") * len(frame)
+    return Table("by-layout", "Query by layout", columns, tuple(rows), kinds, caption)
 
 
 def _spectrum(layouts: Layouts) -> Figure:

@@ -81,13 +81,20 @@ def _by_method(evaluation: Evaluation) -> Table:
             for name in names
         ),
         Column("floor_random", "random", "measure", "Floor: a random ranking."),
-        Column("floor_query_free", "query-free", "measure", "Floor: the best ranking that never looks at the query."),
+        Column(
+            "floor_query_free",
+            "query-free",
+            "measure",
+            "Floor: an oracle's constant list, by the labels and masks of gallery and queries.",
+        ),
         Column("skill", "skill", "signed", "(value - query-free) / (1 - query-free) of the lead method."),
         Column("queries", "queries", "count"),
         Column("skipped", "skipped", "count", "Queries with nothing relevant in the gallery."),
     )
     notes = (
         "Small print under a number: its 95 % interval, from a bootstrap over queries.",
+        "The query-free floor is informed: it is one fixed list made from the labels (for layout, the masks) of "
+        "gallery and queries, which no search of photos knows.",
         "Skill is what is left of the way from the query-free floor to 1; below zero the ranking is worse than one "
         "that never looks at the query.",
     )
@@ -156,7 +163,7 @@ def _cost(search: pd.DataFrame) -> Table:
 
 def _cutoff_table(evaluation: Evaluation) -> Table:
     frame = evaluation.cutoffs
-    parts = [part for part in ("P", "R", "F") if (frame["measure"] == part).any()]
+    parts = [part for part in ("P", "R", "R capped", "F") if (frame["measure"] == part).any()]
     rows: list[tuple[Cell, ...]] = []
     kinds: list[str] = []
     for n in sorted(set(frame["n"])):
@@ -173,10 +180,18 @@ def _cutoff_table(evaluation: Evaluation) -> Table:
     columns = (
         Column("method", "method"),
         Column("n", "N", "count"),
-        *(Column(part.lower(), f"{part}@N", "measure") for part in parts),
+        *(Column(slug(part), _at_n(part), "measure", _CUTOFF_NOTES.get(part, "")) for part in parts),
     )
     notes = ("Mean ± standard deviation over the query samples; the 95 % interval of the samples is under it.",)
     return Table("cutoff-table", "P, R and F at N", columns, tuple(rows), tuple(kinds), notes=notes)
+
+
+_CUTOFF_NOTES = {"R capped": "Relevant among N over min(N, relevant): 1 can be reached."}
+
+
+def _at_n(part: str) -> str:
+    letter, _, form = part.partition(" ")
+    return f"{letter}@N {form}".rstrip()
 
 
 def _number(frame: pd.DataFrame, row: str, column: str) -> float:

@@ -35,7 +35,9 @@ def run_section(evaluation: Evaluation, material: Material) -> Section:
         Fact("photo side", data.get("photo_size"), "count", "px, as stored"),
         Fact("network", cnn.get("backbone")),
         Fact("arm", cnn.get("arm")),
+        Fact("latent loss", cnn.get("latent_loss")),
         Fact("lambda", cnn.get("latent_weight"), "number", "weight of the latent loss"),
+        Fact("contrastive weight", cnn.get("contrastive_weight"), "number", "of the contrastive term under lambda"),
         Fact(
             "latent code", latent.get("latent_size"), "count", f"numbers, over {latent.get('mask_encoding', '?')} masks"
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,8 +32,15 @@ def best_and_worst(evaluation: Evaluation, examples: int) -> tuple[NDArray[np.in
     return order[:count].astype(np.int64), worst.astype(np.int64)
 
 
-def query_section(evaluation: Evaluation, material: Material, side: int) -> Section:
-    """Return galleries of the best and the worst queries."""
+def query_section(evaluation: Evaluation, material: Material, side: int, colours: Mapping[str, str]) -> Section:
+    """Return galleries of the best and the worst queries.
+
+    Args:
+        evaluation: the rankings and measures.
+        material: photos, masks and layouts.
+        side: longest side of a thumbnail, pixels.
+        colours: of the names in the maps.
+    """
     queries, gallery = material.queries, material.gallery
     if queries is None or gallery is None:
         text = "The photos of this run are not at hand, so queries and their results are not shown."
@@ -46,12 +55,12 @@ def query_section(evaluation: Evaluation, material: Material, side: int) -> Sect
             else ""
         )
         + " Results follow in order: ✓ in a solid frame shares a category with the query, ✕ in a dashed frame shares"
-        " none; the number is the overlap of labels (Jaccard). Below each result is its true mask, in the same"
-        " colours."
+        " none; the number is the overlap of labels (Jaccard). Below each result is its true mask. A name has one"
+        " colour in all maps of this report."
     )
     blocks: list[Block] = []
     for name, title, rows in (("best", "Best queries", best), ("worst", "Worst queries", worst)):
-        strips = tuple(_strip(evaluation, material, queries, gallery, name, int(row), side) for row in rows)
+        strips = tuple(_strip(evaluation, material, queries, gallery, name, int(row), side, colours) for row in rows)
         if strips:
             blocks.append(
                 Gallery(f"queries-{name}", title, strips, reading if name == "best" else "Read like those above.")
@@ -62,7 +71,14 @@ def query_section(evaluation: Evaluation, material: Material, side: int) -> Sect
 
 
 def _strip(
-    evaluation: Evaluation, material: Material, queries: Split, gallery: Split, group: str, row: int, side: int
+    evaluation: Evaluation,
+    material: Material,
+    queries: Split,
+    gallery: Split,
+    group: str,
+    row: int,
+    side: int,
+    colours: Mapping[str, str],
 ) -> Strip:
     names, layouts = material.categories, material.layouts
     results = evaluation.rankings[evaluation.lead].rows[row, :RESULTS]
@@ -72,7 +88,8 @@ def _strip(
     theirs = _maps(gallery, results, layouts, channels)
     believed = _believed(layouts, row, len(channels))
     maps = [own, *([] if believed is None else [believed]), *theirs]
-    painter = Painter(channels, maps, [1000.0, *([] if believed is None else [10.0]), *([1.0] * len(theirs))])
+    weights = [1000.0, *([] if believed is None else [10.0]), *([1.0] * len(theirs))]
+    painter = Painter(channels, maps, weights, colours)
 
     shape = aspect(queries, row)
     text = held(queries.labels[row], names)

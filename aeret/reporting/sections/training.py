@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from aeret.reporting.material import Training
 from aeret.reporting.plots.training import quantities, training_curves
 from aeret.reporting.values import Column, Figure, Section, slug, with_data
 
 _TITLES = {"train-ae": "The mask autoencoder (train-ae)", "train-cnn": "The joint CNN (train-cnn)"}
 
+_BATCHED = (
+    " The latent loss has a contrastive term, which tells each code from the others of its batch and so depends on how "
+    "many there are: the last validation batch is smaller than a training batch, and the training curve is of "
+    "augmented photos. Train and validation curves of the latent loss, and of the loss it is part of, cannot be "
+    "compared with each other, nor with a run of another batch size."
+)
 
-def training_section(trainings: tuple[Training, ...]) -> Section:
-    """Return the curves of each training."""
-    return Section("training", "Training", tuple(_figure(training) for training in trainings))
+
+def training_section(trainings: tuple[Training, ...], settings: Mapping[str, Any]) -> Section:
+    """Return the curves of each training.
+
+    Args:
+        trainings: with their histories.
+        settings: of the whole run.
+    """
+    return Section("training", "Training", tuple(_figure(training, settings) for training in trainings))
 
 
-def _figure(training: Training) -> Figure:
+def _figure(training: Training, settings: Mapping[str, Any]) -> Figure:
     history, name = training.history, slug(training.stage)
     drawn = quantities(history)
     shown = [column for quantity in drawn for column in (quantity, f"val_{quantity}") if column in history]
@@ -23,6 +38,10 @@ def _figure(training: Training) -> Figure:
         f"{epochs}; the weights kept are those of the epoch with the lowest {_spoken(training.monitor)}, "
         "marked. Validation photos are held out of train; queries never choose anything."
     )
+    cnn = settings.get("cnn", {})
+    contrastive = cnn.get("latent_loss") == "contrastive" or cnn.get("contrastive_weight", 0) > 0
+    if contrastive and any("latent_loss" in column for column in shown):
+        caption += _BATCHED
     title = _TITLES.get(training.stage, training.stage)
     figure = Figure(f"curves-{name}", title, training_curves(history, name, training.monitor), caption)
     columns = (Column("epoch", "epoch", "count"), *(Column(key, _spoken(key), "number") for key in shown))
