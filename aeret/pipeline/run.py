@@ -26,15 +26,17 @@ def run_pipeline(pipeline: Pipeline, root: Path, log: Callable[[str], None]) -> 
         One record a cell of the matrix.
 
     Raises:
+        DataError: a file of the collection is missing; nothing ran.
         AeretError: a stage failed; the run's record says ``failed``.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the record says ``interrupted`` and the same command resumes.
     """
+    # All plans first: what is wrong with the last cell is said before the first has run for hours.
+    plans = [plan(cell.settings, pipeline.stages, root) for cell in pipeline.cells]
     group = history.new_group(root, pipeline.name)
     runs = []
-    for number, cell in enumerate(pipeline.cells, 1):
+    for number, (cell, tasks) in enumerate(zip(pipeline.cells, plans, strict=True), 1):
         where = f" {number}/{len(pipeline.cells)} ({cell.label})" if cell.label else ""
         log(f"Run {group}{where}")
-        tasks = plan(cell.settings, pipeline.stages, root)
         run = history.start(root, group, cell.label, pipeline.name, cell.values, cell.settings)
         try:
             for step, task in enumerate(tasks, 1):
