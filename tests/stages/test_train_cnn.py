@@ -41,6 +41,7 @@ def settings(manifest, **cnn) -> Settings:
                 "validation_fraction": 0.3,
                 "workers": 1,
             },
+            "evaluation": {"clusters": 3},
             "autoencoder": {"architecture": "dense", "latent_size": 6, "mask_encoding": "onehot"},
             "cnn": {
                 "backbone": "alexnet-small",
