@@ -33,7 +33,8 @@ def conventions(settings: ClusterSettings, leave_one_out: bool, candidates: int)
         "P, R, F": "P@N = relevant among N over N; R@N = relevant among N over all relevant in the gallery; F@N is "
         "their harmonic mean per query, then averaged over queries.",
         "capped": "R@N with min(N, relevant) for denominator, the most that N results can hold: of a query with "
-        "thousands of relevant photos R@N can never be far from 0, this one can reach 1.",
+        "thousands of relevant photos R@N can never be far from 0, this one can reach 1. It is P@N for queries with N "
+        "relevant photos or more.",
         "AP": "AP is the mean over all relevant photos of the precision at their places in the order of the whole "
         f"gallery; AP@{settings.results} looks at the results only and divides by min({settings.results}, relevant).",
         "nDCG": "Linear gain, discount 1 / log2(rank + 1), over the best ten gains of the whole gallery.",

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.reporting.material import Material
-
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
 """Okabe and Ito (2008): told apart by people with any common kind of colour blindness."""
 OTHER = "#8d949b"
@@ -16,14 +14,8 @@ OTHER = "#8d949b"
 # Grounds of the page, light and dark, and of an empty cell on them: no colour may come near.
 _TAKEN = ("#ffffff", "#e6e6e2", "#15181b", "#2b3035", OTHER)
 _STEPS = 14
-_LIGHTNESS = (0.42, 0.92)
-
-
-def map_colours(material: Material) -> dict[str, str]:
-    """Return the colour of every channel name that the report's maps show."""
-    layouts, autoencoder = material.layouts, material.autoencoder
-    names = layouts.names if layouts is not None and len(layouts.names) > 1 else material.categories
-    return colours_of([*names, *(() if autoencoder is None else autoencoder.names)])
+_LIGHTNESS, _CHROMA = (0.5, 0.92), (0.05, 0.2)
+"""In Oklab: what shows on both grounds, and is neither grey nor glaring."""
 
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:
@@ -39,7 +31,9 @@ def colours_of(names: Iterable[str]) -> dict[str, str]:
         axis = np.linspace(0, 255, _STEPS).round().astype(np.uint8)
         grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
         place = _oklab(grid)
-        fits = (place[:, 0] >= _LIGHTNESS[0]) & (place[:, 0] <= _LIGHTNESS[1])
+        chroma = np.linalg.norm(place[:, 1:], axis=1)
+        bounds = ((place[:, 0], _LIGHTNESS), (chroma, _CHROMA))
+        fits = np.logical_and.reduce([(low <= value) & (value <= high) for value, (low, high) in bounds])
         grid, place = grid[fits], place[fits]
         far = _nearest(place, _oklab(_rgb([*PALETTE, *_TAKEN])))
         for _ in wanted[len(PALETTE) :]:

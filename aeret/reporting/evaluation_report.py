@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from aeret.evaluation.result import Evaluation
-from aeret.reporting.colours import map_colours
 from aeret.reporting.material import Material
+from aeret.reporting.pictures import map_colours
 from aeret.reporting.sections.autoencoder import autoencoder_section
 from aeret.reporting.sections.clusters import cluster_section
 from aeret.reporting.sections.headlines import headlines

@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aeret.reporting.colours import OTHER
+from aeret.reporting.colours import OTHER, colours_of
+from aeret.reporting.material import Material
 from aeret.reporting.values import Picture, Swatch
 
+_SAMPLE = 64  # photos that say which names show most
+_ANYTHING = "anything"  # the channel of encoding "binary"
 SURE, LIKELY = 0.5, 0.25
 """A cell of a decoded map is painted in full from the first probability on, half transparent from the second."""
 
@@ -32,6 +35,25 @@ def thumbnail(photo: NDArray[np.uint8], alt: str, side: int = 112, aspect: float
     sink = io.BytesIO()
     image.save(sink, "WEBP", quality=74, method=4)
     return Picture(sink.getvalue(), "image/webp", width, height, alt, stretch)
+
+
+def map_colours(material: Material) -> dict[str, str]:
+    """Return the colour of every channel name that the report's maps show, those that show most first.
+
+    A thing of no known kind is grey: it is no category among others.
+    """
+    layouts, autoencoder, split = material.layouts, material.autoencoder, material.queries
+    several = layouts is not None and len(layouts.names) > 1
+    names = layouts.names if layouts is not None and several else material.categories
+    area = np.zeros(len(names))
+    if split is not None:
+        dense = split.masks.dense(np.arange(min(_SAMPLE, len(split.photo_ids))))
+        for layout in layouts.channels(dense) if layouts is not None and several else dense:
+            winner, strength = _winners(layout)
+            area += np.bincount(winner[strength >= SURE], minlength=len(names))
+    ordered = [names[int(channel)] for channel in np.argsort(-area, kind="stable")]
+    ordered += [] if autoencoder is None else autoencoder.names
+    return colours_of(name for name in ordered if name != _ANYTHING) | {_ANYTHING: OTHER}
 
 
 class Painter:

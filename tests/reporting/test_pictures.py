@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
+import synthetic_evaluation as synthetic
 from PIL import Image
 
 from aeret.reporting.colours import OTHER, PALETTE, colours_of
-from aeret.reporting.pictures import Painter, thumbnail
+from aeret.reporting.pictures import Painter, map_colours, thumbnail
 
 
 def pixels(data: bytes) -> np.ndarray:
@@ -65,12 +67,25 @@ def test_colours_are_distinct_and_those_of_a_name_do_not_depend_on_the_names_aft
     assert tuple(colours.values())[:7] == PALETTE
     values = np.array([rgb(colour) for colour in colours.values()], float)
     far = np.linalg.norm(values[:, None] - values[None], axis=2) + 999 * np.eye(93)
-    assert far.min() > 18, "two of 93 look the same"
-    assert far[:20, :20].min() > 50
+    assert far.min() > 25, "two of 93 look the same"
+    assert far[:20, :20].min() > 40
     for ground in ("#ffffff", "#e6e6e2", "#15181b", "#2b3035", OTHER):
-        assert np.linalg.norm(values - rgb(ground), axis=1).min() > 30
+        assert np.linalg.norm(values - rgb(ground), axis=1).min() > 25
     assert colours_of(names[:30]) == dict(list(colours.items())[:30])
     assert colours_of([]) == {}
+
+
+def test_the_names_that_show_most_get_the_first_colours() -> None:
+    split = synthetic.split()
+    material = synthetic.material(split)
+    planes = np.zeros_like(split.masks.planes)
+    planes[:, :, :, 4] = 1
+    planes[:, :3, :3, 2] = 1
+    known = replace(material, queries=replace(split, masks=synthetic.MadeMasks(planes)))
+    assert list(map_colours(known))[:2] == [synthetic.CATEGORIES[4], synthetic.CATEGORIES[2]]
+    assert set(map_colours(known)) == {*synthetic.CATEGORIES, "anything"}
+    assert map_colours(known)["anything"] == OTHER
+    assert list(map_colours(replace(known, queries=None)))[:6] == list(synthetic.CATEGORIES)
 
 
 def test_a_map_of_more_colours_than_a_palette_holds_keeps_them() -> None:

@@ -186,7 +186,7 @@ def _cutoff_table(evaluation: Evaluation) -> Table:
     return Table("cutoff-table", "P, R and F at N", columns, tuple(rows), tuple(kinds), notes=notes)
 
 
-_CUTOFF_NOTES = {"R capped": "Relevant among N over min(N, relevant): 1 can be reached."}
+_CUTOFF_NOTES = {"R capped": "Relevant among N over min(N, relevant); P@N where N or more are relevant."}
 
 
 def _at_n(part: str) -> str:
