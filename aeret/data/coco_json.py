@@ -92,6 +92,27 @@ def read_columns(path: Path) -> dict[str, Any]:
     return columns
 
 
+class _FileName(msgspec.Struct, gc=False):
+    file_name: str
+
+
+class _FileNames(msgspec.Struct):
+    images: list[_FileName]
+
+
+def read_file_names(path: Path) -> list[str]:
+    """Return the names of the photos of a file, as paths below the photo folder.
+
+    None where the file is no sound annotation file, and none that leads out of the folder: reading it whole tells why.
+    """
+    try:
+        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            images = msgspec.json.decode(text, type=_FileNames).images
+    except (OSError, ValueError):  # also of an empty file, and of msgspec
+        return []
+    return [image.file_name for image in images if name_problem(image.file_name) is None]
+
+
 @contextmanager
 def _no_collector() -> Iterator[None]:
     """Hold Python's cycle collector: records have no cycles, and searching a million of them for some takes seconds."""

@@ -28,7 +28,7 @@ from aeret.data.manifest import Manifest, provide
 from aeret.data.masks import MaskPlanes, rasterise
 from aeret.data.photos import PhotoFile
 from aeret.data.prepared import FLAG, RECORD, SPLITS, SUBSET, VERSION, Category
-from aeret.data.selection import select_photos, subset_photo_ids
+from aeret.data.selection import demand_gallery, select_photos, subset_photo_ids
 from aeret.data.splits import holdout
 from aeret.errors import DataError, ResourceError
 from aeret.progress import Progress
@@ -61,7 +61,9 @@ class _Source:
     """Category row of the collection to category of the prepared data."""
 
 
-def prepare(manifest: Manifest, settings: DataSettings, seed: int, out: Path, progress: Progress) -> dict[str, Any]:
+def prepare(
+    manifest: Manifest, settings: DataSettings, seed: int, out: Path, progress: Progress, clusters: int = 1
+) -> dict[str, Any]:
     """Prepare a collection.
 
     Args:
@@ -70,12 +72,14 @@ def prepare(manifest: Manifest, settings: DataSettings, seed: int, out: Path, pr
         seed: of the division of *train* into train and validation.
         out: an existing folder; may hold what a killed run left.
         progress: opens a bar per source.
+        clusters: into which the gallery will be divided; it has to have as many photos.
 
     Returns:
         Counts for ``artifact.json``: photos per split, and per source what was kept, left out and why.
 
     Raises:
         DataError: a file is missing or malformed, splits overlap, or a split has no photo left; names file and id.
+        UsageError: the gallery has fewer than two photos, or fewer than clusters.
         ResourceError: the disk has not the room.
     """
     provide(manifest, settings.workers, progress)
@@ -83,10 +87,12 @@ def prepare(manifest: Manifest, settings: DataSettings, seed: int, out: Path, pr
     categories = _categories(manifest, collections)
     selection = select_photos(manifest, collections)
     splits = {"query": selection.query, "gallery": selection.gallery} | _divided(
-        collections[manifest.splits.train.source], selection.train, settings.validation_fraction, seed
+        collections[manifest.splits.train.source], selection.train, settings, seed
     )
     sources = [_source(manifest, name, collections[name], splits, categories, settings) for name in collections]
     del collections
+    start, stop = next(source.ranges["gallery"] for source in sources if "gallery" in source.ranges)
+    demand_gallery(manifest, stop - start, clusters)
     subsets = subset_photo_ids(manifest)
     photo_store.demand_files(photo for source in sources for photo in _files(source))
     try:
@@ -137,9 +143,18 @@ def prepare(manifest: Manifest, settings: DataSettings, seed: int, out: Path, pr
     }
 
 
-def _divided(train: Collection, rows: Rows, fraction: float, seed: int) -> dict[str, Rows]:
-    chosen = holdout(train.photo_ids[rows], fraction, seed)
+def _divided(train: Collection, rows: Rows, settings: DataSettings, seed: int) -> dict[str, Rows]:
+    """Hold out some of the photos that are kept; those that are left out are counted with train."""
+    kept = _kept(train.labels(settings.crowd == "include"), settings)[rows]
+    chosen = np.zeros(len(rows), np.bool_)
+    if kept.any():
+        chosen[kept] = holdout(train.photo_ids[rows[kept]], settings.validation_fraction, seed)
     return {"train": rows[~chosen], "validation": rows[chosen]}
+
+
+def _kept(labels: npt.NDArray[np.bool_], settings: DataSettings) -> npt.NDArray[np.bool_]:
+    """Return bool (photos): which are not left out."""
+    return np.asarray(labels.any(axis=1) | (settings.unlabelled == "keep"), np.bool_)
 
 
 def _categories(manifest: Manifest, collections: Mapping[str, Collection]) -> tuple[Category, ...]:
@@ -170,9 +185,7 @@ def _source(
 ) -> _Source:
     """Choose the rows of one source, split by split; leave out what the settings say."""
     labels = collection.labels(settings.crowd == "include")
-    labelled = np.ones(len(labels), np.bool_)
-    if settings.unlabelled == "drop":
-        labels.any(axis=1, out=labelled)
+    labelled = _kept(labels, settings)
     ranges: dict[str, tuple[int, int]] = {}
     parts: list[Rows] = []
     left_out: list[Rows] = []
@@ -227,8 +240,7 @@ def _masked_pairs(source: _Source, settings: DataSettings) -> npt.NDArray[np.boo
         kept &= ~collection.crowd
     pairs = np.zeros(source.labels.shape, np.bool_)
     pairs[collection.annotation_photo[kept], collection.annotation_category[kept]] = True
-    masked: npt.NDArray[np.bool_] = pairs[source.rows]
-    return masked
+    return np.asarray(pairs[source.rows], np.bool_)
 
 
 def _demand_room(out: Path, sources: list[_Source], settings: DataSettings) -> None:
@@ -281,9 +293,7 @@ def _write_source(
     stored = np.zeros_like(labels)
     stored[np.repeat(np.arange(len(rows)), np.diff(planes.offsets)), np.asarray(planes.category)] = True
     vanished = masked & ~stored
-    used = np.zeros(len(collection), np.bool_)
-    used[rows] = True
-    of_used = used[collection.annotation_photo]
+    of_used = np.isin(collection.annotation_photo, rows)
     skipped = of_used & collection.crowd & (settings.crowd == "skip")
     return {
         "photos_in_file": len(collection),

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aeret.data.manifest import SPLITS, Manifest, Split
-from aeret.errors import DataError
+from aeret.errors import DataError, UsageError
 
 Ids = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
@@ -80,6 +80,21 @@ def one_and_the_same(manifest: Manifest, rows: Mapping[str, Rows]) -> bool:
     """Return whether query and gallery are the same photos."""
     splits = manifest.splits
     return splits.query.source == splits.gallery.source and np.array_equal(rows["query"], rows["gallery"])
+
+
+def demand_gallery(manifest: Manifest, photos: int, clusters: int) -> None:
+    """Refuse a gallery, before the first photo is decoded, that clustering would refuse after the last epoch.
+
+    Raises:
+        UsageError: it has fewer than two photos, or fewer than clusters.
+    """
+    if photos < 2:
+        raise UsageError(f"{manifest.path}: the gallery has {photos} photo, a search needs two at least; give it more.")
+    if photos < clusters:
+        raise UsageError(
+            f"{manifest.path}: the gallery has {photos} photos, fewer than evaluation.clusters={clusters}; give it "
+            f"more, or have fewer clusters, for example --set evaluation.clusters={max(2, round(photos**0.5))}."
+        )
 
 
 def in_part(photo_ids: Ids, part: tuple[float, float]) -> npt.NDArray[np.bool_]:

@@ -20,13 +20,14 @@ ROOMS = ("data", "models", "embeddings")
 
 def sources(settings: Settings) -> dict[str, str]:
     """Return the digest of the photos to embed, where they are a folder and not a prepared split."""
-    from aeret.artifacts import digest, file_digest
+    from aeret.artifacts import digest
     from aeret.data.photos import photos_in
+    from aeret.stages.outside_files import file_digests
 
     if not settings.embed.photos:
         return {}
-    files = photos_in(Path(settings.embed.photos).expanduser())
-    return {"photos": digest({photo.path: file_digest(Path(photo.path)) for photo in files})}
+    folder = Path(settings.embed.photos).expanduser()
+    return {"photos": digest(file_digests(folder.absolute(), (photo.path for photo in photos_in(folder.absolute()))))}
 
 
 def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Progress) -> dict[str, Any]:

@@ -31,6 +31,7 @@ PIPELINE = """
 pipeline: {{name: tiny, stages: [prepare]}}
 data: {{manifest: {manifest}, photo_size: 32, mask_size: 8, workers: 1}}
 cnn: {{input_size: 32}}
+evaluation: {{clusters: 2}}
 """
 
 

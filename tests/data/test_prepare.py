@@ -421,6 +421,20 @@ def test_one_category_id_with_two_names_is_refused(squares: Path, tmp_path: Path
         run(squares, tmp_path / "out")
 
 
+def test_photos_are_held_out_of_those_that_are_kept(squares: Path, tmp_path: Path) -> None:
+    """What the division holds out of all 24 photos has no label."""
+    settings = SETTINGS.model_copy(update={"unlabelled": "keep"})
+    run(squares, tmp_path / "all", settings)
+    held_out = Prepared.open(tmp_path / "all").split("validation").photo_ids.tolist()
+    annotations = json.loads((squares / "train.json").read_text())["annotations"]
+    edit(squares / "train.json", annotations=[item for item in annotations if item["image_id"] not in held_out])
+    metrics = run(squares, tmp_path / "some")
+    prepared = Prepared.open(tmp_path / "some")
+    assert metrics["sources"]["train"]["photos_dropped_unlabelled"] == len(held_out)
+    assert len(prepared.split("validation")) > 0
+    assert len(prepared.split("validation")) + len(prepared.split("train")) == 24 - len(held_out)
+
+
 def test_a_split_without_any_label_is_refused(squares: Path, tmp_path: Path) -> None:
     edit(squares / "val.json", annotations=[])
     with pytest.raises(DataError, match=r"split 'query' has 8 photo.*none of them"):

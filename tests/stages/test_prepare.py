@@ -13,11 +13,11 @@ from PIL import Image
 
 from aeret.artifacts import file_digest
 from aeret.data.prepared import Prepared
-from aeret.errors import DataError
+from aeret.errors import DataError, UsageError
 from aeret.pipeline.graph import plan
 from aeret.progress import silent
 from aeret.settings import Settings, settings_from
-from aeret.stages import load_stage, prepare
+from aeret.stages import load_stage, outside_files, prepare
 
 MANIFEST = """
 name: tiny
@@ -59,7 +59,14 @@ def settings_of(manifest: str | Path, *overrides: str) -> Settings:
 
     return settings_from(
         CommentedMap(),
-        [f"data.manifest={manifest}", "data.photo_size=16", "cnn.input_size=16", "data.mask_size=8", *overrides],
+        [
+            f"data.manifest={manifest}",
+            "data.photo_size=16",
+            "cnn.input_size=16",
+            "data.mask_size=8",
+            "evaluation.clusters=2",
+            *overrides,
+        ],
     )
 
 
@@ -83,10 +90,22 @@ def test_key_follows_content(tiny: Path, tmp_path: Path) -> None:
     assert key("seed=5", "cnn.dropout=0.5") == first
     assert key("data.mask_size=16") != first
     assert key("data.split_seed=1") != first
-    for name in ("all.json", "some.json", "tiny.yaml"):
+    for name in ("all.json", "some.json"):
         before = key()
         (tiny / name).write_text((tiny / name).read_text() + "\n")
         assert key() != before, name
+    before = key()
+    text = (tiny / "tiny.yaml").read_text()
+    (tiny / "tiny.yaml").write_text("# mine\nlicence: CC0\n" + text.replace("grey squares", "squares, grey"))
+    assert key() == before
+    for old, new in (
+        ("0:0.5", "0:0.4"),
+        ("  some:", "  few:"),
+        ("all.json", "../tiny/photos/../all.json"),
+        ("tiny", "small"),
+    ):
+        (tiny / "tiny.yaml").write_text(text.replace(old, new, 1))
+        assert (key() != before) == (old != "all.json"), old
 
 
 def test_photo_digest_follows_content_not_time(tiny: Path) -> None:
@@ -106,6 +125,42 @@ def test_photo_digest_follows_content_not_time(tiny: Path) -> None:
     assert prepare.sources(settings)["photos all"] != first["photos all"]
 
 
+def test_only_the_photos_that_records_name_count(tiny: Path) -> None:
+    """A collection whose photo folder is the folder of everything, with a subfolder that is a link."""
+    (tiny / "photos").rename(tiny.parent / "elsewhere")
+    (tiny / "photos").symlink_to(tiny.parent / "elsewhere")
+    content = json.loads((tiny / "all.json").read_text())
+    for image in content["images"]:
+        image["file_name"] = f"photos/{image['file_name']}"
+    (tiny / "all.json").write_text(json.dumps(content))
+    (tiny / "tiny.yaml").write_text(MANIFEST.replace("photos: photos", "photos: ."))
+    settings = settings_of(tiny / "tiny.yaml")
+    first = prepare.sources(settings)
+    (tiny / "runs").mkdir()
+    (tiny / "runs" / "report.png").write_bytes(b"of a run")
+    assert prepare.sources(settings) == first
+    (tiny / "photos" / "3.png").write_bytes(b"another")
+    changed = prepare.sources(settings)
+    assert {name for name in first if changed[name] != first[name]} == {"photos all"}
+
+
+def test_a_broken_annotation_file_is_left_to_the_run(tiny: Path, tmp_path: Path) -> None:
+    settings = settings_of(tiny / "tiny.yaml")
+    text = (tiny / "all.json").read_text()
+    for broken in ("", text[:500], text.replace("3.png", "/dev/zero")):
+        (tiny / "all.json").write_text(broken)
+        prepare.sources(settings)
+        with pytest.raises(DataError, match=r"all\.json: .*aeret data check"):
+            prepare.run(settings, {}, tmp_path, silent)
+
+
+def test_a_gallery_smaller_than_its_clusters_is_refused_before_any_work(tiny: Path, tmp_path: Path) -> None:
+    settings = settings_of(tiny / "tiny.yaml", "evaluation.clusters=12")
+    with pytest.raises(UsageError, match=r"gallery has 11 photos.*evaluation.clusters=12.*--set evaluation.clusters=3"):
+        prepare.run(settings, {}, tmp_path, silent)
+    assert not list(tmp_path.glob("all"))
+
+
 def test_only_changed_photos_are_read_again(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of(tiny / "tiny.yaml")
     first = prepare.sources(settings)
@@ -115,7 +170,7 @@ def test_only_changed_photos_are_read_again(tiny: Path, monkeypatch: pytest.Monk
         read.append(path.name)
         return file_digest(path)
 
-    monkeypatch.setattr(prepare, "file_digest", counting)
+    monkeypatch.setattr(outside_files, "file_digest", counting)
     assert prepare.sources(settings) == first
     assert not [name for name in read if name.endswith(".png")]
     os.utime(tiny / "photos" / "7.png", (3_000_000, 3_000_000))
@@ -125,6 +180,41 @@ def test_only_changed_photos_are_read_again(tiny: Path, monkeypatch: pytest.Monk
         read.clear()
         assert prepare.sources(settings) == first
     assert [name for name in read if name.endswith(".png")] == ["8.png"]
+
+
+def test_annotation_files_are_kept_too_and_an_interrupted_reading_goes_on(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.utime(tiny / "all.json", (1_000_000, 1_000_000))
+    settings = settings_of(tiny / "tiny.yaml")
+    read: list[str] = []
+
+    def counting(path: Path) -> str:
+        if len(read) == 5:
+            raise KeyboardInterrupt
+        read.append(path.name)
+        return file_digest(path)
+
+    monkeypatch.setattr(outside_files, "file_digest", counting)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.sources(settings)
+    first, read[:] = list(read), []
+    assert first[0] == "all.json"
+    with pytest.raises(KeyboardInterrupt):
+        prepare.sources(settings)
+    assert not {*first} & {*read}
+
+
+def test_a_long_reading_shows_a_bar(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_of(tiny / "tiny.yaml")
+    monkeypatch.setattr(outside_files, "_MANY", 19)
+    prepare.sources(settings)
+    shown = capsys.readouterr()
+    assert "read photos" in shown.err and "20/20" in shown.err and not shown.out
+    prepare.sources(settings)
+    assert not capsys.readouterr().err
 
 
 def test_a_cache_that_cannot_be_used_only_costs_time(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

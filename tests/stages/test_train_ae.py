@@ -34,6 +34,7 @@ def settings_of(**changes: Any) -> Settings:
     tree: dict[str, Any] = {
         "data": {"manifest": "unused", "photo_size": 16, "mask_size": 8, "workers": 1, "validation_fraction": 0.2},
         "cnn": {"input_size": 16},
+        "evaluation": {"clusters": 4},
         "autoencoder": {"latent_size": 4, "width": 4, "training": {"epochs": 2, "batch_size": 8}},
     }
     for section, values in changes.items():
