@@ -12,6 +12,7 @@ import pytest
 PROGRAM = Path(__file__).parent / "tiny_joint.py"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "backend",
     ["tensorflow", pytest.param("jax", marks=pytest.mark.backend), pytest.param("torch", marks=pytest.mark.backend)],
