@@ -62,6 +62,7 @@ def main() -> None:
 
 
 def _interrupt(number: int, frame: Any) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would interrupt the tidying up
     # The argument tells apart what reached this process alone from Ctrl-C, which reaches its children too.
     raise KeyboardInterrupt(signal.SIGTERM)
 

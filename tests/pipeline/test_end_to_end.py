@@ -46,7 +46,7 @@ def settings(manifest: Path) -> Settings:
                 "training": training,
             },
             "cnn": {
-                "backbone": "resnet18-small",
+                "backbone": "alexnet-small",
                 "input_size": 32,
                 "embedding_size": 8,
                 "training": training,
@@ -77,6 +77,12 @@ def test_the_same_seed_gives_the_same_report_numbers_twice(tmp_path: Path) -> No
     assert first == second
     metrics: dict[str, Any] = json.loads(first)
     assert metrics["facts"]["n_queries"] == 31  # one photo in five is in "val", and one of the others shows nothing
-    tables = ((each["cluster-eval"] / "report.csv").read_text() for each in (one, two))
-    assert len(set(tables)) == 1
+    assert measured(one["cluster-eval"]) == measured(two["cluster-eval"])
     assert (one["cluster-eval"] / "report.html").stat().st_size > 10_000
+
+
+def measured(folder: Path) -> list[str]:
+    """Return the report's numbers, without when and how long each stage ran."""
+    lines = (folder / "report.csv").read_text().splitlines()
+    assert len(lines) > 100
+    return [line for line in lines if not line.startswith("run,stages,")]
