@@ -77,27 +77,23 @@ def check_command(
     """
     from collections import Counter
 
-    from aeret.data.check import check
-    from aeret.data.manifest import load_manifest, provide
+    from aeret.data.check_collection import check_manifest
+    from aeret.data.manifest import load_manifest
     from aeret.errors import DataError
     from aeret.progress import terminal
 
     loaded = load_manifest(_chosen(manifest, config, overrides))
-    provide(loaded, progress=terminal)
-    errors = warnings = 0
-    for name in loaded.used_sources:
-        source = loaded.sources[name]
-        findings = check(source.annotations, source.photos if photos else None, terminal)
-        shown: Counter[str] = Counter()
-        for finding in findings:
-            shown[finding.rule] += 1
-            if shown[finding.rule] <= limit:
-                click.echo(f"{finding.severity}: {finding.file}: {finding.where}: {finding.problem}; {finding.mend}")
-        for rule, count in shown.items():
-            if count > limit:
-                click.echo(f"... and {count - limit} more of {rule} (--limit shows them)")
-        errors += sum(finding.severity == "error" for finding in findings)
-        warnings += sum(finding.severity == "warning" for finding in findings)
+    findings = check_manifest(loaded, photos, terminal)
+    shown: Counter[str] = Counter()
+    for finding in findings:
+        shown[finding.rule] += 1
+        if shown[finding.rule] <= limit:
+            click.echo(f"{finding.severity}: {finding.file}: {finding.where}: {finding.problem}; {finding.mend}")
+    for rule, count in shown.items():
+        if count > limit:
+            click.echo(f"... and {count - limit} more of {rule} (--limit shows them)")
+    errors = sum(finding.severity == "error" for finding in findings)
+    warnings = len(findings) - errors
     click.echo(f"{loaded.name}: {errors} errors, {warnings} warnings")
     if errors:
         raise DataError(f"{loaded.name} has {errors} errors; nothing is trained on it until they are mended.")
