@@ -106,11 +106,11 @@ def _subsets(manifest: Manifest) -> list[Finding]:
 
 
 def _splits(manifest: Manifest, known: Mapping[str, Known]) -> list[Finding]:
-    """Return what is wrong with the splits whose photos are known, whole."""
+    """Return what is wrong with the splits of sources whose photos are all known, by id and by name."""
     photos = {
         name: _Listed(np.array(list(file.files.values()), np.int64), list(file.files))
         for name, file in known.items()
-        if "images" in file.complete
+        if "images" in file.complete and len(file.files) == len(file.photos)
     }
     found: list[Finding] = []
     rows: dict[str, Rows] = {}
@@ -132,4 +132,5 @@ def _splits(manifest: Manifest, known: Mapping[str, Known]) -> list[Finding]:
 
 
 def _told(problem: object, file: Path, rule: str, where: str) -> Finding:
-    return finding(str(file), (rule, where, str(problem).removeprefix(f"{file}: ").rstrip(".")))
+    text = str(problem).removeprefix(f"{file}: ").removeprefix(f"{where} ").rstrip(".")
+    return finding(str(file), (rule, where, text))

@@ -66,7 +66,7 @@ def collection(tmp_path: Path) -> Path:
 FAULTS: dict[str, tuple[Plant, list[tuple[str, str, str, str]]]] = {
     "shared by split": (
         write("rest.txt", "6\n7\n8"),
-        [("shared-photo", "m.yaml", "splits 'query' and 'gallery'", "photo id(s): 6")],
+        [("shared-photo", "m.yaml", "splits 'query' and 'gallery'", "share 1 photo id(s): 6")],
     ),
     "shared by source": (
         edit("train.json", '"file_name": "4.png"', '"file_name": "7.png"'),
@@ -117,6 +117,10 @@ FAULTS: dict[str, tuple[Plant, list[tuple[str, str, str, str]]]] = {
     "no photo folder": (
         lambda folder: shutil.rmtree(folder / "photos"),
         [("missing-file", "photos", f"source {name!r}", "folder of photos") for name in ("train", "val")],
+    ),
+    "one photo of no name, so that its split is not known": (
+        edit("val.json", '"5.png"', '"../5.png"'),
+        [("bad-value", "val.json", "image 5", "file_name")],
     ),
     "cut off, so that its photos are not known": (
         lambda folder: (folder / "val.json").write_text((folder / "val.json").read_text()[:80]),
