@@ -139,7 +139,7 @@ def _evaluate(task: _Task, out: Path, progress: Progress) -> Any:
         vectors = l2_normalise(gallery.vectors) if section.similarity == "cosine" else gallery.vectors
         clustering = fit_kmeans(vectors, section.clusters, seed, section.starts, section.iterations, progress)
         clustering.save(kept)
-    codes = None if task.own_codes is None else LayoutCodes(task.own_codes, task.query_set.matrices["codes"])
+    codes = LayoutCodes(task.own_codes, task.query_set.matrices["codes"])
     return evaluate(
         queries,
         gallery,
@@ -172,16 +172,15 @@ def _material(task: _Task, started: str) -> Any:
 
     settings = task.settings
     records = {stage: read_record(folder) for stage, folder in task.inputs.items()}
-    layouts = None
-    if task.own_codes is not None:
-        layouts = Layouts(
-            task.encoding.legend,
-            lambda masks: task.shown(task.encoding.encode(masks)),
-            task.query_set.matrices["codes"],
-            task.own_codes,
-            _decoder(task),
-            length_is_learnt=settings.cnn.latent_loss in ("mse", "huber"),
-        )
+    layouts = Layouts(
+        task.encoding.legend,
+        lambda masks: task.shown(task.encoding.encode(masks)),
+        task.query_set.matrices["codes"],
+        task.own_codes,
+        _decoder(task),
+        # The read-out of labels-only is a regression, whatever the loss of the other arms is.
+        length_is_learnt=settings.cnn.arm == "labels-only" or settings.cnn.latent_loss in ("mse", "huber"),
+    )
     return Material(
         categories=task.categories,
         queries=task.queries,
