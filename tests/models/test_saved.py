@@ -110,8 +110,10 @@ def test_damaged_folders_are_refused(tmp_path: Path) -> None:
         load_with(version=99)
     with pytest.raises(DataError, match="no mask encoder"):
         load_with(settings={"latent_sizes": 5})
-    with pytest.raises(DataError, match="describes no autoencoder"):
+    with pytest.raises(DataError, match="no mask encoder"):
         load_with(settings={**record["settings"], "architecture": "rnn"})
+    with pytest.raises(DataError, match="describes no autoencoder"):
+        load_with(settings={**record["settings"], "output": "identity", "loss": "bce"})
     with pytest.raises(DataError, match="do not fit the network"):
         load_with(settings={**record["settings"], "width": 8})
     (tmp_path / WEIGHTS).write_bytes(b"PK\x03\x04 cut off")
