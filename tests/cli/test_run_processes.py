@@ -16,7 +16,7 @@ import pytest
 
 from aeret.data.scenes import generate_scenes
 
-PATIENCE = 120.0
+PATIENCE = 600.0
 """Seconds; machines that test may be busy."""
 MANIFEST = """
 name: tiny
