@@ -90,13 +90,39 @@ class _Task:
         self.encoding = mask_encoding(settings.autoencoder.mask_encoding, prepared.categories)
         self.own_codes = np.load(inputs["encode-masks"] / "codes" / "query.npy", mmap_mode="r")
 
+    @property
+    def legend(self) -> tuple[str, ...]:
+        """Names of the maps that :meth:`shown` returns."""
+        names: tuple[str, ...] = self.encoding.legend
+        return names[:-1] if self.encoding.name == "supercategory+binary" else names
+
     def shown(self, channels: Any) -> Any:
         """Return channels as maps of the legend: probabilities, or 0 and 1 where a channel is no probability."""
         import numpy as np
 
+        if self.encoding.name == "supercategory+binary":
+            return likeliest(channels)
         if self.encoding.name != "index":
             return channels
         return self.encoding.presence(channels).astype(np.float32)
+
+
+def likeliest(channels: Any) -> Any:
+    """Give the last channel, "anything", to the likeliest of the others, cell by cell, to be looked at.
+
+    A network is often sure that something is there before it is sure what; a map of "anything" would hide its guess.
+    Masks that are 0 or 1 stay as they are.
+
+    Args:
+        channels: float32 (b, h, w, c + 1).
+
+    Returns:
+        float32 (b, h, w, c).
+    """
+    import numpy as np
+
+    kinds, anything = channels[..., :-1], channels[..., -1:]
+    return np.where(kinds == kinds.max(axis=-1, keepdims=True), np.maximum(kinds, anything), kinds)
 
 
 def _check_memory(task: _Task) -> int:
@@ -173,7 +199,7 @@ def _material(task: _Task, started: str) -> Any:
     settings = task.settings
     records = {stage: read_record(folder) for stage, folder in task.inputs.items()}
     layouts = Layouts(
-        task.encoding.legend,
+        task.legend,
         lambda masks: task.shown(task.encoding.encode(masks)),
         task.query_set.matrices["codes"],
         task.own_codes,
@@ -221,7 +247,7 @@ def _autoencoder(task: _Task, metrics: Mapping[str, Any]) -> Any:
         return Autoencoder(metrics)
     with np.load(path, allow_pickle=False) as examples:
         maps = {name: task.shown(examples[name].astype(np.float32)) for name in ("true", "reconstructed", "pca")}
-    return Autoencoder(metrics, **maps, names=task.encoding.legend)
+    return Autoencoder(metrics, **maps, names=task.legend)
 
 
 def _trainings(inputs: Mapping[str, Path]) -> Any:

@@ -229,3 +229,11 @@ def test_too_little_memory_is_said_before_any_work(
     with pytest.raises(ResourceError, match="GiB are free"):
         cluster_eval.run(settings(), inputs, tmp_path, silent)
     assert not (tmp_path / "clusters").exists()
+
+
+def test_what_is_sure_to_be_there_is_shown_as_its_likeliest_kind() -> None:
+    from aeret.stages.cluster_eval import likeliest
+
+    cells = np.array([[0.2, 0.3, 0.9], [1.0, 0.0, 1.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.6, 0.1, 0.4]], np.float32)
+    expected = [[0.2, 0.9], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0], [0.6, 0.1]]
+    np.testing.assert_array_equal(likeliest(cells), np.array(expected, np.float32))
