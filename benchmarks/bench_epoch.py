@@ -25,8 +25,8 @@ from aeret.rng import generator
 from aeret.settings import AutoencoderSettings, CnnSettings, TrainingSettings
 from benchmarks.measure import Row, report, skipped
 
-PHOTOS, BATCH, CATEGORIES, STORED, MASK = 1_280, 64, 80, 112, 32
-ROUNDS = 5
+PHOTOS, BATCH, CATEGORIES, STORED, MASK = 2_560, 64, 80, 112, 32
+ROUNDS = 2
 
 
 def main() -> list[Row]:
