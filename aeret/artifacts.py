@@ -32,7 +32,6 @@ _PACKAGES = (
     "torch",
     "numba",
     "faiss-cpu",
-    "pycocotools",
     "pillow",
     "scikit-learn",
 )
