@@ -160,7 +160,7 @@ def colour_jitter(photos: Floats, rng: np.random.Generator, strength: float) -> 
         raise UsageError(f"colour_jitter: expected a strength in [0, 1], got {strength}.")
     draws = rng.uniform(-1.0, 1.0, (len(photos), 3))
     if strength:
-        _colour_jitter(photos.reshape(len(photos), -1, 3), (1.0 + strength * draws).astype(np.float32))
+        _colour_jitter(photos.reshape(*photos.shape[:2], -1), (1.0 + strength * draws).astype(np.float32))
     return photos
 
 
@@ -221,7 +221,7 @@ def _area_taps(start, end, side, size, first, count, weights):  # type: ignore[n
 
 @_jit
 def _crop_flip_photos(photos, boxes, flips, out):  # type: ignore[no-untyped-def]
-    """Resample uint8 (b, S, 3 S) into float32 (b, size, 3 size): rows first, because that pass vectorises."""
+    """Resample uint8 (b, S, 3 S) into float32 (b, size, 3 size), rows then columns, in loops that vectorise."""
     side = photos.shape[1]
     size = out.shape[1]
     width = 2 * int(np.ceil(max(1.0, side / size))) + 2
@@ -231,10 +231,22 @@ def _crop_flip_photos(photos, boxes, flips, out):  # type: ignore[no-untyped-def
     count_x = np.empty(size, np.int64)
     weight_y = np.empty((size, width), np.float32)
     weight_x = np.empty((size, width), np.float32)
-    line = np.empty(side * 3, np.float32)
+    # Longer than a photo's line: taps beyond a cell's own have weight 0, but are read.
+    line = np.zeros(3 * (side + width), np.float32)
+    # Unsigned: numba would check a signed index for being negative.
+    source = np.empty(3 * size, np.uint32)
+    weights = np.empty((width, 3 * size), np.float32)
     for b in range(photos.shape[0]):
         _triangle_taps(boxes[b, 0], boxes[b, 2], side, size, first_y, count_y, weight_y)
         _triangle_taps(boxes[b, 1], boxes[b, 3], side, size, first_x, count_x, weight_x)
+        most = count_x.max()
+        weights[:] = np.float32(0)
+        for j in range(size):
+            to = 3 * (size - 1 - j if flips[b] else j)
+            for c in range(3):
+                source[to + c] = 3 * first_x[j] + c
+                for t in range(count_x[j]):
+                    weights[t, to + c] = weight_x[j, t]
         left = 3 * first_x[0]
         right = 3 * (first_x[size - 1] + count_x[size - 1])
         row = line[left:right]
@@ -242,25 +254,18 @@ def _crop_flip_photos(photos, boxes, flips, out):  # type: ignore[no-untyped-def
             row[:] = np.float32(0)
             for t in range(count_y[i]):
                 # Slices from 0: without them numba checks each index for a negative one and does not vectorise.
-                source = photos[b, first_y[i] + t, left:right]
+                above = photos[b, first_y[i] + t, left:right]
                 weight = weight_y[i, t]
                 for k in range(row.shape[0]):
-                    row[k] += weight * np.float32(source[k])
-            for j in range(size):
-                red = np.float32(0)
-                green = np.float32(0)
-                blue = np.float32(0)
-                at = 3 * first_x[j]
-                for t in range(count_x[j]):
-                    weight = weight_x[j, t]
-                    red += weight * line[at]
-                    green += weight * line[at + 1]
-                    blue += weight * line[at + 2]
-                    at += 3
-                to = 3 * (size - 1 - j if flips[b] else j)
-                out[b, i, to] = red
-                out[b, i, to + 1] = green
-                out[b, i, to + 2] = blue
+                    row[k] += weight * np.float32(above[k])
+            target = out[b, i]
+            weight_0, weight_1, line_1 = weights[0], weights[1], line[3:]
+            for k in range(target.shape[0]):
+                target[k] = weight_0[k] * line[source[k]] + weight_1[k] * line_1[source[k]]
+            for t in range(2, most):
+                weight_t, line_t = weights[t], line[3 * t :]
+                for k in range(target.shape[0]):
+                    target[k] += weight_t[k] * line_t[source[k]]
 
 
 @_jit
@@ -303,21 +308,33 @@ def _crop_flip_masks(offsets, category, bits, side, rows, boxes, flips, out):  #
 
 @_jit
 def _colour_jitter(photos, factors):  # type: ignore[no-untyped-def]
-    """Apply (brightness, contrast, saturation) factors to float32 (b, pixels, 3), in place."""
+    """Apply (brightness, contrast, saturation) factors to float32 (b, h, 3 w), in place."""
+    height, width = photos.shape[1], photos.shape[2]
+    red_share, green_share, blue_share = np.float32(_GREY[0]), np.float32(_GREY[1]), np.float32(_GREY[2])
+    columns = np.empty(width, np.float32)
     for b in range(photos.shape[0]):
         photo = photos[b]
         brightness, contrast, saturation = factors[b, 0], factors[b, 1], factors[b, 2]
+        # Column by column: one running sum would wait for each addition.
+        columns[:] = np.float32(0)
+        for i in range(height):
+            row = photo[i]
+            for k in range(width):
+                columns[k] += row[k]
         total = 0.0
-        for i in range(photo.shape[0]):
-            total += _GREY[0] * photo[i, 0] + _GREY[1] * photo[i, 1] + _GREY[2] * photo[i, 2]
+        for k in range(0, width, 3):
+            total += _GREY[0] * columns[k] + _GREY[1] * columns[k + 1] + _GREY[2] * columns[k + 2]
         gain = brightness * contrast
         # contrast * (brightness * v - mean) + mean, with mean taken after brightness
-        shift = np.float32((1.0 - contrast) * brightness * total / max(1, photo.shape[0]))
-        for i in range(photo.shape[0]):
-            red = gain * photo[i, 0] + shift
-            green = gain * photo[i, 1] + shift
-            blue = gain * photo[i, 2] + shift
-            grey = np.float32(_GREY[0]) * red + np.float32(_GREY[1]) * green + np.float32(_GREY[2]) * blue
-            photo[i, 0] = min(max(grey + saturation * (red - grey), np.float32(0)), np.float32(255))
-            photo[i, 1] = min(max(grey + saturation * (green - grey), np.float32(0)), np.float32(255))
-            photo[i, 2] = min(max(grey + saturation * (blue - grey), np.float32(0)), np.float32(255))
+        shift = np.float32((1.0 - contrast) * brightness * total / max(1, height * (width // 3)))
+        # grey + saturation * (v - grey), of v = gain * photo + shift; the shares of grey sum to 1
+        own = saturation * gain
+        common = (np.float32(1) - saturation) * gain
+        for i in range(height):
+            row = photo[i]
+            for j in range(width // 3):
+                red, green, blue = row[3 * j], row[3 * j + 1], row[3 * j + 2]
+                base = common * (red_share * red + green_share * green + blue_share * blue) + shift
+                row[3 * j] = min(max(base + own * red, np.float32(0)), np.float32(255))
+                row[3 * j + 1] = min(max(base + own * green, np.float32(0)), np.float32(255))
+                row[3 * j + 2] = min(max(base + own * blue, np.float32(0)), np.float32(255))

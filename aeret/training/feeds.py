@@ -121,12 +121,19 @@ class Feed(keras.utils.PyDataset):
 
 
 def prefetch(feed: Feed, epoch: int, depth: int = 2) -> Iterator[Batch]:
-    """Yield an epoch's batches in order while a thread prepares up to ``depth`` of them ahead."""
+    """Yield an epoch's batches in order, as tensors, while a thread prepares up to ``depth`` of them ahead."""
+
+    def prepare(index: int) -> Batch:
+        # The copy into tensors belongs here too: between two steps the processor would wait for it.
+        x, y = feed.batch(epoch, index)
+        tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
+        return tensors, tensors if y is x else keras.tree.map_structure(keras.ops.convert_to_tensor, y)
+
     pool = ThreadPoolExecutor(1, thread_name_prefix="feed")
     waiting: deque[Future[Batch]] = deque()
     try:
         for index in range(len(feed)):
-            waiting.append(pool.submit(feed.batch, epoch, index))
+            waiting.append(pool.submit(prepare, index))
             if len(waiting) > depth:
                 yield waiting.popleft().result()
         while waiting:
