@@ -176,25 +176,34 @@ class Numbers(Feed):
         super().__init__(6, 1, 0, False)
         self.bad = bad
         self.made = []
+        self.threads = set()
 
     def batch(self, epoch, index):
         self.made.append(index)
         if index == self.bad:
             raise ValueError("photo 3 is gone")
-        return index, threading.current_thread().name
+        self.threads.add(threading.current_thread().name)
+        return np.array([index]), {"half": np.array([index / 2], np.float32)}
 
 
-def test_prefetch_keeps_order_and_works_ahead_in_a_thread():
-    batches = list(prefetch(Numbers(), 0))
-    assert [index for index, _ in batches] == list(range(6))
-    assert all(name.startswith("feed") for _, name in batches)
+def test_prefetch_keeps_order_and_makes_tensors_ahead_in_a_thread():
+    numbers = Numbers()
+    batches = list(prefetch(numbers, 0))
+    assert all(keras.ops.is_tensor(x) and keras.ops.is_tensor(y["half"]) for x, y in batches)
+    assert [(int(x[0]), float(y["half"][0])) for x, y in batches] == [(index, index / 2) for index in range(6)]
+    assert all(name.startswith("feed") for name in numbers.threads)
+
+
+def test_prefetch_turns_an_array_that_is_input_and_target_into_one_tensor():
+    x, y = next(iter(prefetch(MaskFeed(Split().masks, Identity(), 4, 0, training=True), 0)))
+    assert x is y
 
 
 def test_prefetch_raises_where_the_feed_raises():
     seen = []
     with pytest.raises(ValueError, match="photo 3 is gone"):
         for index, _ in prefetch(Numbers(bad=3), 0):
-            seen.append(index)
+            seen.append(int(index[0]))
     assert seen == [0, 1, 2]
 
 
