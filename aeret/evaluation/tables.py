@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aeret.evaluation.measures import PerQuery
 from aeret.evaluation.ndcg import Values
-from aeret.evaluation.pairs import PairCounts, label_oracle, pair_counts, relevant_pairs
+from aeret.evaluation.pairs import LabelSets, PairCounts, label_oracle, pair_counts, relevant_pairs
 from aeret.evaluation.resample import resampled, sample_queries
 from aeret.evaluation.significance import bootstrap_interval, bootstrap_weights, interval
 from aeret.rng import generator
@@ -108,7 +108,8 @@ def pairs_table(labels: NDArray[np.bool_], assignment: NDArray[np.int32], seed: 
     ``random partition`` keeps the cluster sizes and shuffles their members; ``label oracle`` joins photos by their most
     frequent own label.
     """
-    relevant = relevant_pairs(labels, threads)
+    sets = LabelSets.made_of(labels)
+    relevant = relevant_pairs(sets, threads)
     partitions = {
         "clusters": assignment,
         "single cluster": np.zeros_like(assignment),
@@ -117,7 +118,7 @@ def pairs_table(labels: NDArray[np.bool_], assignment: NDArray[np.int32], seed: 
     }
     rows = []
     for name, partition in partitions.items():
-        counts = pair_counts(labels, partition, relevant, threads)
+        counts = pair_counts(sets, partition, relevant, threads)
         rows.append({"name": name, "clusters": len(np.unique(partition)), **_pair_values(counts)})
     return table(rows, ("name", "clusters", "tp", "fp", "fn", "tn", "precision", "recall", "f", "kappa"))
 

@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.cluster import pair_confusion_matrix
 
 from aeret.errors import UsageError
-from aeret.evaluation.pairs import PairCounts, label_oracle, pair_counts, relevant_pairs
+from aeret.evaluation.pairs import LabelSets, PairCounts, label_oracle, pair_counts, relevant_pairs
 
 
 def slow_counts(labels: np.ndarray, assignment: np.ndarray) -> PairCounts:
@@ -47,6 +47,31 @@ def test_more_groups_than_one_tile_and_one_block() -> None:
     assert found.tp == (shared & same)[upper].sum()
     assert found.fn == (shared & ~same)[upper].sum()
     assert found.fp == (~shared & same)[upper].sum()
+
+
+def test_many_photos_with_one_label_set_and_sets_of_many_words() -> None:
+    rng = np.random.default_rng(1)
+    kinds = rng.random((9, 300)) < 0.02
+    kinds[0] = False
+    labels = kinds[rng.choice(9, 3000, p=np.array([2, 50, 20, 10, 8, 4, 3, 2, 1]) / 100)]
+    assignment = rng.choice(np.array([-(2**62), 5, 2**62]), 3000)
+    shared = (labels.astype(np.int32) @ labels.T.astype(np.int32)) > 0
+    same = assignment[:, None] == assignment[None]
+    upper = np.triu_indices(3000, 1)
+    sets = LabelSets.made_of(labels)
+    assert len(sets.words) == len(np.unique(labels, axis=0))
+    assert (np.diff(sets.photos) <= 0).all()
+    found = pair_counts(sets, assignment)
+    assert found == pair_counts(labels, assignment, relevant_pairs(sets))
+    assert (found.tp, found.fn) == ((shared & same)[upper].sum(), (shared & ~same)[upper].sum())
+    assert found.tp + found.fp == same[upper].sum()
+
+
+def test_sets_beyond_one_block_of_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = np.random.default_rng(2).random((700, 70)) < 0.06
+    expected = pair_counts(labels, np.arange(700) % 2)
+    monkeypatch.setattr("aeret.evaluation.pairs._BLOCK", 37)
+    assert pair_counts(labels, np.arange(700) % 2, threads=2) == expected
 
 
 def test_single_labels_agree_with_scikit_learn() -> None:
