@@ -1,12 +1,10 @@
-"""Exhaustive search, k-means and cluster-first search over 120,000 vectors of 256 dimensions.
+"""Exhaustive search and k-means over 120,000 vectors of 256 dimensions.
 
 The vectors are a mixture of 300 overlapping Gaussians, scaled to length 1. ``exhaustive`` has two peers: a matrix
 product, partition and sort in numpy by blocks of queries; and faiss itself, of which aeret asks a few more candidates
 to score and sort them in a fixed order, so that the ratio is the price of that. k-means makes one start of at most
 10 iterations; its peer is scikit-learn's with k-means++, to the same limit; ``agreement`` is aeret's inertia over
-its own. Cluster-first finds 100 results in 500 clusters, in the strict order; its peers are a loop over queries in
-numpy, and ``search_preassigned`` of faiss over lists of the same clusters, in rounds for the queries that want more.
-The last two rows justify kernels of our own: distances whose last bit does not depend on the batch, against
+its own. The last two rows justify kernels of our own: distances whose last bit does not depend on the batch, against
 those of faiss that sum in a fixed order too; and sums of the members of clusters, against a sparse product.
 ``agreement`` is the share of equal results where it is no inertia: products of another shape exchange near ties.
 """
@@ -18,29 +16,21 @@ from collections.abc import Callable
 
 import faiss
 import numpy as np
-from faiss.contrib.ivf_tools import add_preassigned, search_preassigned
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.cluster import KMeans
 
 from aeret.clustering import kmeans
-from aeret.clustering.kmeans import Clustering, assign, fit_kmeans
+from aeret.clustering.kmeans import fit_kmeans
 from aeret.embeddings.blocks import cores
 from aeret.embeddings.distances import Vectors, squared_distances
-from aeret.embeddings.normalise import l2_normalise
-from aeret.retrieval import cluster_first, exhaustive
+from aeret.retrieval import exhaustive
 from aeret.rng import generator
 from benchmarks.measure import Row, compare, report
+from benchmarks.vectors import VECTORS, mixture
 
-VECTORS, WIDTH, RESULTS, ITERATIONS = 120_000, 256, 100, 10
+RESULTS, ITERATIONS = 100, 10
 CLUSTERS = (80, 500)
-
-
-def mixture(count: int = VECTORS, width: int = WIDTH) -> Vectors:
-    rng = generator(0, "bench search")
-    centres = rng.standard_normal((300, width), dtype=np.float32)
-    vectors = centres[rng.integers(0, 300, count)] + 2 * rng.standard_normal((count, width), dtype=np.float32)
-    return l2_normalise(vectors)
 
 
 def numpy_search(queries: Vectors, gallery: Vectors, block: int = 128) -> NDArray[np.int64]:
@@ -52,38 +42,6 @@ def numpy_search(queries: Vectors, gallery: Vectors, block: int = 128) -> NDArra
         order = np.argsort(np.take_along_axis(squared, rows, axis=1), axis=1)
         found.append(np.take_along_axis(rows, order, axis=1))
     return np.concatenate(found)
-
-
-def numpy_cluster_first(queries: Vectors, gallery: Vectors, clustering: Clustering) -> NDArray[np.int64]:
-    offsets, members = clustering.members()
-    found = np.empty((len(queries), RESULTS), np.int64)
-    for i, query in enumerate(queries):
-        filled = 0
-        for c in np.argsort(((clustering.centroids - query) ** 2).sum(axis=1)):
-            rows = members[offsets[c] : offsets[c + 1]]
-            order = np.argsort(((gallery[rows] - query) ** 2).sum(axis=1), kind="stable")[: RESULTS - filled]
-            found[i, filled : filled + len(order)] = rows[order]
-            filled += len(order)
-            if filled == RESULTS:
-                break
-    return found
-
-
-def faiss_cluster_first(queries: Vectors, index: faiss.IndexIVFFlat, centroids: Vectors) -> NDArray[np.int64]:
-    far, order = faiss.knn(queries, centroids, min(16, len(centroids)))
-    found, filled = np.full((len(queries), RESULTS), -1, np.int64), np.zeros(len(queries), np.int64)
-    for probe in range(order.shape[1]):
-        waiting = np.flatnonzero(filled < RESULTS)
-        if not len(waiting):
-            break
-        lists = np.ascontiguousarray(order[waiting, probe : probe + 1])
-        distances = np.ascontiguousarray(far[waiting, probe : probe + 1])
-        _, rows = search_preassigned(index, queries[waiting], RESULTS, lists, distances)
-        for i, some in zip(waiting, rows, strict=True):
-            some = some[some >= 0][: RESULTS - filled[i]]
-            found[i, filled[i] : filled[i] + len(some)] = some
-            filled[i] += len(some)
-    return found
 
 
 def timed(what: str, peer: str, ours: Callable[[], object], theirs: Callable[[], object], agreement: float) -> Row:
@@ -122,32 +80,6 @@ def clusterings(gallery: Vectors) -> list[Row]:
         ours, theirs = middle - start, time.perf_counter() - middle
         ratio = theirs / ours
         rows.append(row(f"k-means, k = {k}", "scikit-learn", ours, theirs, ratio, ratio, inertia / peer))
-    return rows
-
-
-def clusters_first(gallery: Vectors) -> list[Row]:
-    queries, k = gallery[:2000], CLUSTERS[-1]
-    centroids = gallery[generator(0, "bench centroids").choice(len(gallery), k, replace=False)]
-    clustering = Clustering(centroids, assign(gallery, centroids), 0.0)
-    quantizer = faiss.IndexFlatL2(gallery.shape[1])
-    quantizer.add(centroids)
-    index = faiss.IndexIVFFlat(quantizer, gallery.shape[1], k)
-    add_preassigned(index, gallery, clustering.assignment.astype(np.int64))
-    found = cluster_first.search(queries, gallery, clustering, RESULTS).rows
-    rows = []
-    for peer, theirs in (
-        ("numpy, by query", lambda: numpy_cluster_first(queries, gallery, clustering)),
-        ("faiss, rounds", lambda: faiss_cluster_first(queries, index, centroids)),
-    ):
-        rows.append(
-            timed(
-                f"cluster-first, 2,000 queries, k = {k}",
-                peer,
-                lambda: cluster_first.search(queries, gallery, clustering, RESULTS),
-                theirs,
-                float((found == theirs()).mean()),
-            )
-        )
     return rows
 
 
@@ -191,7 +123,7 @@ def kernels(gallery: Vectors) -> list[Row]:
 
 def main(vectors: int = VECTORS) -> list[Row]:
     gallery = mixture(vectors)
-    return searches(gallery) + clusterings(gallery) + clusters_first(gallery) + kernels(gallery)
+    return searches(gallery) + clusterings(gallery) + kernels(gallery)
 
 
 if __name__ == "__main__":

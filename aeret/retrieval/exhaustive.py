@@ -66,15 +66,29 @@ def checked_search(
     Raises:
         UsageError: see :func:`search`.
     """
+    gallery = checked_gallery(gallery)
+    queries, rows, n = checked_queries(queries, gallery, exclude, n)
+    return queries, gallery, rows, n
+
+
+def checked_gallery(gallery: NDArray[np.floating]) -> Vectors:
+    """Return a gallery, checked: the part of :func:`checked_search` that many searches can share."""
     gallery = checked(gallery, "Gallery embeddings")
+    if len(gallery) >= 2**32:
+        raise UsageError(f"A gallery holds at most {2**32 - 1} vectors, got {len(gallery)}.")
+    return gallery
+
+
+def checked_queries(
+    queries: NDArray[np.floating], gallery: Vectors, exclude: NDArray[np.integer] | None, n: int
+) -> tuple[Vectors, NDArray[np.int64], int]:
+    """Return queries, excluded rows and ``n`` as :func:`checked_search` does, of a gallery that has been checked."""
     queries = checked(queries, "Query embeddings", gallery.shape[1])
     if n < 1:
         raise UsageError(f"A search must return at least one result, got n={n}.")
-    if len(gallery) >= 2**32:
-        raise UsageError(f"A gallery holds at most {2**32 - 1} vectors, got {len(gallery)}.")
     rows = np.full(len(queries), -1, np.int64) if exclude is None else np.asarray(exclude, np.int64)
     if rows.shape != (len(queries),):
         raise UsageError(f"exclude must name one gallery row (or -1) per query, {len(queries)}; got {rows.shape}.")
     if len(rows) and not (rows.min() >= -1 and rows.max() < len(gallery)):
         raise UsageError(f"exclude must lie between -1 and {len(gallery) - 1}, got {rows.min()} to {rows.max()}.")
-    return queries, gallery, rows, min(n, len(gallery) - int(bool((rows >= 0).any())))
+    return queries, rows, min(n, len(gallery) - int(bool((rows >= 0).any())))
