@@ -12,10 +12,10 @@ from aeret.clustering.kmeans import Clustering
 from aeret.embeddings.blocks import over_blocks
 from aeret.embeddings.distances import Vectors, squared_distances
 from aeret.evaluation.average_precision import LEVELS, walk
-from aeret.evaluation.bits import words_of_bools
 from aeret.evaluation.ndcg import Values, ideal_dcg
 from aeret.evaluation.relevance import Relevance, Truth
 from aeret.progress import Progress, silent
+from aeret.retrieval.bits import words_of_bools
 from aeret.retrieval.full_order import cluster_ranks, full_order
 
 _BLOCK_BYTES = 96 * 2**20

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from aeret.embeddings.blocks import over_blocks
 from aeret.errors import UsageError
-from aeret.evaluation.bits import ones, words_of_bools
+from aeret.retrieval.bits import ones, words_of_bools
 
 Labels = NDArray[np.bool_]
 Words = NDArray[np.uint64]

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from aeret.data.masks import MaskPlanes
 from aeret.errors import UsageError
-from aeret.evaluation.bits import ones, words_of_bools, words_of_bytes
 from aeret.registry import lookup
+from aeret.retrieval.bits import ones, words_of_bools
+from aeret.retrieval.mask_overlap import MaskOverlap
 
 Gains = NDArray[np.float32]
 
@@ -81,26 +82,13 @@ class _Layout:
     def __init__(self, truth: Truth) -> None:
         if truth.query_masks is None or truth.gallery_masks is None:
             raise UsageError("The relevance 'layout' needs the masks of the queries and of the gallery; got none.")
-        queries, gallery = truth.query_masks, truth.gallery_masks
-        if (queries.size, queries.categories) != (gallery.size, gallery.categories):
-            raise UsageError(
-                f"Masks of {queries.size} cells and {queries.categories} categories (queries) cannot be compared with "
-                f"{gallery.size} cells and {gallery.categories} categories (gallery); prepare both with one setting."
-            )
-        self._categories = queries.categories
-        self._queries = _planes(queries)
-        self._gallery = self._queries if gallery is queries else _planes(gallery)
-        self._exclude = truth.exclude
+        self._overlap = MaskOverlap(truth.query_masks, truth.gallery_masks, truth.exclude)
 
     def gains(self, query_rows: NDArray[np.int64]) -> Gains:
-        out = np.empty((len(query_rows), len(self._gallery[0]) - 1), np.float32)
-        _layout_gains(query_rows, *self._queries, *self._gallery, self._exclude, self._categories, out)
-        return out
+        return self._overlap.all(query_rows)
 
     def at(self, query_rows: NDArray[np.int64], gallery_rows: NDArray[np.int64]) -> Gains:
-        out = np.empty(gallery_rows.shape, np.float32)
-        _layout_gains_at(query_rows, gallery_rows, *self._queries, *self._gallery, self._exclude, self._categories, out)
-        return out
+        return self._overlap.at(query_rows, gallery_rows)
 
 
 RELEVANCES: dict[str, Callable[[Truth], Relevance]] = {
@@ -133,16 +121,6 @@ def relevance(name: str, truth: Truth) -> Relevance:
         if given != expected:
             raise UsageError(f"{part} has {given} rows where the labels have {expected}.")
     return build(truth)
-
-
-_Planes = tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.uint64], NDArray[np.int64]]
-
-
-def _planes(masks: MaskPlanes) -> _Planes:
-    """Return offsets, category, words and area (cells set) of the planes."""
-    words = words_of_bytes(np.ascontiguousarray(masks.bits))
-    area = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
-    return masks.offsets, np.ascontiguousarray(masks.category), words, area
 
 
 @numba.njit(nogil=True, cache=True)
@@ -184,70 +162,3 @@ def _label_gains_at(queries, columns, sizes, rows, exclude, graded, out):  # typ
             if not graded:
                 gain = np.float32(shared != 0)
             out[i, r] = 0.0 if j == exclude[i] else gain
-
-
-@numba.njit(nogil=True, cache=True)
-def _spread(q, q_offsets, q_category, plane_of):  # type: ignore[no-untyped-def]
-    for p in range(q_offsets[q], q_offsets[q + 1]):
-        plane_of[q_category[p]] = p
-
-
-@numba.njit(nogil=True, cache=True)
-def _clear(q, q_offsets, q_category, plane_of):  # type: ignore[no-untyped-def]
-    for p in range(q_offsets[q], q_offsets[q + 1]):
-        plane_of[q_category[p]] = -1
-
-
-@numba.njit(nogil=True, cache=True)
-def _layout_gain(j, planes, plane_of, q_words, q_area, offsets, category, words, area):  # type: ignore[no-untyped-def]
-    """Gain of gallery photo j for the query whose ``planes`` planes are spread by category in ``plane_of``."""
-    total, shared = 0.0, 0
-    for p in range(offsets[j], offsets[j + 1]):
-        q = plane_of[category[p]]
-        if q < 0:
-            continue
-        shared += 1
-        common = np.uint64(0)
-        for w in range(words.shape[1]):
-            common += ones(q_words[q, w] & words[p, w])
-        either = q_area[q] + area[p] - np.int64(common)
-        if either > 0:
-            total += np.int64(common) / either
-    present = planes + offsets[j + 1] - offsets[j] - shared
-    return np.float32(total / present) if present else np.float32(0.0)
-
-
-@numba.njit(nogil=True, cache=True)
-def _layout_gains(  # type: ignore[no-untyped-def]
-    queries, q_offsets, q_category, q_words, q_area, offsets, category, words, area, exclude, categories, out
-):
-    plane_of = np.full(categories, -1, np.int64)
-    photos = offsets.shape[0] - 1
-    tile = 2048  # about 1 MB of planes, kept in the cache while all queries of the block pass over it
-    for first in range(0, photos, tile):
-        for i in range(queries.shape[0]):
-            q = queries[i]
-            _spread(q, q_offsets, q_category, plane_of)
-            planes = q_offsets[q + 1] - q_offsets[q]
-            for j in range(first, min(photos, first + tile)):
-                out[i, j] = _layout_gain(j, planes, plane_of, q_words, q_area, offsets, category, words, area)
-            _clear(q, q_offsets, q_category, plane_of)
-    for i in range(queries.shape[0]):
-        if exclude[queries[i]] >= 0:
-            out[i, exclude[queries[i]]] = 0.0
-
-
-@numba.njit(nogil=True, cache=True)
-def _layout_gains_at(  # type: ignore[no-untyped-def]
-    queries, rows, q_offsets, q_category, q_words, q_area, offsets, category, words, area, exclude, categories, out
-):
-    plane_of = np.full(categories, -1, np.int64)
-    for i in range(queries.shape[0]):
-        q = queries[i]
-        _spread(q, q_offsets, q_category, plane_of)
-        planes = q_offsets[q + 1] - q_offsets[q]
-        for r in range(rows.shape[1]):
-            j = rows[i, r]
-            gain = _layout_gain(j, planes, plane_of, q_words, q_area, offsets, category, words, area)
-            out[i, r] = 0.0 if j == exclude[q] else gain
-        _clear(q, q_offsets, q_category, plane_of)

@@ -9,7 +9,7 @@ from ir_measures import AP, P, R, nDCG
 
 from aeret.errors import UsageError
 from aeret.evaluation.average_precision import LEVELS, average_precision_at, walk
-from aeret.evaluation.bits import words_of_bools
+from aeret.retrieval.bits import words_of_bools
 from aeret.evaluation.ndcg import dcg, discounts, ideal_dcg, ndcg_at
 from aeret.evaluation.precision_recall import (
     capped_recall_at,

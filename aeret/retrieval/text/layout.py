@@ -1,0 +1,185 @@
+"""From a query to a layout: a box for each thing, of its category's usual size, placed so that the relations hold.
+
+The placer starts from the usual centres and projects onto one constraint after the other (Kaczmarz 1937) until all
+hold; where the things do not fit beside each other, all are made smaller and it starts again.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeret.errors import UsageError
+from aeret.retrieval.text.geometry import STEP, THIRD, areas
+from aeret.retrieval.text.scene import Relation, Scene
+from aeret.retrieval.text.typical import Typical
+
+Floats = NDArray[np.float64]
+
+_SWEEPS, _SHRINKS, _SHRINK = 400, 16, 0.85
+_SLACK = 2e-3
+_LARGEST = 0.95
+_SINK = 0.3
+"""Share of B's height that A's foot is below B's top where A is on B."""
+_ROOM = 0.7
+"""Share of B's sides that A has at most where A is in B."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Boxes of one query."""
+
+    boxes: NDArray[np.float32]
+    """float32 (b, 4): y0, x0, y1, x1 as shares of the photo."""
+    things: NDArray[np.int64]
+    """Thing of the query that each box belongs to, int64 (b,); several for a thing asked for in number."""
+    categories: NDArray[np.int64]
+    """Category of each box, int64 (b,)."""
+
+    def coverage(self, size: int, categories: int) -> NDArray[np.float32]:
+        """Return the share of each cell that a category covers, float32 (size, size, categories)."""
+        result = np.zeros((size, size, categories), np.float32)
+        edges = np.arange(size)
+        for box, category in zip(self.boxes.astype(np.float64) * size, self.categories, strict=True):
+            down = np.clip(np.minimum(edges + 1, box[2]) - np.maximum(edges, box[0]), 0, 1)
+            across = np.clip(np.minimum(edges + 1, box[3]) - np.maximum(edges, box[1]), 0, 1)
+            result[:, :, category] += down[:, None] * across[None, :]
+        return np.minimum(result, 1)
+
+
+def compile_layout(scene: Scene, typical: Typical) -> Layout:
+    """Place the things of a query.
+
+    Things that no relation joins stand side by side, in the order they are named.
+
+    Args:
+        scene: the query.
+        typical: usual sizes and centres.
+
+    Raises:
+        UsageError: what is said of the things cannot all hold in one photo.
+    """
+    sizes, counts = _sizes(scene, typical), np.array([thing.count for thing in scene.things], np.int64)
+    beside = _beside(scene)
+    for relations in ((*scene.relations, *beside), scene.relations):
+        for step in range(_SHRINKS):
+            now = sizes * _SHRINK**step
+            outer = now * np.stack([np.ones(len(counts)), counts], axis=1)
+            centres = _place(scene, relations, outer, typical)
+            if centres is not None:
+                return _boxes(scene, now, centres)
+        if not beside:
+            break
+    raise UsageError("The query contradicts itself: no layout has all of its places and relations.")
+
+
+def _sizes(scene: Scene, typical: Typical) -> Floats:
+    """Return height and width of one of each thing."""
+    sizes = np.array([typical.sizes[thing.category] for thing in scene.things], np.float64).reshape(-1, 2)
+    for number, thing in enumerate(scene.things):
+        area = float(np.prod(sizes[number]))
+        wanted = {"big": 1.2 * typical.big[thing.category], "small": 0.8 * typical.small[thing.category]}
+        sizes[number] *= np.sqrt(wanted.get(thing.size, area) / area)
+        if thing.places:  # a thing wider than this cannot have its centre in a third of the photo
+            sizes[number] = np.minimum(sizes[number], 2 * THIRD - 0.05)
+        sizes[number] = np.minimum(sizes[number], _LARGEST)
+        sizes[number] *= min(1.0, _LARGEST / (thing.count * sizes[number, 1]))
+    for relation in scene.relations:
+        if relation.kind == "in":
+            room = _ROOM * sizes[relation.second]
+            sizes[relation.first] = np.minimum(sizes[relation.first], room)
+    return sizes
+
+
+def _beside(scene: Scene) -> tuple[Relation, ...]:
+    """Return relations between groups of things that none of the query's joins."""
+    group = list(range(len(scene.things)))
+    for relation in scene.relations:
+        old, new = group[relation.second], group[relation.first]
+        group = [new if each == old else each for each in group]
+    heads = [group.index(each) for each in dict.fromkeys(group)]
+    return tuple(Relation(first, "beside", second) for first, second in itertools.pairwise(heads))
+
+
+def _constraints(relations: tuple[Relation, ...], sizes: Floats) -> list[tuple[int, int, int, float]]:
+    """Return (axis, i, j, gap): j's centre is at least ``gap`` after i's along the axis (0 down, 1 across)."""
+    found: list[tuple[int, int, int, float]] = []
+    for relation in relations:
+        kind, i, j = relation.kind, relation.first, relation.second
+        if kind in ("right", "below"):
+            i, j, kind = j, i, {"right": "left", "below": "above"}[kind]
+        half = (sizes[i] + sizes[j]) / 2
+        apart = np.maximum(half, 1.5 * STEP)
+        if kind in ("left", "above"):
+            axis = int(kind == "left")
+            found += [(axis, i, j, apart[axis])]
+            found += [(1 - axis, i, j, -0.9 * apart[axis]), (1 - axis, j, i, -0.9 * apart[axis])]
+        elif kind == "beside":
+            found += [(1, i, j, half[1])]
+        elif kind == "near":
+            found += [(1, i, j, half[1]), (1, j, i, -half[1] - 0.02), (0, i, j, -half[0] / 2), (0, j, i, -half[0] / 2)]
+        elif kind == "on":
+            below = sizes[i, 0] / 2 + (0.5 - _SINK) * sizes[j, 0]
+            found += [(0, i, j, below), (0, j, i, -below), (1, i, j, 0.0), (1, j, i, 0.0)]
+        else:  # in
+            found += [(axis, *pair, 0.0) for axis in (0, 1) for pair in ((i, j), (j, i))]
+    return found
+
+
+def _place(scene: Scene, relations: tuple[Relation, ...], sizes: Floats, typical: Typical) -> Floats | None:
+    """Return the centres, float64 (t, 2), or None where they cannot be."""
+    low, high = sizes / 2, 1 - sizes / 2
+    for number, thing in enumerate(scene.things):
+        for place in thing.places:
+            for axis in (0, 1):
+                start, stop = _bounds(place, axis)
+                low[number, axis], high[number, axis] = max(low[number, axis], start), min(high[number, axis], stop)
+    if (low > high + _SLACK).any():
+        return None
+    constraints = _constraints(relations, sizes)
+    at = np.array([typical.centres[thing.category] for thing in scene.things], np.float64).reshape(-1, 2)
+    at = np.minimum(np.maximum(at, low), high)
+    for _ in range(_SWEEPS):
+        worst = 0.0
+        for axis, i, j, gap in constraints:
+            missing = gap - (at[j, axis] - at[i, axis])
+            if missing > 0:
+                worst = max(worst, missing)
+                at[i, axis] -= missing / 2
+                at[j, axis] += missing / 2
+        outside = np.minimum(np.maximum(at, low), high)
+        worst = max(worst, float(np.abs(outside - at).max(initial=0.0)))
+        at = outside
+        if worst < _SLACK:
+            return at
+    return None
+
+
+def _bounds(place: str, axis: int) -> tuple[float, float]:
+    margin = 0.01
+    if place == "middle":
+        return 0.5 - THIRD / 2 + margin, 0.5 + THIRD / 2 - margin
+    if {"top": 0, "bottom": 0, "left": 1, "right": 1}[place] != axis:
+        return 0.0, 1.0
+    return (0.0, THIRD - margin) if place in ("top", "left") else (1 - THIRD + margin, 1.0)
+
+
+def _boxes(scene: Scene, sizes: Floats, centres: Floats) -> Layout:
+    """Return the boxes; those of a thing asked for in number stand in a row."""
+    boxes, owners = [], []
+    for number, thing in enumerate(scene.things):
+        height, width = sizes[number]
+        for place in range(thing.count):
+            y, x = centres[number, 0], centres[number, 1] + (place - (thing.count - 1) / 2) * width
+            # A hair of ground between those of a row, or they would be one.
+            side = width * (0.9 if thing.count > 1 else 1.0)
+            boxes.append([y - height / 2, x - side / 2, y + height / 2, x + side / 2])
+            owners.append(number)
+    whole = np.clip(np.array(boxes, np.float32).reshape(-1, 4), 0, 1)
+    things = np.array(owners, np.int64)
+    categories = np.array([scene.things[number].category for number in owners], np.int64)
+    order = np.argsort(-areas(whole), kind="stable")  # the largest first, as a painter would
+    return Layout(whole[order], things[order], categories[order])

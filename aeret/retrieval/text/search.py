@@ -1,0 +1,110 @@
+"""Photos for a text query: how likely its categories are, and how near the photo's predicted code is to its layout's.
+
+Both are distances over the gallery, brought to mean 0 and standard deviation 1 there and added with stated weights:
+``distance = w_labels * labels + w_layout * layout``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeret.errors import UsageError
+from aeret.retrieval.ranking import Ranking
+from aeret.retrieval.text.scene import Scene
+
+Floats = NDArray[np.float64]
+
+WEIGHTS: Mapping[str, float] = {"labels": 1.0, "layout": 0.5}
+"""Weights of the parts where none are given; ``layout`` counts only where the query says where things are."""
+
+
+@dataclass(frozen=True)
+class TextResult:
+    """The gallery for one text query, best first."""
+
+    ranking: Ranking
+    """One query; distances are the weighted sums, which may be negative."""
+    parts: Mapping[str, Floats]
+    """Standardised distance of each part, float64 (g,) by gallery row."""
+    weights: Mapping[str, float]
+    """The weights used."""
+
+
+def label_distances(scene: Scene, scores: NDArray[np.floating]) -> Floats:
+    """Return minus the log of the chance that a photo has all categories asked for and none excluded, float64 (g,).
+
+    Categories count as independent of each other, given the photo.
+
+    Args:
+        scene: the query.
+        scores: logits, float (g, categories).
+    """
+    wanted = sorted({thing.category for thing in scene.things})
+    logits = np.asarray(scores, np.float64)
+    # -log sigmoid(z) = log(1 + exp(-z)), without overflow.
+    missing = np.logaddexp(0, -logits[:, wanted]).sum(axis=1)
+    return np.asarray(missing + np.logaddexp(0, logits[:, list(scene.absent)]).sum(axis=1))
+
+
+def code_distances(
+    layouts: NDArray[np.floating], predicted: NDArray[np.floating], similarity: str = "cosine"
+) -> Floats:
+    """Return the distance of each photo's predicted code to the nearest of a query's layouts, float64 (g,).
+
+    Args:
+        layouts: codes of the query's layouts (two where left and right are alike: it and its mirror image), (v, m).
+        predicted: codes predicted from the photos, (g, m).
+        similarity: ``cosine`` or ``euclidean``.
+    """
+    own, others = np.asarray(layouts, np.float64), np.asarray(predicted, np.float64)
+    if similarity == "cosine":
+        own, others = _unit(own), _unit(others)
+    elif similarity != "euclidean":
+        raise UsageError(f"codes are compared by cosine or euclidean, got {similarity!r}.")
+    squared = (own**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * own @ others.T
+    nearest = np.maximum(squared, 0).min(axis=0)
+    return np.asarray(nearest / 2 if similarity == "cosine" else np.sqrt(nearest))
+
+
+def rank(parts: Mapping[str, Floats], n: int, weights: Mapping[str, float] | None = None) -> TextResult:
+    """Fuse distances into one ranking; ties by row.
+
+    Args:
+        parts: name to distance of every gallery photo, float64 (g,).
+        n: results; all there are where the gallery holds fewer.
+        weights: name to weight, not negative; :data:`WEIGHTS` unless given.
+
+    Raises:
+        UsageError: no results are asked for, a part has no weight, or all weights are 0.
+    """
+    weights = dict(WEIGHTS if weights is None else weights)
+    if n < 1:
+        raise UsageError(f"A search must return at least one result, got n={n}.")
+    if missing := [name for name in parts if name not in weights]:
+        raise UsageError(f"no weight is given for {', '.join(missing)}; weights are of {', '.join(weights)}.")
+    used = {name: weights[name] for name in parts}
+    if not all(np.isfinite(each) and each >= 0 for each in used.values()) or not any(used.values()):
+        raise UsageError(f"weights must be at least 0 and not all 0, got {used}.")
+    standard = {name: standardised(values) for name, values in parts.items()}
+    total = sum((weight * standard[name] for name, weight in used.items()), np.float64(0))
+    distances = np.asarray(total, np.float32)
+    rows = np.argsort(distances, kind="stable")[:n]
+    count = np.array([len(distances)], np.int64)
+    ranking = Ranking(rows[None].astype(np.int64), distances[rows][None], count, np.zeros(1, np.int64))
+    return TextResult(ranking, standard, used)
+
+
+def standardised(values: NDArray[np.floating]) -> Floats:
+    """Return values with mean 0 and standard deviation 1, float64 (g,); all 0 where they do not differ."""
+    whole = np.asarray(values, np.float64)
+    spread = whole.std() if len(whole) else 0.0
+    return np.asarray((whole - whole.mean()) / spread if spread > 1e-12 else np.zeros(len(whole)))
+
+
+def _unit(vectors: Floats) -> Floats:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1))
