@@ -306,8 +306,8 @@ class Index(ABC):
 
     def _read(self, folder: Path, mmap: bool) -> None:
         names = [path for path in sorted(folder.glob("*.npy")) if path.name != "ids.npy"]
-        mode = "r" if mmap else None
-        self._restore({path.stem: np.load(path, mmap_mode=mode, allow_pickle=False) for path in names})
+        state = {path.stem: np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False) for path in names}
+        self._restore(state)
 
     def _bytes(self) -> int:
         return sum(array.nbytes for array in self._state().values())
