@@ -7,6 +7,8 @@ nothing more. Ties go to the earlier row.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 from numba.core import types
@@ -41,7 +43,7 @@ def checked_codes(codes: NDArray[np.generic], name: str, width: int | None = Non
     if codes.dtype == np.bool_:
         if codes.shape[1] % 8:
             raise UsageError(f"{name} have {codes.shape[1]} bits; a multiple of 8 is needed (fill up with zeros).")
-        codes = np.packbits(codes, axis=1)
+        codes = np.packbits(codes.astype(np.bool_), axis=1)
     if not codes.shape[1]:
         raise UsageError(f"{name} have no bits.")
     if width is not None and codes.shape[1] != width:
@@ -55,6 +57,11 @@ def as_words(codes: NDArray[np.uint8]) -> Words:
     padded = np.zeros((count, -(-width // _WORD) * _WORD), np.uint8)
     padded[:, :width] = codes
     return np.ascontiguousarray(padded.view(np.uint64).T)
+
+
+def as_codes(words: Words, width: int) -> NDArray[np.uint8]:
+    """Return the codes, uint8 (n, width), of columns of words; the reverse of :func:`as_words`."""
+    return np.ascontiguousarray(np.ascontiguousarray(words.T).view(np.uint8)[:, :width])
 
 
 def nearest_codes(
@@ -77,14 +84,16 @@ def nearest_codes(
     return rows, distances
 
 
-@intrinsic
-def popcount(typing, value):  # type: ignore[no-untyped-def]
+def _popcount(typing, value):  # type: ignore[no-untyped-def]
     """Return the number of ones of a uint64; LLVM's ctpop, which vectorises."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.ctpop(arguments[0])
 
     return types.uint64(types.uint64), generate
+
+
+popcount: Any = intrinsic(_popcount)
 
 
 @numba.njit(nogil=True, cache=True)
