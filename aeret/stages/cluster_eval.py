@@ -9,12 +9,13 @@ from typing import Any
 
 from aeret.progress import Progress
 from aeret.settings import Settings
+from aeret.stages.embedded import Embedded
 
 NAME = "cluster-eval"
 SUMMARY = "Cluster the gallery, search it cluster-first, measure what is found, and write the report."
 INPUTS = ("prepare", "train-ae", "encode-masks", "train-cnn", "embed")
 SECTIONS = ("seed", "evaluation")
-ROOMS = ("data", "embeddings", "clustering", "retrieval", "evaluation", "reporting")
+ROOMS = ("data", "embeddings", "clustering", "retrieval", "evaluation", "reporting", "stages/embedded.py")
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,6 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
     """
     from datetime import datetime
 
-    from aeret.data.prepared import Prepared
     from aeret.evaluation.evaluate import Evaluation
     from aeret.evaluation.result import METRICS
     from aeret.reporting import write
@@ -42,8 +42,7 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
     from aeret.reporting.sections.headlines import headline_metrics
 
     started = datetime.now().astimezone().isoformat(timespec="seconds")
-    prepared = Prepared.open(inputs["prepare"])
-    task = _Task(settings, inputs, prepared)
+    task = _Task(settings, inputs)
     needed = _check_memory(task)
     if (out / METRICS).is_file():
         evaluation = Evaluation.load(out)
@@ -64,14 +63,13 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
     }
 
 
-class _Task:
-    """The inputs, opened: mapped arrays, and the mask encoder where the run has a latent head."""
+class _Task(Embedded):
+    """The inputs, opened: photos and embeddings, and the mask encoding where the run has a latent head."""
 
-    def __init__(self, settings: Settings, inputs: Mapping[str, Path], prepared: Any) -> None:
+    def __init__(self, settings: Settings, inputs: Mapping[str, Path]) -> None:
         import numpy as np
 
         from aeret.data.encodings import mask_encoding
-        from aeret.embeddings.store import EmbeddingSet
         from aeret.errors import UsageError
 
         if settings.embed.photos:
@@ -79,15 +77,9 @@ class _Task:
                 f"embed.photos={settings.embed.photos}: a folder of photos has no labels to measure against; leave it "
                 "empty to evaluate the query and gallery splits."
             )
-        self.settings, self.inputs, self.prepared = settings, inputs, prepared
-        self.gallery = prepared.split("gallery")
-        self.queries = self.gallery if prepared.leave_one_out else prepared.split("query")
-        self.gallery_set = EmbeddingSet.open(inputs["embed"] / "gallery")
-        self.query_set = self.gallery_set
-        if not prepared.leave_one_out:
-            self.query_set = EmbeddingSet.open(inputs["embed"] / "query")
-        self.categories = tuple(category.name for category in prepared.categories)
-        self.encoding = mask_encoding(settings.autoencoder.mask_encoding, prepared.categories)
+        super().__init__(inputs)
+        self.settings = settings
+        self.encoding = mask_encoding(settings.autoencoder.mask_encoding, self.prepared.categories)
         self.own_codes = np.load(inputs["encode-masks"] / "codes" / "query.npy", mmap_mode="r")
 
     @property
@@ -153,11 +145,10 @@ def _check_memory(task: _Task) -> int:
 def _evaluate(task: _Task, out: Path, progress: Progress) -> Any:
     from aeret.clustering.kmeans import Clustering, fit_kmeans
     from aeret.embeddings.normalise import l2_normalise
-    from aeret.evaluation.evaluate import LayoutCodes, PhotoSet, evaluate
+    from aeret.evaluation.evaluate import LayoutCodes, evaluate
 
     section, seed = task.settings.evaluation, task.settings.seed
-    gallery = _photo_set(PhotoSet, task.gallery, task.gallery_set)
-    queries = gallery if task.queries is task.gallery else _photo_set(PhotoSet, task.queries, task.query_set)
+    queries, gallery = task.photo_sets()
     kept = out / "clusters"
     if (kept / "clustering.json").is_file():
         clustering = Clustering.open(kept)
@@ -172,24 +163,11 @@ def _evaluate(task: _Task, out: Path, progress: Progress) -> Any:
         task.categories,
         section,
         seed,
-        leave_one_out=task.prepared.leave_one_out,
+        leave_one_out=task.leave_one_out,
         codes=codes,
         clustering=clustering,
         progress=progress,
     )
-
-
-def _photo_set(kind: Any, split: Any, embedded: Any) -> Any:
-    import numpy as np
-
-    from aeret.errors import DataError
-
-    if not np.array_equal(embedded.ids, split.photo_ids):
-        raise DataError(
-            f"The embeddings of split {split.name!r} are of other photos than the prepared data; run "
-            "`aeret stage embed` again with the same settings."
-        )
-    return kind(split.photo_ids, embedded.vectors, split.labels, split.masks, split.subsets)
 
 
 def _material(task: _Task, started: str) -> Any:

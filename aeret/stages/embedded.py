@@ -1,0 +1,63 @@
+"""The photos of a run with their embeddings: what ``cluster-eval`` and every question asked of a finished run starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aeret.evaluation.evaluate import PhotoSet
+
+
+class Embedded:
+    """Query and gallery photos of a run, opened: mapped arrays, checked to belong together.
+
+    Args:
+        inputs: the artifact of each stage, ``prepare`` and ``embed`` at least.
+
+    Raises:
+        DataError: an artifact is damaged, or the embeddings are of other photos.
+    """
+
+    def __init__(self, inputs: Mapping[str, Path]) -> None:
+        from aeret.data.prepared import Prepared
+        from aeret.embeddings.store import EmbeddingSet
+
+        self.inputs = inputs
+        self.prepared = Prepared.open(inputs["prepare"])
+        self.leave_one_out: bool = self.prepared.leave_one_out
+        """Whether the queries are the gallery; a query then never finds itself."""
+        self.gallery = self.prepared.split("gallery")
+        self.queries = self.gallery if self.leave_one_out else self.prepared.split("query")
+        self.gallery_set = EmbeddingSet.open(inputs["embed"] / "gallery")
+        self.query_set = self.gallery_set
+        if not self.leave_one_out:
+            self.query_set = EmbeddingSet.open(inputs["embed"] / "query")
+        self.categories: tuple[str, ...] = tuple(category.name for category in self.prepared.categories)
+
+    def photo_sets(self) -> tuple[PhotoSet, PhotoSet]:
+        """Return queries and gallery for an evaluation; the same object where they are the same photos."""
+        gallery = _photo_set(self.gallery, self.gallery_set)
+        return gallery if self.leave_one_out else _photo_set(self.queries, self.query_set), gallery
+
+    def exclude(self) -> Any:
+        """Return the gallery row that is the query itself, or -1; int64 (q,)."""
+        import numpy as np
+
+        count = len(self.queries)
+        return np.arange(count) if self.leave_one_out else np.full(count, -1)
+
+
+def _photo_set(split: Any, embedded: Any) -> PhotoSet:
+    import numpy as np
+
+    from aeret.errors import DataError
+    from aeret.evaluation.evaluate import PhotoSet
+
+    if not np.array_equal(embedded.ids, split.photo_ids):
+        raise DataError(
+            f"The embeddings of split {split.name!r} are of other photos than the prepared data; run "
+            "`aeret stage embed` again with the same settings."
+        )
+    return PhotoSet(split.photo_ids, embedded.vectors, split.labels, split.masks, split.subsets)
