@@ -230,7 +230,7 @@ class Index(ABC):
             raise DataError(f"{folder}: holds an index of kind {facts['kind']!r}, not {cls.name!r}; use open_index.")
         try:
             index = cls(facts["metric"], facts["width"], facts["options"])
-            index._ids = np.load(folder / "ids.npy", mmap_mode="r" if mmap else None, allow_pickle=False)
+            index._ids = _opened(folder / "ids.npy", mmap)
             if len(index) != facts["vectors"]:
                 raise ValueError(f"{len(index)} ids of {facts['vectors']}")
             index._read(folder, mmap)
@@ -263,7 +263,7 @@ class Index(ABC):
 
     @abstractmethod
     def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        """Take the arrays of :meth:`_state` back, read-only and memory-mapped as they may be."""
+        """Take the arrays of :meth:`_state` back, memory-mapped as they may be; writing to them changes no file."""
 
     def _search_block(
         self, queries: NDArray[Any], n: int, exclude: NDArray[np.int64], knobs: Mapping[str, Any]
@@ -306,8 +306,7 @@ class Index(ABC):
 
     def _read(self, folder: Path, mmap: bool) -> None:
         names = [path for path in sorted(folder.glob("*.npy")) if path.name != "ids.npy"]
-        state = {path.stem: np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False) for path in names}
-        self._restore(state)
+        self._restore({path.stem: _opened(path, mmap) for path in names})
 
     def _bytes(self) -> int:
         return sum(array.nbytes for array in self._state().values())
@@ -393,6 +392,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def inserted(array: NDArray[Any], values: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
     """Return an array in which ``values`` take the given ascending rows of the numbering after."""
     return np.insert(array, rows - np.arange(len(rows)), values, axis=0)
+
+
+def _opened(path: Path, mmap: bool) -> NDArray[Any]:
+    # Copy on write: kernels compiled for arrays that can be written to would be compiled again for those that cannot.
+    return np.asarray(np.load(path, mmap_mode="c" if mmap else None, allow_pickle=False))
 
 
 def _damaged(folder: Path, error: object) -> DataError:

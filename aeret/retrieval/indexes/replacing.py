@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aeret.artifacts import resource_error
+from aeret.artifacts import locked, resource_error
 from aeret.errors import UsageError
 
 
@@ -23,28 +23,35 @@ def replacing_folder(folder: Path, mark: str) -> Iterator[Path]:
     Raises:
         UsageError: the folder holds files of another kind.
         ResourceError: it cannot be written.
+        RunError: another process is writing it.
     """
+    try:
+        with locked(folder):
+            yield from _replacing(folder, mark)
+    except OSError as error:
+        raise resource_error(f"{folder} cannot be written (the old one, if any, is untouched)", error) from None
+
+
+def _replacing(folder: Path, mark: str) -> Iterator[Path]:
     restored(folder)
     if folder.exists() and not (folder / mark).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: holds other things (there is no {mark}) and is not written over; give another.")
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    partial, old = folder.with_name(f".{folder.name}.partial"), _old(folder)
+    # A killed save may have left either.
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        partial.mkdir()
         yield partial
         for path in [*partial.iterdir(), partial]:
             _flush(path)
-        old = _old(folder)
         if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
             folder.rename(old)
         partial.rename(folder)
         _flush(folder.parent)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise resource_error(f"{folder} cannot be written (the old one, if any, is untouched)", error) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def restored(folder: Path) -> Path:
