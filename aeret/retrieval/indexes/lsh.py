@@ -120,8 +120,8 @@ class Lsh(Index):
         else:
             most = int(max(1, knobs["probes"] * tables))
         _search(
-            queries, margins[:, :tables], _as_hashes(margins).astype(np.int64), self._vectors, self._offsets,
-            self._members, exclude, most, keys, scanned, probes,
+            queries, margins[:, :tables], _as_hashes(margins).astype(np.int64), self._vectors,
+            self._offsets, self._members, exclude, most, keys, scanned, probes,
         )  # fmt: skip
         return *decode(keys), scanned, probes
 

@@ -1,0 +1,112 @@
+"""The scan of binary codes and multi-index hashing against sorted distances and faiss."""
+
+from __future__ import annotations
+
+import faiss
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aeret.errors import UsageError
+from aeret.retrieval.hamming import as_codes, as_words, checked_codes, nearest_codes
+from aeret.retrieval.multi_index import make_tables, search_tables
+
+Codes = np.ndarray
+
+
+def expected(queries: Codes, codes: Codes, n: int, exclude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    far = np.bitwise_count(queries[:, None] ^ codes[None]).sum(axis=2, dtype=np.int64)
+    for i, row in enumerate(exclude):
+        if row >= 0:
+            far[i, row] = 10**6
+    rows = np.argsort(far, axis=1, kind="stable")[:, :n]
+    return rows, np.take_along_axis(far, rows, axis=1)
+
+
+@st.composite
+def tasks(draw: st.DrawFn) -> tuple[Codes, Codes, int, np.ndarray]:
+    """Codes of few patterns, so that there are ties and equal codes; counts beside the sizes of blocks and tiles."""
+    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    count, width = (
+        draw(st.sampled_from([2, 127, 128, 129, 700, 4096, 4097])),
+        draw(st.sampled_from([1, 2, 3, 8, 9, 17])),
+    )
+    patterns = rng.integers(0, 256, (draw(st.sampled_from([1, 5, 2000])), width), dtype=np.uint8)
+    codes = patterns[rng.integers(0, len(patterns), count)] & rng.integers(0, 256, width, dtype=np.uint8)
+    queries = codes[rng.integers(0, count, 7)] ^ (1 << rng.integers(0, 16, (7, width))).astype(np.uint8)
+    exclude = np.where(rng.random(7) < 0.5, rng.integers(0, count, 7), -1)
+    return queries, codes, draw(st.integers(1, count - 1)), exclude
+
+
+@settings(deadline=None, max_examples=60)
+@given(tasks())
+def test_scan_equals_sorted_distances(task: tuple[Codes, Codes, int, np.ndarray]) -> None:
+    queries, codes, n, exclude = task
+    rows, far = nearest_codes(as_words(queries), as_words(codes), n, exclude)
+    wanted = expected(queries, codes, n, exclude)
+    np.testing.assert_array_equal(rows, wanted[0])
+    np.testing.assert_array_equal(far, wanted[1])
+
+
+@settings(deadline=None, max_examples=40)
+@given(tasks(), st.sampled_from([8, 16]), st.integers(0, 4))
+def test_tables_are_exact_with_radius_16_and_full_with_any(
+    task: tuple[Codes, Codes, int, np.ndarray], substring: int, radius: int
+) -> None:
+    queries, codes, n, exclude = task
+    tables = make_tables(codes, substring)
+    rows, far, _, _ = search_tables(queries, tables, n, 16, exclude)
+    wanted = expected(queries, codes, n, exclude)
+    np.testing.assert_array_equal(rows, wanted[0])
+    np.testing.assert_array_equal(far, wanted[1])
+    rows, far, _, _ = search_tables(queries, tables, n, radius, exclude)
+    assert (np.sort(rows, axis=1)[:, 1:] != np.sort(rows, axis=1)[:, :-1]).all()
+    assert (rows != exclude[:, None]).all() and (far >= wanted[1]).all()
+    np.testing.assert_array_equal(far, np.bitwise_count(queries[:, None] ^ codes[rows]).sum(axis=2))
+
+
+def test_tables_look_at_few_codes_where_near_ones_exist() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 256, (20_000, 8), dtype=np.uint8)
+    queries = codes[:30].copy()
+    queries[:, 0] ^= 1
+    codes[100:400] = np.repeat(queries, 10, axis=0)
+    rows, far, scanned, _ = search_tables(queries, make_tables(codes), 10, 16, np.full(30, -1))
+    np.testing.assert_array_equal(rows, 100 + np.arange(300).reshape(30, 10))
+    assert not far.any() and (scanned < 200).all()
+
+
+def test_distances_are_those_of_faiss() -> None:
+    rng = np.random.default_rng(1)
+    codes, queries = (rng.integers(0, 256, (count, 8), dtype=np.uint8) for count in (10_000, 20))
+    index = faiss.IndexBinaryFlat(64)
+    index.add(codes)
+    _, far = nearest_codes(as_words(queries), as_words(codes), 100, np.full(20, -1))
+    np.testing.assert_array_equal(far, index.search(queries, 100)[0])
+
+
+def test_words_go_back_to_codes() -> None:
+    codes = np.random.default_rng(2).integers(0, 256, (5, 11), dtype=np.uint8)
+    assert as_words(codes).shape == (2, 5)
+    np.testing.assert_array_equal(as_codes(as_words(codes), 11), codes)
+
+
+def test_bits_are_packed() -> None:
+    bits = np.random.default_rng(3).random((4, 24)) < 0.5
+    np.testing.assert_array_equal(checked_codes(bits, "Codes"), np.packbits(bits, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("codes", "message"),
+    [
+        (np.zeros((2, 8)), r"Codes must be uint8 .* got float64 \(2, 8\)"),
+        (np.zeros(8, np.uint8), r"got uint8 \(8,\)"),
+        (np.zeros((2, 12), bool), "have 12 bits; a multiple of 8"),
+        (np.zeros((2, 0), np.uint8), "have no bits"),
+        (np.zeros((2, 4), np.uint8), "have 32 bits where 64 were expected"),
+    ],
+)
+def test_what_is_no_code(codes: np.ndarray, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        checked_codes(codes, "Codes", 8)
