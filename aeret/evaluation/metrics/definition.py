@@ -1,0 +1,110 @@
+"""What the registry holds of each measure: how it is named, defined, bounded and computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+
+from aeret.evaluation.metrics.ranked import Counts, Ranked, Values
+
+Options = Mapping[str, str]
+"""Parameter name to value, all of them."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a measure."""
+
+    default: str
+    choices: tuple[str, ...]
+    """Values there are; without any, every word will do."""
+    text: str
+    """What it decides, a plain sentence."""
+
+    @property
+    def flag(self) -> bool:
+        """Whether it is written by its name alone."""
+        return self.choices == ("no", "yes")
+
+
+REL = Parameter("any", ("any", "jaccard", "layout"), "What counts as relevant; graded rules count from above 0.")
+TIES = Parameter(
+    "id",
+    ("id", "expected"),
+    "Results that are equally far: in the order of their ids, or the exact expectation over all their orders.",
+)
+EMPTY = Parameter("skip", ("skip", "zero"), "A query without a relevant photo: left out and counted, or a 0.")
+SELF = Parameter("excluded", ("excluded", "included"), "Whether a query that is in the gallery may find itself.")
+GALLERY = Parameter("", (), "The subset of the gallery that was searched; a label, the search is the caller's.")
+SEARCH = Parameter("", (), "The search that made the ranking, where it is not the leading one; a label.")
+BY_QUERY = ("query", "class")
+"""Averages of a measure of one query's hits."""
+POOLED = (*BY_QUERY, "micro")
+"""Averages of a measure that is a ratio of counts."""
+
+
+def averages(choices: tuple[str, ...]) -> Parameter:
+    """Return the parameter ``average``."""
+    texts = {
+        "query": "over queries",
+        "class": "per class over the queries that have it, results that have it being relevant, then over classes",
+        "micro": "counts of all queries pooled (a query's value is its share: the plain mean is the pooled ratio)",
+    }
+    return Parameter("query", choices, f"The mean: {'; '.join(f'{each}, {texts[each]}' for each in choices)}.")
+
+
+def parameters(average: tuple[str, ...] = (), ties: bool = True, **own: Parameter) -> Mapping[str, Parameter]:
+    """Return the parameters of a measure, in the order they are printed."""
+    found = {"rel": REL, **own}
+    if average:
+        found["average"] = averages(average)
+    if ties:
+        found["ties"] = TIES
+    return MappingProxyType(found | {"self": SELF, "empty": EMPTY, "gallery": GALLERY, "search": SEARCH})
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One measure."""
+
+    title: str
+    text: str
+    """What it says, in plain words."""
+    formula: str
+    """``rel(i)`` is 1 where the result at rank i is relevant, ``R`` the relevant photos of the gallery."""
+    bounds: str
+    """What it lies between, and what it cannot reach."""
+    source: str
+    worked: str
+    """By hand on the example of :mod:`aeret.evaluation.metrics.explain`; ends with ``= value``."""
+    compute: Callable[[Ranked, Counts, Options], Values]
+    """Values float64 (p, m) of rising cut-offs int64 (m,); of a curve (p, 1, levels)."""
+    cutoff: Literal["needed", "optional", "none"] = "needed"
+    depth: Literal["all", "relevant"] = "all"
+    """How many results a measure without a cut-off looks at."""
+    parameters: Mapping[str, Parameter] = field(default_factory=parameters)
+    graded: bool = False
+    """Whether it wants gains; else relevant is what gains more than 0."""
+    weight: Callable[[Ranked, Counts, Options], Values] | None = None
+    """The denominator, float64 (p, m), of a measure that can be pooled."""
+    known: Callable[[Ranked], Values] | None = None
+    """1 where the measure is defined, float64 (p,); else it is wherever a photo is relevant."""
+    levels: int = 0
+    """Points of a curve; 0 for a number."""
+
+    def values(self, ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
+        """Return the measure at each cut-off, float64 (p, m) (a curve: (p, 1, levels)), by its rule of empty queries.
+
+        Args:
+            ranked: the results.
+            cutoffs: rising, int64 (m,).
+            options: all parameters.
+        """
+        values = self.compute(ranked, cutoffs, options)
+        known = ranked.relevant > 0 if self.known is None else self.known(ranked) > 0
+        values[~known] = np.nan if options["empty"] == "skip" else 0.0
+        return values

@@ -1,0 +1,306 @@
+"""All measures of one set of results from one pass over it: per query, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeret.embeddings.blocks import cores, over_blocks
+from aeret.errors import UsageError
+from aeret.evaluation.metrics.judge import Judge, Judged
+from aeret.evaluation.metrics.naming import Measure, parse
+from aeret.evaluation.metrics.ranked import EVERYTHING, Counts, Ranked, Values
+from aeret.evaluation.metrics.sources import Block, Listed, Source, sums_of_ties
+from aeret.evaluation.relevance import Truth
+from aeret.evaluation.memory import available_bytes, refuse_beyond
+from aeret.progress import Progress, silent
+from aeret.retrieval.ranking import Ranking
+
+_BLOCK_BYTES = 48 * 2**20
+_LARGEST_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Measures that differ in their cut-off alone."""
+
+    first: Measure
+    measures: tuple[Measure, ...]
+    cutoffs: Counts
+    """int64 (m,), rising; EVERYTHING where there is none."""
+
+    @property
+    def by_class(self) -> bool:
+        return self.first.options.get("average") == "class"
+
+    @property
+    def tied(self) -> bool:
+        return self.first.options.get("ties") == "expected"
+
+    @property
+    def with_self(self) -> bool:
+        return self.first.options["self"] == "included"
+
+    @property
+    def input(self) -> tuple[bool, str, bool, bool, str]:
+        """What the results must be judged by: groups that share it share the work."""
+        gain = self.first.options["gain"] if self.first.definition.graded else ""
+        return self.with_self, self.first.rel, self.by_class, self.tied, gain
+
+
+def measure(
+    measures: Iterable[Measure | str],
+    ranking: Ranking | Source,
+    truth: Truth | Judge,
+    *,
+    threads: int = 0,
+    progress: Progress = silent,
+) -> dict[Measure, Values]:
+    """Return each measure of every query, in the order asked for.
+
+    Args:
+        measures: values or their names.
+        ranking: the results of a search; or whole-gallery orders, which are made block by block.
+        truth: labels, masks and which gallery row each query is; or a :class:`Judge` that knows totals already.
+        threads: 0 means one per core; never changes a number.
+        progress: shows queries done, and says how much memory is needed.
+
+    Returns:
+        float64 (q,); with ``average=class`` (q, c), NaN where the query has not the class; of a curve (q, levels). NaN
+        where a query is skipped. Every plain mean is the measure's average (:func:`average`).
+
+    Raises:
+        UsageError: a name is wrong, or the results are too few for a measure, or do not fit the truth.
+        ResourceError: the machine has less memory than this needs.
+    """
+    asked = tuple(dict.fromkeys(parse(each) if isinstance(each, str) else each for each in measures))
+    judge = truth if isinstance(truth, Judge) else Judge(truth, threads=threads)
+    source = Listed(ranking) if isinstance(ranking, Ranking) else ranking
+    if source.queries != len(judge):
+        raise UsageError(f"There are results of {source.queries} queries and the labels of {len(judge)}.")
+    groups = _grouped(asked)
+    for group in groups:
+        _check(group, source, judge.with_self if group.with_self else judge)
+    needed = peak_bytes(asked, source, judge, threads)
+    refuse_beyond(needed, available_bytes())
+    return _measure(asked, groups, source, judge, needed, threads, progress)
+
+
+def peak_bytes(
+    measures: Iterable[Measure | str], ranking: Ranking | Source, truth: Truth | Judge, threads: int = 0
+) -> int:
+    """Return the estimated peak of memory that :func:`measure` adds to its inputs, bytes; its arguments are the same."""
+    asked = tuple(dict.fromkeys(parse(each) if isinstance(each, str) else each for each in measures))
+    judge = truth if isinstance(truth, Judge) else Judge(truth, threads=threads)
+    source = Listed(ranking) if isinstance(ranking, Ranking) else ranking
+    groups = _grouped(asked)
+    queries, gallery = judge.truth.query_labels.shape[0], judge.truth.gallery_labels.shape[0]
+    classes = judge.truth.gallery_labels.shape[1]
+    numbers = sum(len(g.measures) * (classes if g.by_class else max(1, g.first.definition.levels)) for g in groups)
+    words = (queries + 4 * gallery) * 8 * -(-classes // 64) + (
+        classes * gallery if any(g.by_class for g in groups) else 0
+    )
+    ideal = queries * 4 * max((int(g.cutoffs[-1]) for g in groups if g.first.definition.graded), default=0)
+    ideal += (threads or cores()) * 32 * 2**20 if any(g.first.rel == "layout" or ideal for g in groups) else 0
+    block = (threads or cores()) * _block_size(groups, source, judge) * _query_bytes(groups, source, judge)
+    working = (threads or cores()) * 2 * 8 * source.results
+    return int(queries * numbers * 8 + words + ideal + 2 * block + working + 2**23)
+
+
+def average(which: Measure, values: Values) -> float:
+    """Return the average of a measure's values over the queries (or classes) that take part; NaN where none does."""
+    return class_mean(values) if which.options.get("average") == "class" else mean(values)
+
+
+def mean(values: Values) -> float:
+    """Return the mean of the values that are known; NaN where none is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def class_mean(values: Values) -> float:
+    """Return the mean over classes of the mean over queries, of values float64 (q, c)."""
+    return mean(np.array([mean(column) for column in values.T]))
+
+
+def _grouped(measures: tuple[Measure, ...]) -> list[_Group]:
+    alike: dict[tuple[object, ...], list[Measure]] = {}
+    for each in measures:
+        alike.setdefault((each.name, each.rel, each.changed), []).append(each)
+    groups = []
+    for some in alike.values():
+        some.sort(key=lambda each: each.cutoff or EVERYTHING)
+        groups.append(_Group(some[0], tuple(some), np.array([each.cutoff or EVERYTHING for each in some], np.int64)))
+    return groups
+
+
+def _check(group: _Group, source: Source, judge: Judge) -> None:
+    """Refuse what the results are too few for."""
+    last, one = group.measures[-1], group.first
+    complete = source.results >= int(judge.candidates.max(initial=0))
+    found = source.results
+    if isinstance(source, Listed):
+        own = source.ranking.rows == judge.truth.exclude[:, None]
+        found -= int(own.any())
+    wanted, why = int(group.cutoffs[-1]), "all of the gallery"
+    if "relevant" in (one.definition.depth, one.options.get("depth")):
+        most = int(_relevant(group, judge).max(initial=0))
+        wanted, why = min(wanted, most), f"as many results as there are relevant photos ({min(wanted, most)})"
+    elif last.cutoff is not None:
+        why = f"{wanted} results"
+    if group.tied and not source.has_distances:
+        raise UsageError(f"{last} looks at ties, and one fixed order has no distances.")
+    if complete:
+        return
+    if wanted > found:
+        raise UsageError(
+            f"{last} needs {why}; the ranking holds {found} of {int(judge.candidates.max())} photos. Search for more "
+            "results, or measure whole-gallery orders (WholeGallery, WholeCodes)."
+        )
+    if group.tied and isinstance(source, Listed):
+        distances = source.ranking.distances
+        open_end = distances[:, min(wanted, found) - 1] == distances[:, -1]
+        if open_end.any():
+            raise UsageError(
+                f"{last}: what ties with result {min(wanted, found)} may go on beyond the {found} results of "
+                f"{int(open_end.sum())} queries, the first of them number {int(open_end.argmax())}. Search for more "
+                "results, or measure whole-gallery orders (WholeGallery, WholeCodes)."
+            )
+
+
+def _relevant(group: _Group, judge: Judge) -> Counts:
+    return judge.held[judge.truth.query_labels] if group.by_class else judge.totals(group.first.rel).relevant
+
+
+def _rows_per_query(group: _Group, judge: Judge) -> float:
+    if not group.by_class or not len(judge):
+        return 1.0
+    return max(1.0, float(judge.truth.query_labels.sum(axis=1).mean()) * 2)
+
+
+def _query_bytes(groups: list[_Group], source: Source, judge: Judge) -> int:
+    """Bytes of one query of a block at the most: its results, and the dearest of the judgements made of them."""
+    dearest = 64.0
+    for group in groups:
+        rows = _rows_per_query(group, judge)
+        results = min(source.results, len(judge.truth.gallery_labels))
+        judged = results * ((20 if group.tied else 3) * rows + (16 if group.first.definition.graded else 0))
+        columns = len(group.measures) * max(1, group.first.definition.levels)
+        dearest = max(dearest, judged + rows * columns * 8 * 3)
+    return int(source.results * source.pair_bytes + dearest)
+
+
+def _block_size(groups: list[_Group], source: Source, judge: Judge) -> int:
+    """Queries of a block: a fixed rule, that does not look at the machine."""
+    return int(np.clip(_BLOCK_BYTES // max(1, _query_bytes(groups, source, judge)), 1, _LARGEST_BLOCK))
+
+
+def _measure(
+    asked: tuple[Measure, ...],
+    groups: list[_Group],
+    source: Source,
+    judge: Judge,
+    needed: int,
+    threads: int,
+    progress: Progress,
+) -> dict[Measure, Values]:
+    out = [_empty(group, judge) for group in groups]
+    weights = [
+        np.full(values.shape, np.nan) if _pooled(group) else None for group, values in zip(groups, out, strict=True)
+    ]
+    _prepare(groups, judge)
+
+    def work(start: int, stop: int) -> None:
+        inputs: dict[tuple[object, ...], tuple[Judged, Ranked]] = {}
+        blocks: dict[bool, Block] = {}
+        for group, values, weight in zip(groups, out, weights, strict=True):
+            judging = judge.with_self if group.with_self else judge
+            if group.with_self not in blocks:
+                blocks[group.with_self] = source.block(judging, start, stop)
+            if group.input not in inputs:
+                inputs[group.input] = _input(group, groups, blocks[group.with_self], judging, start, stop)
+            judged, ranked = inputs[group.input]
+            definition, options = group.first.definition, group.first.options
+            found = definition.values(ranked, group.cutoffs, options)
+            if judged.classes is not None:
+                values[:, judged.queries, judged.classes] = found.T
+            elif definition.levels:
+                values[0, start:stop] = found[:, 0]
+            else:
+                values[:, start:stop] = found.T
+                if weight is not None and definition.weight is not None:
+                    weight[:, start:stop] = np.where(
+                        np.isfinite(found), definition.weight(ranked, group.cutoffs, options), np.nan
+                    ).T
+
+    with progress(f"measures, about {-(-needed // 2**20)} MiB of memory", source.queries, unit="query") as step:
+        for _ in over_blocks(source.queries, _block_size(groups, source, judge), work, threads, step):
+            pass
+    results: dict[Measure, Values] = {}
+    for group, values, weight in zip(groups, out, weights, strict=True):
+        for row, each in enumerate(group.measures):
+            results[each] = values[row]
+            if weight is not None:
+                scale = mean(weight[row])
+                results[each] = values[row] * weight[row] / scale if scale > 0 else values[row]
+    return {each: results[each] for each in asked}
+
+
+def _pooled(group: _Group) -> bool:
+    return group.first.options.get("average") == "micro"
+
+
+def _empty(group: _Group, judge: Judge) -> Values:
+    width: tuple[int, ...] = ()
+    if group.by_class:
+        width = (judge.truth.query_labels.shape[1],)
+    elif group.first.definition.levels:
+        width = (group.first.definition.levels,)
+    return np.full((len(group.measures), len(judge), *width), np.nan)
+
+
+def _prepare(groups: list[_Group], judge: Judge) -> None:
+    """Sum what the gallery gives before the threads start, so that none does it twice."""
+    for group in groups:
+        judging = judge.with_self if group.with_self else judge
+        if group.first.definition.graded and group.first.rel != "any":
+            judging.totals(group.first.rel, int(group.cutoffs[-1]))
+        elif group.by_class:
+            _ = judging.by_class, judging.held
+        else:
+            _ = judging.totals(group.first.rel), judging.words
+
+
+def _input(
+    group: _Group, groups: list[_Group], block: Block, judge: Judge, start: int, stop: int
+) -> tuple[Judged, Ranked]:
+    judged = Judged(judge, group.first.rel, group.by_class, start, stop)
+    relevant, candidates = judged.relevant, judge.candidates[judged.queries]
+    none, nothing = np.empty((len(relevant), 0), np.int32), np.empty((len(relevant), 0))
+    if not group.first.definition.graded:
+        if group.tied:
+            sizes, hits = block.tied_hits(judged)
+            return judged, Ranked(relevant, candidates, hits, sizes, nothing, nothing)
+        return judged, Ranked(relevant, candidates, block.hits(judged), none, nothing, nothing)
+    top = max(int(each.cutoffs[-1]) for each in groups if each.input == group.input)
+    top = min(top, len(judge.truth.gallery_labels))
+    rule, queries = judge.rule(group.first.rel), np.arange(start, stop)
+    if group.first.rel == "any":
+        ideal = (np.arange(top) < relevant[:, None]).astype(np.float64)
+    else:
+        ideal = judge.totals(group.first.rel, top).ideal[start:stop].astype(np.float64)
+    ideal = _gained(ideal, group)
+    hits = np.empty((len(relevant), 0), np.uint8)
+    if not group.tied:
+        gains = _gained(rule.at(queries, block.rows(top)).astype(np.float64), group)
+        return judged, Ranked(relevant, candidates, hits, none, gains, ideal)
+    rows, tied = block.tied_rows(top)
+    sizes, gains = sums_of_ties(_gained(rule.at(queries, rows).astype(np.float64), group), tied)
+    return judged, Ranked(relevant, candidates, hits, sizes, gains, ideal)
+
+
+def _gained(gains: NDArray[np.float64], group: _Group) -> Values:
+    return np.exp2(gains) - 1 if group.first.options["gain"] == "exponential" else gains
