@@ -82,26 +82,42 @@ def show_command(name: str, root: Path) -> None:
 @click.option("--by", help="A matrix setting, to compare its values within one group (e.g. cnn.arm).")
 @click.option("--baseline", default="", help="The value or run the others are tested against; the first when absent.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the comparison's report.")
+@click.option(
+    "--interval",
+    default="percentile",
+    show_default=True,
+    help="Bootstrap interval of a difference: percentile, or bca (corrected for bias and skew).",
+)
 @runs_option
-def compare_command(names: tuple[str, ...], by: str | None, baseline: str, out: Path | None, root: Path) -> None:
-    """Compare runs query by query: differences with intervals and Holm-adjusted p of a randomisation test.
+def compare_command(
+    names: tuple[str, ...], by: str | None, baseline: str, out: Path | None, interval: str, root: Path
+) -> None:
+    """Compare runs query by query: differences with intervals, Holm-adjusted p of a randomisation test, Wilcoxon's p.
 
     \b
     Example:
       aeret runs compare RUN_A RUN_B
-      aeret runs compare 20261120-101500-coco_mix --by cnn.arm --baseline labels-only
+      aeret runs compare 20261120-101500-coco_mix --by cnn.arm --baseline labels-only --interval bca
     """
     from aeret.pipeline.history import find_runs
 
     runs = [run for name in names for run in find_runs(root, name)]
-    compare_group(root, runs, by, baseline, out)
+    compare_group(root, runs, by, baseline, out, interval)
 
 
-def compare_group(root: Path, runs: Sequence[Run], by: str | None, baseline: str, out: Path | None = None) -> None:
+def compare_group(
+    root: Path,
+    runs: Sequence[Run],
+    by: str | None,
+    baseline: str,
+    out: Path | None = None,
+    interval: str = "percentile",
+) -> None:
     """Compare runs by the value of a setting (their seeds pooled), or one by one; print the table and write the report.
 
     Raises:
-        UsageError: fewer than two things to compare, an unfinished run, or a baseline that is none of them.
+        UsageError: fewer than two things to compare, an unfinished run, a baseline that is none of them, or no such
+            interval.
     """
     from aeret.errors import UsageError
     from aeret.pipeline.history import artifact_of
@@ -121,7 +137,7 @@ def compare_group(root: Path, runs: Sequence[Run], by: str | None, baseline: str
     if baseline and baseline not in arms:
         raise UsageError(f"--baseline {baseline!r} is none of {', '.join(arms)}.")
     target = out or root / "comparisons" / runs[0].group
-    text = compare_and_write(arms, baseline or next(iter(arms)), target)
+    text = compare_and_write(arms, baseline or next(iter(arms)), target, interval)
     click.echo("")
     click.echo(text)
     click.echo(f"Report: {(target / 'report.html').resolve()}")

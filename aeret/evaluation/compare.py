@@ -8,9 +8,15 @@ import numpy as np
 import pandas as pd
 
 from aeret.errors import UsageError
-from aeret.evaluation.ndcg import Values
+from aeret.evaluation.metrics.ranked import Values
 from aeret.evaluation.result import Evaluation
-from aeret.evaluation.significance import bootstrap_interval, holm, randomisation_test, share_positive
+from aeret.evaluation.significance import (
+    bootstrap_interval,
+    holm,
+    randomisation_test,
+    share_positive,
+    wilcoxon_test,
+)
 from aeret.rng import generator
 
 LOWER_IS_BETTER = ("layout rank",)
@@ -27,6 +33,7 @@ COLUMNS = (
     "high",
     "p",
     "p_holm",
+    "p_wilcoxon",
     "p_better",
     "p_worse",
     "note",
@@ -40,6 +47,7 @@ def compare(
     subset: str = "",
     resamples: int = 10_000,
     seed: int = 0,
+    interval: str = "percentile",
 ) -> pd.DataFrame:
     """Compare two arms of one experiment on the same queries and gallery.
 
@@ -51,6 +59,9 @@ def compare(
     for every query, and the row's ``note`` says so. To flip signs against a constant is no test of two systems: such a
     row has no p and is no part of Holm's family; read its interval.
 
+    The p of Wilcoxon's signed-rank test stands beside, uncorrected: a second opinion, of whether differences lie
+    symmetrically about 0.
+
     Args:
         baseline: the arm compared against.
         candidate: the arm that should be better.
@@ -58,15 +69,17 @@ def compare(
         subset: compare on the queries of this subset alone.
         resamples: of the test and of the bootstrap.
         seed: of their draws.
+        interval: ``percentile`` or ``bca``, see :func:`~aeret.evaluation.significance.bootstrap_interval`.
 
     Returns:
         One row per measure: queries, mean of each arm, sd over the seeds of each arm's mean (NaN with one seed),
-        difference (candidate - baseline) with its 95 % bootstrap interval over queries, p, p_holm (both NaN beside
-        chance), ``p_better`` and ``p_worse``: the shares of queries where the candidate is better and worse (a lower
-        ``layout rank`` is better).
+        difference (candidate - baseline) with its 95 % bootstrap interval over queries, p, p_holm, p_wilcoxon (all
+        NaN beside chance), ``p_better`` and ``p_worse``: the shares of queries where the candidate is better and worse
+        (a lower ``layout rank`` is better).
 
     Raises:
         UsageError: the arms were evaluated on different queries or galleries, or a measure is in neither.
+        UnknownNameError: there is no such interval.
     """
     arms = {name: _as_list(arm) for name, arm in (("baseline", baseline), ("candidate", candidate))}
     frames = {name: [_rows(evaluation, subset) for evaluation in arm] for name, arm in arms.items()}
@@ -75,12 +88,13 @@ def compare(
     columns = [_pair(name, frames, len(arms["baseline"][0].per_query)) for name in names]
     means = {arm: np.stack([_mean(part[place]) for part in columns], axis=1) for place, arm in enumerate(arms)}
     differences = means["candidate"] - means["baseline"]
-    low, high = bootstrap_interval(differences, generator(seed, "compare", "bootstrap"), resamples)
+    low, high = bootstrap_interval(differences, generator(seed, "compare", "bootstrap"), resamples, method=interval)
     notes = [part[2] for part in columns]
     tested = np.array([not note for note in notes], bool)
-    p, adjusted = np.full(len(names), np.nan), np.full(len(names), np.nan)
+    p, adjusted, signed_rank = (np.full(len(names), np.nan) for _ in range(3))
     p[tested] = randomisation_test(differences[:, tested], generator(seed, "compare", "randomisation"), resamples)
     adjusted[tested] = holm(p[tested])
+    signed_rank[tested] = wilcoxon_test(differences[:, tested])
     sign = np.array([-1.0 if name in LOWER_IS_BETTER else 1.0 for name in names])
     known = np.isfinite(differences)
     counts = known.sum(axis=0)
@@ -98,6 +112,7 @@ def compare(
             "high": high,
             "p": p,
             "p_holm": adjusted,
+            "p_wilcoxon": signed_rank,
             "p_better": share_positive(differences * sign),
             "p_worse": share_positive(-differences * sign),
             "note": notes,

@@ -42,42 +42,46 @@ LEVEL = 0.05
 Arms = Mapping[str, Sequence[Evaluation]]
 
 
-def compare_and_write(arms: Mapping[str, Sequence[Path]], baseline: str, target: Path) -> str:
+def compare_and_write(
+    arms: Mapping[str, Sequence[Path]], baseline: str, target: Path, interval: str = "percentile"
+) -> str:
     """Compare arms, write the report into a folder, and return the key table as text for a terminal.
 
     Args:
         arms: name to the folders of its evaluations (artifacts of ``cluster-eval``), one a seed.
         baseline: the arm the others are tested against.
         target: folder of ``report.html``, ``.md``, ``.csv`` and ``.json``.
+        interval: of the differences, ``percentile`` or ``bca``.
 
     Raises:
-        UsageError: fewer than two arms, an unknown baseline, or arms evaluated on different photos.
+        UsageError: fewer than two arms, an unknown baseline or interval, or arms evaluated on different photos.
         DataError: a folder holds no evaluation.
     """
     loaded = {name: [Evaluation.load(folder) for folder in folders] for name, folders in arms.items()}
-    report = build_comparison_report(loaded, baseline)
+    report = build_comparison_report(loaded, baseline, interval)
     write(report, target)
-    return _text(loaded, baseline)
+    return _text(loaded, baseline, interval)
 
 
-def build_comparison_report(arms: Arms, baseline: str) -> Report:
+def build_comparison_report(arms: Arms, baseline: str, interval: str = "percentile") -> Report:
     """Build the report of arms, each with one evaluation a seed, against one of them.
 
     Raises:
-        UsageError: fewer than two arms, an unknown baseline, or arms evaluated on different photos.
+        UsageError: fewer than two arms, an unknown baseline or interval, or arms evaluated on different photos.
     """
     _check(arms, baseline)
     candidates = [name for name in arms if name != baseline]
-    key = {name: compare(arms[baseline], arms[name], _key_measures(arms, baseline, name)) for name in candidates}
+    key = {name: _compared(arms, baseline, name, interval) for name in candidates}
     blocks: list[Block] = [_arms_table(arms)]
     figure = _figure(arms)
     if figure is not None:
         blocks.append(figure)
     sections = [Section("arms", "The arms", tuple(blocks))]
     for name in candidates:
-        sections.append(_against(arms, baseline, name, key[name]))
+        sections.append(_against(arms, baseline, name, key[name], interval))
     first = arms[baseline][0]
-    rows = tuple((name, sentence) for name, sentence in {**_CONVENTIONS, **first.conventions}.items())
+    conventions = {**_CONVENTIONS, "interval": _INTERVALS[interval], **first.conventions}
+    rows = tuple(conventions.items())
     columns = (Column("name", "what"), Column("convention", "how it is defined"))
     table = Table("convention-list", "How every number is defined", columns, rows)
     sections.append(Section("conventions", "Conventions", (table,)))
@@ -94,7 +98,13 @@ _CONVENTIONS = {
     "p": "Two-sided paired randomisation test over queries; Holm-adjusted within the table it stands in. It speaks of "
     "these trained models; the spread over seeds is beside it. A dash: the other arm stands at chance, a constant, "
     "which is not tested and is no part of Holm's family; read the interval.",
+    "Wilcoxon": "p of the signed-rank test over queries, zeros by Pratt, not corrected: a second opinion, of whether "
+    "differences lie symmetrically about 0.",
     "better, worse": "Share of queries that the arm answers better, and worse; the rest are equal.",
+}
+_INTERVALS = {
+    "percentile": "Bootstrap over queries, percentiles of the mean difference.",
+    "bca": "Bootstrap over queries, percentiles at levels corrected for bias and skew (BCa, Efron 1987).",
 }
 
 
@@ -111,7 +121,11 @@ def _key_measures(arms: Arms, *names: str) -> list[str]:
     return [m for m in KEY if all(m in part for part in have) or (m.startswith("layout") and any(m in h for h in have))]
 
 
-def _against(arms: Arms, baseline: str, name: str, key: pd.DataFrame) -> Section:
+def _compared(arms: Arms, baseline: str, name: str, interval: str) -> pd.DataFrame:
+    return compare(arms[baseline], arms[name], _key_measures(arms, baseline, name), interval=interval)
+
+
+def _against(arms: Arms, baseline: str, name: str, key: pd.DataFrame, interval: str) -> Section:
     mark = slug(name)
     caption = f"{name} minus {baseline}, on the same queries. Bold: the difference stands at {LEVEL:g} after Holm."
     blocks: list[Block] = [_differences(f"key-{mark}", "The measures that matter", key, caption)]
@@ -123,11 +137,11 @@ def _against(arms: Arms, baseline: str, name: str, key: pd.DataFrame) -> Section
         if inside in _shared_columns(arms):
             layout.append(inside)
         if layout:
-            frame = compare(arms[baseline], arms[name], layout, subset=subset)
+            frame = compare(arms[baseline], arms[name], layout, subset=subset, interval=interval)
             title = f"Layout, on the queries of {subset} alone"
             note = "A family of its own: adjusted within this table."
             blocks.append(_differences(f"subset-{mark}-{slug(subset)}", title, frame, note))
-    everything = compare(arms[baseline], arms[name])
+    everything = compare(arms[baseline], arms[name], interval=interval)
     title = "All measures, adjusted together"
     blocks.append(_differences(f"all-{mark}", title, everything, "", folded=True))
     return Section(f"against-{mark}", f"{name} against {baseline}", tuple(blocks))
@@ -147,6 +161,7 @@ def _differences(name: str, title: str, frame: pd.DataFrame, caption: str, folde
         Column("difference", "difference", "signed", "With its 95 % bootstrap interval over queries."),
         Column("p", "p", "p", "Two-sided paired randomisation test."),
         Column("p_holm", "adjusted p", "p", "Holm's correction over this table."),
+        Column("p_wilcoxon", "Wilcoxon p", "p", "Signed-rank test, not corrected."),
         Column("better", "better", "percent", "Queries the arm answers better."),
         Column("worse", "worse", "percent"),
     )
@@ -162,6 +177,7 @@ def _differences(name: str, title: str, frame: pd.DataFrame, caption: str, folde
                 Estimate(row["difference"], row["low"], row["high"]),
                 row["p"],
                 row["p_holm"],
+                row["p_wilcoxon"],
                 row["p_better"],
                 row["p_worse"],
             )
@@ -252,21 +268,21 @@ def _verdict(name: str, baseline: str, frame: pd.DataFrame) -> str:
     return f"{name} against {baseline}: {'; '.join(parts)} (Holm-adjusted p below {LEVEL:g})."
 
 
-def _text(arms: Arms, baseline: str) -> str:
+def _text(arms: Arms, baseline: str, interval: str) -> str:
     lines = []
     for name in arms:
         if name == baseline:
             continue
-        frame = compare(arms[baseline], arms[name], _key_measures(arms, baseline, name))
+        frame = _compared(arms, baseline, name, interval)
         lines.append(f"{name} against {baseline}, {int(frame['queries'].max())} queries")
-        head = ("measure", "baseline", "this arm", "difference", "95 % interval", "p (Holm)")
-        lines.append("  {:<40} {:>9} {:>9} {:>11}  {:<18} {:>9}".format(*head))
+        head = ("measure", "baseline", "this arm", "difference", "95 % interval", "p (Holm)", "Wilcoxon")
+        lines.append("  {:<40} {:>9} {:>9} {:>11}  {:<18} {:>9} {:>9}".format(*head))
         for _, row in frame.iterrows():
-            p = "-" if np.isnan(row["p_holm"]) else f"{row['p_holm']:.4f}"
-            interval = f"{row['low']:+.3f} to {row['high']:+.3f}"
+            p, second = ("-" if np.isnan(row[part]) else f"{row[part]:.4f}" for part in ("p_holm", "p_wilcoxon"))
+            between = f"{row['low']:+.3f} to {row['high']:+.3f}"
             lines.append(
                 f"  {row['measure']:<40} {row['baseline']:>9.3f} {row['candidate']:>9.3f} {row['difference']:>+11.3f}"
-                f"  {interval:<18} {p:>9}"
+                f"  {between:<18} {p:>9} {second:>9}"
             )
         lines += [f"  {row['measure']}: {row['note']}." for _, row in frame.iterrows() if row["note"]]
         lines.append(f"  {_verdict(name, baseline, frame)}")

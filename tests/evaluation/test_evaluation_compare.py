@@ -39,14 +39,25 @@ def test_a_better_arm_is_found_better(evaluation: Evaluation, weaker: list[Evalu
     assert np.isnan(row["sd_candidate"])
     tested = frame[frame["note"] == ""]
     np.testing.assert_allclose(tested["p_holm"], holm(tested["p"].to_numpy()))
+    assert row["p_wilcoxon"] < 0.05
 
 
 def test_an_arm_against_itself_shows_no_difference(evaluation: Evaluation) -> None:
     frame = compare(evaluation, evaluation, resamples=200)
-    assert (frame["p"] == 1).all()
+    assert (frame[["p", "p_wilcoxon"]] == 1).all(axis=None)
     assert (frame["difference"] == 0).all()
     assert (frame["note"] == "").all()
     assert "layout rank" in set(frame["measure"])
+
+
+def test_the_interval_is_a_choice(evaluation: Evaluation, weaker: list[Evaluation]) -> None:
+    percentile, bca = (compare(weaker, evaluation, resamples=1000, interval=name) for name in ("percentile", "bca"))
+    assert (percentile["low"] != bca["low"]).any()
+    np.testing.assert_allclose(percentile["low"], bca["low"], atol=0.1 * (percentile["high"] - percentile["low"]).max())
+    same = [column for column in percentile if column not in ("low", "high")]
+    assert percentile[same].equals(bca[same])
+    with pytest.raises(UsageError, match="no interval 'bootstrap'"):
+        compare(weaker, evaluation, interval="bootstrap")
 
 
 def test_the_sign_follows_the_order_of_the_arms_and_rank_is_better_when_lower(
@@ -74,7 +85,7 @@ def test_a_row_against_the_constant_of_chance_is_not_tested(evaluation: Evaluati
     frame = compare(weaker, evaluation, resamples=500).set_index("measure")
     chance = frame.index.str.startswith("layout R@")
     assert chance.sum() == 3
-    assert frame.loc[chance, ["p", "p_holm"]].isna().all(axis=None)
+    assert frame.loc[chance, ["p", "p_holm", "p_wilcoxon"]].isna().all(axis=None)
     # The family is what was tested: the same p with and without the rows at chance.
     alone = compare(weaker, evaluation, list(frame.index[~chance]), resamples=500).set_index("measure")
     np.testing.assert_array_equal(frame.loc[~chance, ["p", "p_holm"]], alone[["p", "p_holm"]])

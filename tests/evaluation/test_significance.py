@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from aeret.errors import UsageError
+from aeret.errors import UnknownNameError, UsageError
 from aeret.evaluation.resample import resampled, sample_queries
 from aeret.evaluation.significance import (
     bootstrap_interval,
@@ -12,6 +14,7 @@ from aeret.evaluation.significance import (
     holm,
     randomisation_test,
     share_positive,
+    wilcoxon_test,
 )
 
 
@@ -124,3 +127,98 @@ def test_resamples_leave_skipped_queries_out_and_bootstrap_at_one() -> None:
     assert np.isnan([none.mean[0], none.low[0]]).all()
     with pytest.raises(UsageError, match="0 queries"):
         sample_queries(0, 0.5, 3, np.random.default_rng(0))
+
+
+SAMPLES = {
+    "skewed": np.random.default_rng(1).exponential(1, 40),
+    "few": np.array([0.125, 0.375, 0.25, 0.875, 1.5, 0.25, 5.0]),  # sums are exact: ties are ties for scipy too
+    "binary": np.repeat([0.0, 1.0], [55, 5]),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_the_bca_interval_is_that_of_scipy_on_the_same_draws(name: str, level: float) -> None:
+    values = SAMPLES[name]
+    low, high = bootstrap_interval(values[:, None], np.random.default_rng(0), 3000, level, "bca")
+    weights = np.concatenate(list(bootstrap_weights(len(values), 3000, np.random.default_rng(0))))
+    drawn = SimpleNamespace(bootstrap_distribution=(weights @ values) / len(values))
+    options = {"n_resamples": 0, "confidence_level": level, "method": "BCa", "bootstrap_result": drawn}
+    peer = stats.bootstrap((values,), np.mean, **options).confidence_interval
+    assert (low[0], high[0]) == pytest.approx((peer.low, peer.high), rel=1e-9)
+    percentile = bootstrap_interval(values[:, None], np.random.default_rng(0), 3000, level)
+    assert low[0] >= percentile[0][0]
+    assert high[0] > percentile[1][0], "a tail to the right moves the interval to the right"
+
+
+def test_the_bca_interval_of_the_normal_is_nearly_the_percentile_one_and_turns_with_the_sign() -> None:
+    values = np.random.default_rng(0).normal(0.3, 1, (400, 1))
+    rng = np.random.default_rng
+    percentile, bca = (bootstrap_interval(values, rng(0), 4000, method=method) for method in ("percentile", "bca"))
+    assert np.ravel(bca) == pytest.approx(np.ravel(percentile), abs=0.01)
+    low, high = bootstrap_interval(-values, rng(0), 4000, method="bca")
+    assert (-high[0], -low[0]) == pytest.approx((bca[0][0], bca[1][0]), abs=1e-3)
+
+
+def test_bca_where_there_is_little_or_nothing() -> None:
+    rng = np.random.default_rng
+    odd = np.array([0.1, 0.7])  # rounds differently in sums of different order
+    low, high = bootstrap_interval(np.tile(odd, (23, 1)), rng(0), 200, method="bca")
+    assert low == pytest.approx(odd)
+    assert high == pytest.approx(odd)
+    values = np.array([[np.nan, 1.0, 2.0], [np.nan, np.nan, 3.0], [np.nan, np.nan, 7.0]])
+    low, high = bootstrap_interval(values, rng(0), 500, method="bca")
+    assert np.isnan([low[0], high[0]]).all()
+    assert (low[1], high[1]) == (1, 1)
+    assert 2 <= low[2] < 4 < high[2] <= 7
+    one = bootstrap_interval(np.array([[0.25]]), rng(0), 100, method="bca")
+    assert (one[0][0], one[1][0]) == (0.25, 0.25)
+    assert np.isnan(bootstrap_interval(np.zeros((0, 1)), rng(0), 100, method="bca")[0][0])
+    low, high = bootstrap_interval(np.array([[0.0]] * 400 + [[1.0]]), rng(0), 20, method="bca")
+    assert 0 <= low[0] < high[0] <= 1
+    with pytest.raises(UnknownNameError, match=r"no interval 'bcA'. Did you mean 'bca'"):
+        bootstrap_interval(values, rng(0), 10, method="bcA")
+
+
+def test_skipped_queries_do_not_move_a_bca_interval_far() -> None:
+    d = np.random.default_rng(0).exponential(1, (60, 1))
+    padded = np.vstack([d, np.full((6, 1), np.nan)])
+    whole, part = (bootstrap_interval(v, np.random.default_rng(0), 20_000, method="bca") for v in (d, padded))
+    assert np.ravel(part) == pytest.approx(np.ravel(whole), abs=0.03)
+
+
+def test_wilcoxon_on_worked_examples() -> None:
+    # Heights of cross- and self-fertilised maize (Darwin 1876), the example of scipy: W = 24, p = 0.041 exactly.
+    maize = np.array([6, 8, 14, 16, 23, 24, 28, 29, 41, -48, 49, 56, 60, -67, 75], float)
+    # By hand: 1, 2, 3 of one sign is the most extreme of 8 patterns, from both sides.
+    three = np.array([1.0, 2, 3] + [np.nan] * 12)
+    # Pratt: the zero is rank 1 and drops out, -0.2 is rank 2, 0.5 rank 3: |5 - 0| never exceeded by chance 2 of 4.
+    zeros = np.array([0.0, 0.5, 0.2] + [np.nan] * 12)
+    found = wilcoxon_test(np.stack([maize, three, zeros], axis=1))
+    assert found == pytest.approx([0.041259765625, 0.25, 0.5])
+
+
+@pytest.mark.parametrize("count", [8, 30, 400])
+def test_wilcoxon_agrees_with_scipy(count: int) -> None:
+    rng = np.random.default_rng(count)
+    smooth, coarse = rng.normal(0.2, 1, count), rng.integers(-4, 6, count) / 10
+    found = wilcoxon_test(np.stack([smooth, coarse, -coarse], axis=1))
+    assert found[0] == pytest.approx(stats.wilcoxon(smooth).pvalue)
+    assert found[1] == pytest.approx(stats.wilcoxon(coarse, zero_method="pratt").pvalue)
+    assert found[1] == pytest.approx(found[2])
+
+
+def test_wilcoxon_where_there_is_little_or_nothing() -> None:
+    equal, one = np.zeros(9), np.full(9, np.nan)
+    one[3] = 0.2
+    d = np.random.default_rng(0).normal(0.3, 1, 9)
+    d[2] = np.nan
+    found = wilcoxon_test(np.stack([equal, np.full(9, np.nan), one, d], axis=1))
+    assert found[:3].tolist() == [1, 1, 1]
+    assert found[3] == pytest.approx(stats.wilcoxon(np.delete(d, 2)).pvalue)
+    assert wilcoxon_test(np.zeros((0, 2))).tolist() == [1, 1]
+    # 0.3 - 0.2 and 0.1 are the same difference of two precisions.
+    rounded = np.tile([0.3 - 0.2, -0.1], 20)[:, None]
+    assert wilcoxon_test(rounded)[0] == 1
+    with pytest.raises(UsageError, match="one column per measure"):
+        wilcoxon_test(np.zeros(3))

@@ -72,7 +72,7 @@ def test_the_terminal_shows_a_dash_where_nothing_was_tested(tmp_path: Path) -> N
         folders[name] = [tmp_path / name]
     lines = compare_and_write(folders, "labels-only", tmp_path / "out").splitlines()
     (row,) = (line for line in lines if line.startswith("  layout R@10 "))
-    assert row.split()[-1] == "-"
+    assert row.split()[-2:] == ["-", "-"]
     assert any("layout R@10: the baseline has no latent head: chance" in line for line in lines)
 
 
@@ -81,6 +81,18 @@ def test_subsets_are_compared_on_their_own() -> None:
     rows = table(report, "subset-b-real").rows
     assert [row[0] for row in rows] == [LAYOUT, "layout R@10"]
     assert {row[1] for row in rows} == {15}
+
+
+def test_the_interval_is_chosen_and_named() -> None:
+    arms = {"a": arm(0.1, 1), "b": arm(0.3, 1)}
+    for interval, words in (("percentile", "of the mean difference"), ("bca", "Efron 1987")):
+        report = build_comparison_report(arms, "a", interval)
+        assert words in dict(table(report, "convention-list").rows)["interval"]
+        key = table(report, "key-b")
+        place = [column.name for column in key.columns].index("p_wilcoxon")
+        assert {row[0]: row[place] for row in key.rows}[LAYOUT] < 0.01  # type: ignore[operator]
+    with pytest.raises(UsageError, match="no interval 'wald'"):
+        build_comparison_report(arms, "a", "wald")
 
 
 def test_one_point_per_arm_and_seed() -> None:
