@@ -99,8 +99,7 @@ class Tree(Index):
         scanned, probes = np.zeros(len(queries), np.int64), np.zeros(len(queries), np.int64)
         checks = int(min(knobs["checks"], len(self)))
         _search(
-            queries, self._vectors, self._children, self._low, self._high, self.BOUNDS,
-            self._offsets, self._members,
+            queries, self._vectors, self._children, self._low, self._high, self.BOUNDS, self._offsets, self._members,
             exclude, checks, keys, scanned, probes,
         )  # fmt: skip
         return *decode(keys), scanned, probes

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -59,7 +57,7 @@ def test_codes_know_only_hamming(kind: type[Binary]) -> None:
 
 
 def test_substrings_have_8_or_16_bits() -> None:
-    with pytest.raises(UsageError, match="8 or 16 bits .* got 12"):
+    with pytest.raises(UsageError, match=r"8 or 16 bits .* got 12"):
         BinaryMulti.build(np.zeros((2, 8), np.uint8), substring=12)
 
 
