@@ -19,6 +19,9 @@ COMMANDS = {
     "data": "aeret.cli.data",
     "models": "aeret.cli.models",
     "runs": "aeret.cli.runs",
+    "index": "aeret.cli.index",
+    "search": "aeret.cli.search",
+    "feedback": "aeret.cli.feedback",
 }
 
 

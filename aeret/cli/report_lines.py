@@ -23,6 +23,11 @@ def headline_lines(run: Run, folder: Path) -> Iterator[str]:
         yield f"  Report: {report.resolve()}"
 
 
+def frame_text(frame: Any) -> str:
+    """Return a pandas frame as aligned text, numbers to three digits, a dash where there is none."""
+    return str(frame.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="-"))
+
+
 def _line(indent: str, number: Mapping[str, Any]) -> str:
     floor = f"   (floor {number['floor']:.3f}: {number['floor_name']})" if number.get("floor") is not None else ""
     name = indent + number["name"]

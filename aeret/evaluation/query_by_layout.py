@@ -16,7 +16,7 @@ from aeret.embeddings.distances import checked, squared_distances
 from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import UsageError
 
-SIMILARITIES = ("cosine", "euclidean")
+SIMILARITIES = ("cosine", "euclidean", "dot", "hamming")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ def own_ranks(
 
     Args:
         codes: of the same photos in the same order.
-        similarity: ``cosine`` or ``euclidean``.
+        similarity: ``cosine``, ``euclidean``, ``dot``, or ``hamming``: of the signs of the codes, which wants a
+            normalisation that centres them (not ``minmax``).
         candidates: photos that are ranked, bool (q,); all unless given. A photo that is not among them ranks 0.
         threads: 0 means one per core.
 
@@ -50,15 +51,19 @@ def own_ranks(
         raise UsageError(f"Codes of masks {own.shape} and predicted codes {predicted.shape} must have the same shape.")
     if similarity == "cosine":
         own, predicted = l2_normalise(own), l2_normalise(predicted)
+    elif similarity == "hamming":  # the squared distance of zeros and ones is the number that differ
+        own, predicted = (own > 0).astype(np.float32), (predicted > 0).astype(np.float32)
     rows = np.arange(len(own)) if candidates is None else np.flatnonzero(candidates)
     pool = np.ascontiguousarray(predicted[rows])
     ranks = np.zeros(len(own), np.int32)
 
     def work(start: int, stop: int) -> None:
-        squared = squared_distances(np.ascontiguousarray(own[rows[start:stop]]), pool)
-        mine = squared[np.arange(stop - start), np.arange(start, stop)]
+        asked = np.ascontiguousarray(own[rows[start:stop]])
+        # einsum alone adds in one order, whatever the block.
+        far = -np.einsum("qm,pm->qp", asked, pool) if similarity == "dot" else squared_distances(asked, pool)
+        mine = far[np.arange(stop - start), np.arange(start, stop)]
         # Counts the own photo once, and every tie.
-        ranks[rows[start:stop]] = (squared <= mine[:, None]).sum(axis=1)
+        ranks[rows[start:stop]] = (far <= mine[:, None]).sum(axis=1)
 
     for _ in over_blocks(len(rows), 64, work, threads):
         pass

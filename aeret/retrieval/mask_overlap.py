@@ -6,6 +6,8 @@ without masks have overlap 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +60,19 @@ def planes_of(masks: NDArray[np.bool_]) -> MaskPlanes:
     photo, category = np.nonzero(present)
     bits = np.packbits(masks[photo, :, :, category].reshape(len(photo), size * size), axis=1)
     return MaskPlanes(size, categories, offsets.astype(np.int64), category.astype(np.int16), bits)
+
+
+def join(parts: Sequence[MaskPlanes]) -> MaskPlanes:
+    """Return the planes of several sets of photos, one after the other; all of one size, with the same categories."""
+    starts = np.cumsum([0, *(len(part.category) for part in parts)])
+    offsets = [part.offsets[:-1] + start for part, start in zip(parts, starts, strict=False)]
+    return MaskPlanes(
+        parts[0].size,
+        parts[0].categories,
+        np.concatenate([*offsets, starts[-1:]]).astype(np.int64),
+        np.concatenate([part.category for part in parts]),
+        np.concatenate([part.bits for part in parts]),
+    )
 
 
 def _planes(masks: MaskPlanes) -> _Planes:

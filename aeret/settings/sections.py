@@ -205,14 +205,15 @@ class ClusterSettings(Section):
     """Cluster-first order: exhaust clusters one by one (the paper's), or pool those visited and rank together.
     Both are reported; this one leads."""
     similarity: Literal["cosine", "euclidean"] = "cosine"
+    """Of embeddings. Others are for searches without clusters: k-means has no means for a dot product or for bits."""
     cutoffs: Annotated[tuple[Count, ...], Field(min_length=1)] = (2, 5, 8, 10)
     """N of P@N, R@N and F@N."""
     resamples: Count = 30
     """Random query samples ("simulations") behind mean, sd and interval of the cut-off table."""
     resample_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of the queries in one resample."""
-    layout_similarity: Literal["cosine", "euclidean"] = "cosine"
-    """How predicted codes are compared with the query's own mask code."""
+    layout_similarity: Literal["cosine", "euclidean", "dot", "hamming"] = "cosine"
+    """How predicted codes are compared with the query's own mask code; ``hamming`` compares their signs."""
     examples: Annotated[int, Field(ge=1, le=50)] = 6
     """Best and worst queries shown in the report."""
 

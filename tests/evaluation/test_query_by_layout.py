@@ -49,6 +49,16 @@ def test_misuse_is_explained() -> None:
     with pytest.raises(UsageError, match="same shape"):
         own_ranks(LayoutCodes(own, own[:, :1]))
     with pytest.raises(UsageError, match="cosine, euclidean"):
-        own_ranks(LayoutCodes(own, own), "dot")
+        own_ranks(LayoutCodes(own, own), "manhattan")
     with pytest.raises(UsageError, match="row 0"):
         own_ranks(LayoutCodes(own, own * np.nan))
+
+
+@pytest.mark.parametrize("similarity", ["dot", "hamming"])
+def test_ranks_of_other_similarities_are_counted_by_the_formula(similarity: str) -> None:
+    rng = np.random.default_rng(8)
+    own = rng.standard_normal((20, 6)).astype(np.float32)
+    predicted = (own + rng.standard_normal((20, 6))).astype(np.float32)
+    far = -own @ predicted.T if similarity == "dot" else ((own > 0)[:, None] != (predicted > 0)[None]).sum(axis=2)
+    expected = (far <= np.diagonal(far)[:, None]).sum(axis=1)
+    assert own_ranks(LayoutCodes(own, predicted), similarity).tolist() == expected.tolist()

@@ -18,7 +18,7 @@ from aeret.retrieval.text.scene import Scene
 
 Floats = NDArray[np.float64]
 
-WEIGHTS: Mapping[str, float] = {"labels": 1.0, "layout": 0.5}
+WEIGHTS: Mapping[str, float] = {"labels": 1.0, "layout": 0.2}
 """Weights of the parts where none are given; ``layout`` counts only where the query says where things are."""
 
 
