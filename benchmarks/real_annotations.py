@@ -14,27 +14,30 @@ from aeret.rng import generator
 PHOTOS, POLYGONS, CROWDS = 5_000, 36_335, 446
 
 
-def write_val_size(data: Path, path: Path) -> None:
+def write_val_size(data: Path, path: Path, times: int = 1) -> None:
     """Write 5,000 photos with 36,335 polygon annotations and 446 crowds in uncompressed RLE, as in COCO val2017.
+
+    With ``times``, that many times as many of each.
 
     The polygons are the real ones of ``coco_mix`` (8,644), drawn with replacement and scaled back to the original
     photos, with COCO's two decimals; the crowds are full-size masks of ``voc_masks``. Records have COCO's keys.
     """
     rng = generator(0, "val size")
     polygons, categories = _polygons(data)
-    crowds = json.loads((data / "voc_masks" / "instances_fullres.json").read_text())["annotations"][:CROWDS]
+    crowds = json.loads((data / "voc_masks" / "instances_fullres.json").read_text())["annotations"][: CROWDS * times]
     images: list[dict[str, Any]] = []
     annotations = []
-    sizes = [(480, 640)] * PHOTOS
-    for annotation, photo in zip(crowds, rng.permutation(PHOTOS), strict=False):
+    sizes = [(480, 640)] * (PHOTOS * times)
+    for annotation, photo in zip(crowds, rng.permutation(len(sizes)), strict=False):
         size = annotation["segmentation"]["size"]
         sizes[photo] = tuple(size)
         runs = decode_strings([annotation["segmentation"]["counts"].encode()])[1].tolist()
         mask = {"counts": runs, "size": size}
         record = {"segmentation": mask, "area": annotation["area"], "iscrowd": 1, "bbox": annotation["bbox"]}
         annotations.append(record | {"image_id": int(photo) + 1, "category_id": 1})
+    count = POLYGONS * times
     plain = np.flatnonzero([size == (480, 640) for size in sizes])
-    for pick, photo in zip(rng.integers(0, len(polygons), POLYGONS), rng.choice(plain, POLYGONS), strict=True):
+    for pick, photo in zip(rng.integers(0, len(polygons), count), rng.choice(plain, count), strict=True):
         annotations.append(polygons[pick] | {"image_id": int(photo) + 1})
     for row, (height, width) in enumerate(sizes, 1):
         name = f"{row:012d}.jpg"

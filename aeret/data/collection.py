@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.data.coco_json import NO_MASK, POLYGONS, RLE, read_columns
+from aeret.data import collection_cache
+from aeret.data.annotation_columns import NO_MASK, POLYGONS, RLE
+from aeret.data.coco_json import read_columns
 from aeret.data.rle import decode_strings
 
 __all__ = ["NO_MASK", "POLYGONS", "RLE", "Collection", "read_collection"]
@@ -102,18 +104,24 @@ class Collection:
         return decode_strings([self.rle_text[first:last].tobytes()])[1]
 
 
-def read_collection(path: Path) -> Collection:
+def read_collection(path: Path, cache: bool = True) -> Collection:
     """Read a COCO annotation file, strictly.
 
     Args:
         path: a JSON file with ``images``, ``annotations`` and ``categories``; what each record must hold, and what is
-        done
-            with anything odd, is the table in :mod:`aeret.data.rules`.
+            done with anything odd, is the table in :mod:`aeret.data.rules`.
+        cache: whether columns that were read before from the same, unchanged file may be opened instead, and these be
+            kept (:mod:`aeret.data.collection_cache`).
 
     Raises:
         DataError: the file is absent, cut off, or breaks one of the *error* rules that can be seen without the photos
-        (but
-            for the content of run-length strings, which rasterising sees); the message names the first record that
-            does, and how to mend it.
+            (but for the content of run-length strings, which rasterising sees); the message names the first record
+            that does, and how to mend it.
     """
-    return Collection(**read_columns(path))
+    source = collection_cache.source_of(path) if cache else None
+    columns = collection_cache.load(source) if source else None
+    if columns is None:
+        columns = read_columns(path)
+        if source:
+            collection_cache.save(source, columns)
+    return Collection(**columns)

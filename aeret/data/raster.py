@@ -13,6 +13,9 @@ photo.
 
 *Runs*: a run of ones down the columns adds its two ends to a table of differences; a running sum gives coverage, so
 that the cost is that of the runs, and no mask is decoded.
+
+Every kernel that adds coverage widens a *window* (first row, end row, first column, end column) to what it touched:
+clearing and reading a grid costs the window, not the grid.
 """
 
 from __future__ import annotations
@@ -108,7 +111,26 @@ def _add_edge(acc: _Float, size: int, x0: float, y0: float, x1: float, y1: float
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _add_part(out: _Float, acc: _Float, size: int, points: _Float, scale_x: float, scale_y: float) -> None:
+def _widen(window: _Int, top: int, bottom: int, left: int, right: int) -> None:
+    """Make a window hold a rectangle of cells."""
+    if top < bottom and left < right:
+        window[0], window[1] = min(window[0], top), max(window[1], bottom)
+        window[2], window[3] = min(window[2], left), max(window[3], right)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _clear(out: _Float, window: _Int) -> None:
+    """Set the cells of a window to 0, and make the window empty."""
+    for row in range(window[0], window[1]):
+        for column in range(window[2], window[3]):
+            out[row, column] = 0.0
+    window[0], window[1], window[2], window[3] = len(out), 0, len(out), 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_part(
+    out: _Float, window: _Int, acc: _Float, size: int, points: _Float, scale_x: float, scale_y: float
+) -> None:
     """Add the coverage of one polygon part to ``out``, cut at 1. ``acc`` (size, size + 2) is zero before and after."""
     count = points.shape[0]
     low_x, high_x, low_y, high_y = np.inf, -np.inf, np.inf, -np.inf
@@ -123,6 +145,7 @@ def _add_part(out: _Float, acc: _Float, size: int, points: _Float, scale_x: floa
     last_row = int(np.ceil(min(max(high_y, 0.0), float(size))))
     first = int(min(max(low_x, 0.0), float(size)))
     last = min(int(np.ceil(min(max(high_x, 0.0), float(size)))), size)
+    _widen(window, first_row, last_row, first, last)
     for row in range(first_row, last_row):
         total = 0.0
         for column in range(first, last):
@@ -152,7 +175,9 @@ def _add_box(steps: _Float, size: int, x0: float, x1: float, y0: float, y1: floa
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _add_runs(out: _Float, steps: _Float, size: int, text: NDArray[np.uint8], height: int, width: int) -> bool:
+def _add_runs(
+    out: _Float, window: _Int, steps: _Float, size: int, text: NDArray[np.uint8], height: int, width: int
+) -> bool:
     """Add the coverage of one RLE string to ``out``, cut at 1; False where its runs do not fill ``height * width``.
 
     ``steps`` (size + 2, size) is zero before and after.
@@ -162,6 +187,7 @@ def _add_runs(out: _Float, steps: _Float, size: int, text: NDArray[np.uint8], he
     before, two_before = 0, 0
     position, index, at = 0, 0, 0
     sound = True
+    first, last = size, 0
     while at < len(text) and sound:
         run, shift, more = 0, 0, True
         while more and at < len(text):
@@ -180,6 +206,8 @@ def _add_runs(out: _Float, steps: _Float, size: int, text: NDArray[np.uint8], he
             sound = False
         elif index % 2 == 1 and run > 0:
             column, top = position // height, position % height
+            first = min(first, int(column * scale_x))
+            last = min(int(np.ceil(((position + run - 1) // height + 1) * scale_x)), size)
             left = run
             if top:
                 part = min(left, height - top)
@@ -196,18 +224,22 @@ def _add_runs(out: _Float, steps: _Float, size: int, text: NDArray[np.uint8], he
         position += run
         two_before, before = before, run
         index += 1
-    for column in range(size):
-        total = 0.0
-        for row in range(size):
-            total += steps[row, column]
-            out[row, column] = min(out[row, column] + max(total, 0.0), 1.0)
-    steps[:] = 0.0
+    _widen(window, 0, size, first, last)
+    for row in range(size):
+        for column in range(first, last):
+            out[row, column] = min(out[row, column] + max(steps[row, column], 0.0), 1.0)
+            steps[row + 1, column] += steps[row, column]
+            steps[row, column] = 0.0
+    for row in range(size, size + 2):
+        for column in range(first, last):
+            steps[row, column] = 0.0
     return sound and position == pixels
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def add_annotation(
     out: _Float,
+    window: _Int,
     acc: _Float,
     steps: _Float,
     size: int,
@@ -222,6 +254,7 @@ def add_annotation(
 
     Args:
         out: float64 (size, size); coverage so far.
+        window: int64 (4) of the cells that may be above 0, widened.
         acc: float64 (size, size + 2) of zeros, left as zeros.
         steps: float64 (size + 2, size) of zeros, left as zeros.
         size: cells along each side.
@@ -238,9 +271,9 @@ def add_annotation(
     if kind == 1:
         for part in range(len(parts) - 1):
             if parts[part + 1] > parts[part]:
-                _add_part(out, acc, size, points[parts[part] : parts[part + 1]], size / width, size / height)
+                _add_part(out, window, acc, size, points[parts[part] : parts[part + 1]], size / width, size / height)
     elif kind == 2:
-        return _add_runs(out, steps, size, text, height, width)
+        return _add_runs(out, window, steps, size, text, height, width)
     return True
 
 
@@ -262,18 +295,20 @@ def cover_annotations(
     ``heights`` and ``widths`` are those of the annotation's photo; the other columns are those of ``Collection``.
     """
     covered = np.zeros((len(rows), size, size), np.float32)
-    out = np.zeros((size, size))
+    out, window = np.zeros((size, size)), np.array([size, 0, size, 0])
     acc, steps = np.zeros((size, size + 2)), np.zeros((size + 2, size))
     bad = -1
     for k in range(len(rows)):
         row = rows[k]
-        out[:] = 0.0
         parts = point_offsets[part_offsets[row] : part_offsets[row + 1] + 1]
         text = rle_text[rle_offsets[row] : rle_offsets[row + 1]]
-        sound = add_annotation(out, acc, steps, size, kind[row], parts, points, text, heights[row], widths[row])
+        sound = add_annotation(out, window, acc, steps, size, kind[row], parts, points, text, heights[row], widths[row])
         if not sound and bad < 0:
             bad = row
-        covered[k] = out
+        for y in range(window[0], window[1]):
+            for x in range(window[2], window[3]):
+                covered[k, y, x] = out[y, x]
+        _clear(out, window)
     return covered, bad
 
 
@@ -301,27 +336,28 @@ def cover_planes(
     planes = len(plane_offsets) - 1
     bits = np.zeros((planes, (size * size + 7) // 8), np.uint8)
     filled = np.zeros(planes, np.bool_)
-    out = np.zeros((size, size))
+    out, window = np.zeros((size, size)), np.array([size, 0, size, 0])
     acc, steps = np.zeros((size, size + 2)), np.zeros((size + 2, size))
     bad = -1
     # A cell that is covered by the threshold but for rounding counts.
     least = threshold - 1e-9
     for plane in range(planes):
-        out[:] = 0.0
         for k in range(plane_offsets[plane], plane_offsets[plane + 1]):
             row = rows[k]
             parts = point_offsets[part_offsets[row] : part_offsets[row + 1] + 1]
             text = rle_text[rle_offsets[row] : rle_offsets[row + 1]]
-            sound = add_annotation(out, acc, steps, size, kind[row], parts, points, text, heights[row], widths[row])
+            sound = add_annotation(
+                out, window, acc, steps, size, kind[row], parts, points, text, heights[row], widths[row]
+            )
             if not sound and bad < 0:
                 bad = row
-        cell = 0
-        for y in range(size):
-            for x in range(size):
-                if out[y, x] >= least:
-                    bits[plane, cell >> 3] |= np.uint8(128 >> (cell & 7))
-                    filled[plane] = True
-                cell += 1
+        for y in range(window[0], window[1]):
+            for x in range(window[2], window[3]):
+                cell = y * size + x
+                set_here = out[y, x] >= least
+                bits[plane, cell >> 3] |= np.uint8(set_here << (7 - (cell & 7)))
+                filled[plane] |= set_here
+        _clear(out, window)
     return bits, filled, bad
 
 

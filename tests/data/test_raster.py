@@ -21,8 +21,12 @@ def cover(
     points = np.array([point for part in parts for point in part], np.float64).reshape(-1, 2)
     offsets = np.cumsum([0, *map(len, parts)]).astype(np.int64)
     string = np.frombuffer(text, np.uint8)
-    sound = add_annotation(out, acc, steps, size, 2 if text else 1, offsets, points, string, height, width)
+    window = np.array([size, 0, size, 0])
+    sound = add_annotation(out, window, acc, steps, size, 2 if text else 1, offsets, points, string, height, width)
     assert not acc.any() and not steps.any(), "the buffers are left as zeros"
+    outside = np.ones((size, size), np.bool_)
+    outside[window[0] : window[1], window[2] : window[3]] = False
+    assert not out[outside].any(), "the window holds what was covered"
     return out, sound
 
 
