@@ -21,7 +21,7 @@ Words = NDArray[np.uint64]
 
 _WORD = 8
 # A block's distances are one short vector loop; a tile of codes stays in the cache while all queries pass over it.
-_BLOCK, _TILE = 128, 4096
+_BLOCK, _TILE = 128, 16_384
 
 
 def checked_codes(codes: NDArray[np.generic], name: str, width: int | None = None) -> NDArray[np.uint8]:
@@ -80,7 +80,7 @@ def nearest_codes(
     count = queries.shape[1]
     rows, distances = np.empty((count, n), np.int64), np.empty((count, n), np.int64)
     if n and count:
-        scan_codes(np.ascontiguousarray(queries.T), codes, exclude, rows, distances)
+        _nearest_codes(np.ascontiguousarray(queries.T), codes, exclude, rows, distances)
     return rows, distances
 
 
@@ -97,8 +97,7 @@ popcount: Any = intrinsic(_popcount)
 
 
 @numba.njit(nogil=True, cache=True)
-def scan_codes(queries, codes, exclude, rows, distances):  # type: ignore[no-untyped-def]
-    """Write rows and distances of the nearest codes; as :func:`nearest_codes`, but for queries as uint64 (q, words)."""
+def _nearest_codes(queries, codes, exclude, rows, distances):  # type: ignore[no-untyped-def]
     words, count = codes.shape
     wanted, capacity = rows.shape[1], 2 * rows.shape[1] + 64
     bits = 64 * words

@@ -4,7 +4,8 @@ A code of ``bits`` is cut into ``m`` substrings of 8 or 16 bits, and each has a 
 of one another agree to ``r`` bits in one of the first ``a + 1`` substrings, or to ``r - 1`` in one of the others; so
 buckets are opened in steps of ``(r, a)``, and after each it is known to which distance all codes have been seen. The
 search of a query ends when that distance holds enough results. Where buckets become more work than a scan of all
-codes, it is a scan: so the search is never much slower than one.
+codes, it is a scan: so the search takes twice as long as one at most. Buckets and their codes lie anywhere in memory, and
+one costs as much as about two hundred codes of the scan; so tables pay from about a million codes on.
 """
 
 from __future__ import annotations
@@ -15,11 +16,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.retrieval.hamming import Words, as_words, popcount, scan_codes
+from aeret.retrieval.hamming import Words, as_words, nearest_codes, popcount
 from aeret.retrieval.smallest import sort_smallest
 
-# Buckets and their codes are read at random, which costs so many times a step of the scan.
-_RANDOM = 8
 _LONG_FROM = 8192
 _HALF, _ROW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
@@ -66,7 +65,7 @@ def substrings(codes: NDArray[np.uint8], bits: int) -> list[NDArray[np.unsignedi
 
 
 def search_tables(
-    queries: NDArray[np.uint8], tables: Tables, n: int, radius: int, exclude: NDArray[np.int64]
+    queries: NDArray[np.uint8], tables: Tables, n: int, radius: int, exclude: NDArray[np.int64], cost: int = 200
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return rows and bits, both int64 (q, n), and codes compared and buckets opened, both int64 (q,); ties by row.
 
@@ -79,17 +78,23 @@ def search_tables(
         radius: a substring's buckets are opened to so many flipped bits and no farther, unless ``n`` results want it;
             with 16 the results are exact.
         exclude: row left out of each query's results, or -1; int64 (q,).
+        cost: of opening a bucket and of comparing a code in it, in codes that the scan compares in that time; 0 for no
+            scan ever.
     """
     count = len(queries)
     rows, far = np.empty((count, n), np.int64), np.empty((count, n), np.int64)
     scanned, opened = np.zeros(count, np.int64), np.zeros(count, np.int64)
     if n and count:
         parts = np.stack([part.astype(np.int64) for part in substrings(queries, int(tables.widths[0]))], axis=1)
-        words = np.ascontiguousarray(as_words(queries).T)
+        words = as_words(queries)
         _search(
-            words, parts, tables.words, tables.widths, tables.offsets, tables.rows, *_FLIPS, radius, exclude, rows, far,
-            scanned, opened,
+            np.ascontiguousarray(words.T), parts, tables.words, tables.widths, tables.offsets, tables.rows, *_FLIPS,
+            radius, cost, exclude, rows, far, scanned, opened,
         )  # fmt: skip
+        # Together, so that they share what the cache holds.
+        late = np.flatnonzero(scanned < 0)
+        rows[late], far[late] = nearest_codes(words[:, late], tables.words, n, exclude[late])
+        scanned[late] = tables.words.shape[1] - (exclude[late] >= 0)
     return rows, far, scanned, opened
 
 
@@ -109,7 +114,7 @@ _FLIPS = _flips()
 
 @numba.njit(nogil=True, cache=True)
 def _search(  # type: ignore[no-untyped-def]
-    words, parts, codes, widths, offsets, table, flips, short, long, radius, exclude, rows, far, scanned, opened
+    words, parts, codes, widths, offsets, table, flips, short, long, radius, cost, exclude, rows, far, scanned, opened
 ):
     count, wanted, substrings = codes.shape[1], rows.shape[1], parts.shape[1]
     seen = np.full(count, -1, np.int32)
@@ -125,7 +130,7 @@ def _search(  # type: ignore[no-untyped-def]
                 break
             starts = short if widths[a] == 8 else long
             buckets = starts[r + 1] - starts[r]
-            scan = _RANDOM * (work + buckets * (1 + (count >> widths[a]))) > count
+            scan = cost * (work + buckets * (1 + (count >> widths[a]))) > count
             if scan:
                 break
             before = found
@@ -150,8 +155,7 @@ def _search(  # type: ignore[no-untyped-def]
             if step < histogram.shape[0]:
                 sure += histogram[step]
         if scan:
-            scan_codes(words[i : i + 1], codes, exclude[i : i + 1], rows[i : i + 1], far[i : i + 1])
-            scanned[i] = count - (exclude[i] >= 0)
+            scanned[i] = -1  # the caller's, for all such queries
             continue
         sort_smallest(keys[:found], wanted)
         for j in range(wanted):

@@ -28,10 +28,8 @@ def expected(queries: Codes, codes: Codes, n: int, exclude: np.ndarray) -> tuple
 def tasks(draw: st.DrawFn) -> tuple[Codes, Codes, int, np.ndarray]:
     """Codes of few patterns, so that there are ties and equal codes; counts beside the sizes of blocks and tiles."""
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
-    count, width = (
-        draw(st.sampled_from([2, 127, 128, 129, 700, 4096, 4097])),
-        draw(st.sampled_from([1, 2, 3, 8, 9, 17])),
-    )
+    count = draw(st.sampled_from([2, 127, 128, 129, 700, 4096, 4097]))
+    width = draw(st.sampled_from([1, 2, 3, 8, 9, 17]))
     patterns = rng.integers(0, 256, (draw(st.sampled_from([1, 5, 2000])), width), dtype=np.uint8)
     codes = patterns[rng.integers(0, len(patterns), count)] & rng.integers(0, 256, width, dtype=np.uint8)
     queries = codes[rng.integers(0, count, 7)] ^ (1 << rng.integers(0, 16, (7, width))).astype(np.uint8)
@@ -50,17 +48,17 @@ def test_scan_equals_sorted_distances(task: tuple[Codes, Codes, int, np.ndarray]
 
 
 @settings(deadline=None, max_examples=40)
-@given(tasks(), st.sampled_from([8, 16]), st.integers(0, 4))
+@given(tasks(), st.sampled_from([8, 16]), st.integers(0, 4), st.sampled_from([0, 1, 20]))
 def test_tables_are_exact_with_radius_16_and_full_with_any(
-    task: tuple[Codes, Codes, int, np.ndarray], substring: int, radius: int
+    task: tuple[Codes, Codes, int, np.ndarray], substring: int, radius: int, cost: int
 ) -> None:
     queries, codes, n, exclude = task
     tables = make_tables(codes, substring)
-    rows, far, _, _ = search_tables(queries, tables, n, 16, exclude)
+    rows, far, _, _ = search_tables(queries, tables, n, 16, exclude, cost)
     wanted = expected(queries, codes, n, exclude)
     np.testing.assert_array_equal(rows, wanted[0])
     np.testing.assert_array_equal(far, wanted[1])
-    rows, far, _, _ = search_tables(queries, tables, n, radius, exclude)
+    rows, far, _, _ = search_tables(queries, tables, n, radius, exclude, cost)
     assert (np.sort(rows, axis=1)[:, 1:] != np.sort(rows, axis=1)[:, :-1]).all()
     assert (rows != exclude[:, None]).all() and (far >= wanted[1]).all()
     np.testing.assert_array_equal(far, np.bitwise_count(queries[:, None] ^ codes[rows]).sum(axis=2))
