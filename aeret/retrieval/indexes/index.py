@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.artifacts import write_json
-from aeret.embeddings.blocks import over_blocks
+from aeret.embeddings.blocks import cores, over_blocks
 from aeret.embeddings.distances import checked
 from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import DataError, UsageError
@@ -30,6 +30,8 @@ from aeret.retrieval.ranking import Ranking
 MANIFEST, VERSION = "index.json", 1
 EVERYTHING = math.inf
 """The last value of a knob: look everywhere."""
+
+_LEAST_BLOCK = 16
 
 Block = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]
 """Rows int64 (b, n), raw distances float32 (b, n), scanned int64 (b,), probes int64 (b,)."""
@@ -53,7 +55,7 @@ class Index(ABC):
     METRICS: ClassVar[tuple[str, ...]] = ("cosine", "euclidean", "dot")
     """Of which the first is the default."""
     BLOCK: ClassVar[int] = 256
-    """Queries in one call of ``_search_block``; never changes a result."""
+    """Most queries in one call of ``_search_block``; never changes a result."""
 
     def __init__(self, metric: str, width: int, options: Mapping[str, Any]) -> None:
         self.metric, self.width, self.options = metric, width, dict(options)
@@ -295,8 +297,10 @@ class Index(ABC):
         def work(start: int, stop: int) -> Block:
             return self._search_block(queries[start:stop], n, exclude[start:stop], knobs)
 
+        # A small batch is divided among the threads, unless it is hardly worth one.
+        size = min(self.BLOCK, max(_LEAST_BLOCK, -(-len(queries) // (threads or cores()))))
         with progress(f"search, {self.name}", len(queries), unit="query") as step:
-            parts = list(over_blocks(len(queries), self.BLOCK, work, threads, step))
+            parts = list(over_blocks(len(queries), size, work, threads, step))
         rows, raw, scanned, probes = (np.concatenate(part) for part in zip(*parts, strict=True))
         return Ranking(rows, raw, scanned, probes)
 

@@ -34,6 +34,7 @@ class Inverted(Index):
     OPTIONS = {"lists": 0}
     KNOBS = {"nprobe": (1, 2, 4, 8, 16, 32, 64, 128, EVERYTHING)}
     DEFAULTS = {"nprobe": 8}
+    BLOCK = 1024
 
     _faiss: Any
     _centroids: Vectors
@@ -41,6 +42,8 @@ class Inverted(Index):
     """List of each row."""
     _longest: float
     """Length of the longest decoded vector or centroid."""
+    _views: dict[int, tuple[NDArray[np.uint8], NDArray[np.int64]]]
+    """Arrays over the memory of faiss' lists, good until these change."""
 
     @abstractmethod
     def _trained(self, quantizer: Any, vectors: Vectors, seed: int) -> Any:
@@ -73,6 +76,7 @@ class Inverted(Index):
             for start in range(0, len(vectors), _AT_ONCE):
                 some = [np.ascontiguousarray(part[start : start + _AT_ONCE]) for part in (vectors, ids, lists)]
                 self._faiss.add_core(len(some[0]), *map(faiss.swig_ptr, some))
+                self._views = {}
                 sizes = np.bincount(some[2], minlength=len(self._centroids))
                 self._longest = max(self._longest, longest(self._last(sizes)))
         self._lists = inserted(self._lists, lists.astype(np.int32), rows)
@@ -87,13 +91,16 @@ class Inverted(Index):
     def _delete(self, ids: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
         self._own()
         self._faiss.remove_ids(ids)
+        self._views = {}
         self._lists = np.delete(self._lists, rows)
 
     def _list(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Return codes uint8 (s, bytes) and ids int64 (s,) of a list, which must not be empty."""
-        held, size = self._faiss.invlists, self._faiss.invlists.list_size(number)
-        codes = faiss.rev_swig_ptr(held.get_codes(number), size * self._faiss.code_size)
-        return codes.reshape(size, -1), faiss.rev_swig_ptr(held.get_ids(number), size)
+        if number not in self._views:
+            held, size = self._faiss.invlists, self._faiss.invlists.list_size(number)
+            codes = faiss.rev_swig_ptr(held.get_codes(number), size * self._faiss.code_size)
+            self._views[number] = codes.reshape(size, -1), faiss.rev_swig_ptr(held.get_ids(number), size)
+        return self._views[number]
 
     def _decoded(self, rows: NDArray[np.int64]) -> Vectors:
         out = np.empty((len(rows), self.width), np.float32)
@@ -163,15 +170,16 @@ class Inverted(Index):
     def _decode_pairs(self, pairs: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vectors]:
         lists, places = pairs >> 32, pairs & _OFFSET
         codes, ids = np.empty((len(pairs), self._faiss.code_size), np.uint8), np.empty(len(pairs), np.int64)
-        order = np.argsort(lists, kind="stable")
-        numbers, starts = np.unique(lists[order], return_index=True)
-        for number, here in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
-            held, names = self._list(number)
-            codes[here], ids[here] = held[places[here]], names[places[here]]
+        starts = np.flatnonzero(np.diff(lists, prepend=-1)).tolist()
+        for start, stop in zip(starts, [*starts[1:], len(pairs)], strict=True):
+            held, names = self._list(int(lists[start]))
+            np.take(held, places[start:stop], axis=0, out=codes[start:stop], mode="clip")
+            np.take(names, places[start:stop], out=ids[start:stop], mode="clip")
         return np.searchsorted(self._ids, ids), self._decode_codes(codes, lists)
 
     def _own(self) -> None:
         """Copy memory-mapped lists, which cannot grow: faiss would abort."""
+        self._views = {}
         if self._mapped:
             self._faiss, self._mapped = faiss.deserialize_index(faiss.serialize_index(self._faiss)), False
 
@@ -189,7 +197,7 @@ class Inverted(Index):
 
     def _read(self, folder: Path, mmap: bool) -> None:
         super()._read(folder, mmap)
-        self._mapped = mmap
+        self._mapped, self._views = mmap, {}
         flags = faiss.IO_FLAG_MMAP_IFC if mmap else 0
         self._faiss = faiss.read_index(str(folder / _FILE), flags | faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE)
         if self._faiss.ntotal != len(self):

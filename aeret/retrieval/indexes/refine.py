@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from aeret.embeddings.distances import Vectors
 from aeret.retrieval.indexes.scoring import raw_of_pairs
 
-_VALUES_AT_ONCE = 2**21
+_VALUES_AT_ONCE = 2**22
 
 Rows = NDArray[np.int64]
 Fetch = Callable[[Rows, int], tuple[Vectors, Rows]]
 """(queries of the block int64 (s,), wanted) -> rough raw distances float32 (s, wanted), rising, and handles int64, -1
 where there are no more."""
 Decode = Callable[[Rows], tuple[Rows, Vectors]]
-"""handles int64 (c,) -> rows int64 (c,) and decoded vectors float32 (c, d)."""
+"""rising handles int64 (c,) -> rows int64 (c,) and decoded vectors float32 (c, d)."""
 
 
 def refine(
@@ -67,7 +67,10 @@ def refine(
 
 def _scored(queries: Vectors, some: Rows, handles: Rows, decode: Decode, dot: bool) -> tuple[Rows, Vectors]:
     found, scores = np.full(handles.shape, -1, np.int64), np.full(handles.shape, np.inf, np.float32)
-    place, column = np.nonzero(handles >= 0)
+    # In rising order, so that what is decoded lies together.
+    flat = handles.ravel()
+    order = np.argsort(flat)
+    place, column = np.divmod(order[np.searchsorted(flat, 0, sorter=order) :], handles.shape[1])
     size = max(1, _VALUES_AT_ONCE // queries.shape[1])
     for start in range(0, len(place), size):
         at = place[start : start + size], column[start : start + size]
