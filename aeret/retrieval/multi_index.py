@@ -4,8 +4,8 @@ A code of ``bits`` is cut into ``m`` substrings of 8 or 16 bits, and each has a 
 of one another agree to ``r`` bits in one of the first ``a + 1`` substrings, or to ``r - 1`` in one of the others; so
 buckets are opened in steps of ``(r, a)``, and after each it is known to which distance all codes have been seen. The
 search of a query ends when that distance holds enough results. Where buckets become more work than a scan of all
-codes, it is a scan: so the search takes twice as long as one at most. Buckets and their codes lie anywhere in memory, and
-one costs as much as about two hundred codes of the scan; so tables pay from about a million codes on.
+codes, it is a scan: so the search takes about twice as long as one at most. Buckets and their codes lie anywhere in
+memory, and one costs as much as about two hundred codes of the scan; so tables pay from about a million codes on.
 """
 
 from __future__ import annotations

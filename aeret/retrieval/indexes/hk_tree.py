@@ -29,7 +29,7 @@ class HkTree(Tree):
     BOUNDS = False
 
     def _grow(self, seed: int, progress: Progress) -> None:
-        branching, iterations = int(self.options["branching"]), int(self.options["iterations"])
+        branching, leaf, iterations = (int(self.options[name]) for name in ("branching", "leaf", "iterations"))
         if branching < 2 or iterations < 1:
             raise UsageError(
                 f"A tree needs at least two branches and one iteration of k-means, got branching={branching} and "
@@ -43,8 +43,9 @@ class HkTree(Tree):
             while waiting:
                 node, rows = waiting.popleft()
                 parts: list[NDArray[np.int64]] = []
-                if len(rows) > self.options["leaf"]:
-                    count = min(branching, len(rows))
+                if len(rows) > leaf:
+                    # No more branches than make leaves half full: small ones cost more than their vectors.
+                    count = min(branching, len(rows), max(2, -(-2 * len(rows) // leaf)))
                     fit = fit_kmeans(self._vectors[rows], count, derive(seed, "hk-tree", node), 1, iterations)
                     order = np.argsort(fit.assignment, kind="stable")
                     parts = np.split(rows[order], np.cumsum(fit.sizes)[:-1])
