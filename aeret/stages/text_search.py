@@ -26,7 +26,7 @@ LAYOUT_SIMILARITIES = ("relations", "cosine", "euclidean", "layout")
 """How a photo's layout is compared with the query: ``relations`` asks the masks decoded from its predicted code
 (:mod:`aeret.retrieval.text.evidence`); the others compile the query to a layout, and compare its code with the
 predicted one, or (``layout``) the overlap of its masks with those decoded."""
-_LEARN_FROM = 10_000
+_LEARN_FROM = 4000
 """Train photos that usual sizes are learnt from, evenly spaced; more change a median in the third digit."""
 _AT_ONCE = 512
 
@@ -137,6 +137,7 @@ class TextSearcher:
         """
         from aeret.retrieval.text.search import rank
 
+        self.compiled(scene)  # refuses what contradicts itself, however layouts are compared
         return rank(self.parts([scene])[0], n, weights)
 
     def _evidence(self, scenes: Sequence[Scene]) -> list[Floats]:

@@ -104,7 +104,13 @@ def _beside(scene: Scene) -> tuple[Relation, ...]:
     return tuple(Relation(first, "beside", second) for first, second in itertools.pairwise(heads))
 
 
-def _constraints(relations: tuple[Relation, ...], sizes: Floats) -> list[tuple[int, int, int, float]]:
+def _spreads(scene: Scene, sizes: Floats) -> Floats:
+    """Return how far to a side the outermost of each thing's row has its centre, float64 (t,)."""
+    counts = np.array([thing.count for thing in scene.things], np.float64)
+    return np.asarray(sizes[:, 1] * (counts - 1) / (2 * np.maximum(counts, 1)))
+
+
+def _constraints(relations: tuple[Relation, ...], sizes: Floats, spreads: Floats) -> list[tuple[int, int, int, float]]:
     """Return (axis, i, j, gap): j's centre is at least ``gap`` after i's along the axis (0 down, 1 across)."""
     found: list[tuple[int, int, int, float]] = []
     for relation in relations:
@@ -114,9 +120,11 @@ def _constraints(relations: tuple[Relation, ...], sizes: Floats) -> list[tuple[i
         half = (sizes[i] + sizes[j]) / 2
         apart = np.maximum(half, 1.5 * STEP)
         if kind in ("left", "above"):
-            axis = int(kind == "left")
-            found += [(axis, i, j, apart[axis])]
-            found += [(1 - axis, i, j, -0.9 * apart[axis]), (1 - axis, j, i, -0.9 * apart[axis])]
+            # The relation is of every one of a row: the nearest along the axis, the outermost across it.
+            axis, row = int(kind == "left"), spreads[i] + spreads[j]
+            gap = max(apart[axis], 1.2 * row)
+            aside = 0.9 * (gap - row) if axis else 0.9 * gap - row
+            found += [(axis, i, j, gap), (1 - axis, i, j, -aside), (1 - axis, j, i, -aside)]
         elif kind == "beside":
             found += [(1, i, j, half[1])]
         elif kind == "near":
@@ -132,14 +140,16 @@ def _constraints(relations: tuple[Relation, ...], sizes: Floats) -> list[tuple[i
 def _place(scene: Scene, relations: tuple[Relation, ...], sizes: Floats, typical: Typical) -> Floats | None:
     """Return the centres, float64 (t, 2), or None where they cannot be."""
     low, high = sizes / 2, 1 - sizes / 2
+    spreads = _spreads(scene, sizes)
     for number, thing in enumerate(scene.things):
         for place in thing.places:
             for axis in (0, 1):
                 start, stop = _bounds(place, axis)
+                start, stop = start + axis * spreads[number], stop - axis * spreads[number]
                 low[number, axis], high[number, axis] = max(low[number, axis], start), min(high[number, axis], stop)
     if (low > high + _SLACK).any():
         return None
-    constraints = _constraints(relations, sizes)
+    constraints = _constraints(relations, sizes, spreads)
     at = np.array([typical.centres[thing.category] for thing in scene.things], np.float64).reshape(-1, 2)
     at = np.minimum(np.maximum(at, low), high)
     for _ in range(_SWEEPS):
