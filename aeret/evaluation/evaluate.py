@@ -17,26 +17,28 @@ from aeret.embeddings.distances import Vectors, checked, nearest
 from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import UsageError
 from aeret.evaluation import floors, layouts, tables
-from aeret.evaluation.average_precision import LEVELS
 from aeret.evaluation.conventions import conventions
-from aeret.evaluation.gallery_pass import GallerySums, Walk, gallery_sums, whole_walks
+from aeret.evaluation.gallery_pass import GallerySums, gallery_sums
 from aeret.evaluation.measures import (
     AP,
     CLASS_AP,
     CLASS_P,
+    CURVE,
     GRADED,
     TOP,
     PerQuery,
-    graded_measure,
     graded_name,
-    label_measures,
+    label_names,
+    measured,
     query_free,
     random_floors,
 )
 from aeret.evaluation.memory import available_bytes, estimate_bytes, refuse_beyond
-from aeret.evaluation.precision_recall import class_precision_at
+from aeret.evaluation.metrics import FixedOrder, Judge, WholeGallery
+from aeret.evaluation.metrics.curve import LEVELS
+from aeret.evaluation.metrics.sources import Source
 from aeret.evaluation.query_by_layout import LayoutCodes
-from aeret.evaluation.relevance import Relevance, Truth, relevance
+from aeret.evaluation.relevance import Truth
 from aeret.evaluation.result import Evaluation
 from aeret.progress import Progress, silent
 from aeret.retrieval import cluster_first, exhaustive
@@ -73,7 +75,8 @@ class _Task:
     query_vectors: Vectors
     gallery_vectors: Vectors
     truth: Truth
-    rules: Mapping[str, Relevance]
+    judge: Judge
+    rules: tuple[str, ...]
     cutoffs: tuple[int, ...]
     settings: ClusterSettings
     seed: int
@@ -179,7 +182,10 @@ def _checked(
     exclude = _rows_of(queries.ids, gallery.ids) if leave_one_out else np.full(len(queries.ids), -1, np.int64)
     truth = Truth(queries.labels, gallery.labels, exclude, queries.masks, gallery.masks)
     masked = queries.masks is not None and gallery.masks is not None
-    rules = {name: relevance(name, truth) for name in ("any", *GRADED) if name != "layout" or masked}
+    judge = Judge(truth, threads)
+    rules = tuple(name for name in ("any", *GRADED) if name != "layout" or masked)
+    for name in rules:
+        judge.rule(name)  # says now what does not fit
     asked, searched = queries.vectors, gallery.vectors
     # Checked before anything is computed, so that a diverged model is named and not averaged.
     searched = checked(searched, "Gallery embeddings")
@@ -189,7 +195,7 @@ def _checked(
         searched = l2_normalise(searched)
         asked = searched if same else l2_normalise(asked)
     cutoffs = tuple(sorted({*settings.cutoffs, TOP}))
-    return _Task(queries, gallery, asked, searched, truth, rules, cutoffs, settings, seed, threads, progress)
+    return _Task(queries, gallery, asked, searched, truth, judge, rules, cutoffs, settings, seed, threads, progress)
 
 
 def _rows_of(ids: NDArray[np.int64], gallery_ids: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -209,20 +215,17 @@ def _evaluate(
     task: _Task, clustering: Clustering, categories: Sequence[str], codes: LayoutCodes | None, facts: dict[str, Any]
 ) -> Evaluation:
     rankings = _search(task, clustering)
-    sums = gallery_sums(task.rules, task.truth, TOP, task.threads, task.progress)
+    sums = gallery_sums(task.judge, task.rules, TOP, task.threads, task.progress)
     fixed = floors.query_free_order(sums.total_gain["any"])
-    walks = whole_walks(
-        task.query_vectors, task.gallery_vectors, clustering, task.truth, fixed, task.threads, task.progress
-    )
-    methods = {name: _per_query(task, ranking, sums, walks.get(name)) for name, ranking in rankings.items()}
+    walks = _walks(task, clustering, fixed)
+    methods = {name: _per_query(task, ranking, walks.get(name)) for name, ranking in rankings.items()}
     random = random_floors(sums, task.cutoffs, task.settings.results)
-    free, free_rows = query_free(sums, dict(task.rules), task.truth.exclude, task.cutoffs, task.settings.results)
-    free[AP] = walks["query-free"].average_precision
+    free, free_ranking = query_free(sums, task.judge, task.cutoffs, task.settings.results)
+    free[AP] = walks["query-free"][AP]
 
-    held = _class_counts(task.truth)
-    macro = {name: _per_class(task, ranking.rows, held, walks.get(name)) for name, ranking in rankings.items()}
-    macro_free = _per_class(task, free_rows, held, walks["query-free"])
-    macro_random = _random_per_class(task.truth, held, sums.candidates)
+    macro = {name: _per_class(task, ranking, walks.get(name)) for name, ranking in rankings.items()}
+    macro_free = _per_class(task, free_ranking, walks["query-free"])
+    macro_random = _random_per_class(task.truth, task.judge.held, sums.candidates)
     measures = pd.concat(
         [
             tables.measures_table(methods, random, free, task.seed),
@@ -241,7 +244,8 @@ def _evaluate(
         )
     columns: dict[str, NDArray[Any]] = {"photo_id": task.queries.ids, **methods[task.lead], **subset_columns}
     # What the embedding itself can do, apart from what the clusters lose of it: two arms are compared by both.
-    exact = {graded_name(rule, search=EXHAUSTIVE): methods[EXHAUSTIVE][graded_name(rule)] for rule in sums.ideal}
+    graded = [rule for rule in task.rules if rule != "any"]
+    exact = {graded_name(rule, search=EXHAUSTIVE): methods[EXHAUSTIVE][graded_name(rule)] for rule in graded}
     columns |= exact
     columns |= layouts.layout_columns(ranks) if codes is not None else {}
     columns |= {f"subset:{name}": flags for name, flags in task.queries.subsets.items()}
@@ -287,26 +291,34 @@ def _search(task: _Task, clustering: Clustering) -> dict[str, Ranking]:
     return {task.lead: rankings[task.lead], **rankings, EXHAUSTIVE: exact}
 
 
-def _per_query(task: _Task, ranking: Ranking, sums: GallerySums, walk: Walk | None) -> PerQuery:
-    values = label_measures(ranking.rows, task.rules["any"], sums.relevant, task.cutoffs, task.settings.results)
+def _walks(task: _Task, clustering: Clustering, fixed: NDArray[np.int32]) -> dict[str, PerQuery]:
+    """Return what needs whole-gallery orders, of every search that has them, and of the query-free order."""
+    asked, searched = task.query_vectors, task.gallery_vectors
+    tasks: dict[str, tuple[tuple[str, ...], Source]] = {
+        EXHAUSTIVE: ((AP, CLASS_AP, CURVE), WholeGallery(asked, searched)),
+        SEQUENTIAL: ((AP, CLASS_AP), WholeGallery(asked, searched, clustering)),
+        "query-free": ((AP, CLASS_AP, CURVE), FixedOrder(fixed, len(asked))),
+    }
+    return {
+        name: measured(names, orders, task.judge, task.threads, task.progress)
+        for name, (names, orders) in tasks.items()
+    }
+
+
+def _per_query(task: _Task, ranking: Ranking, walk: PerQuery | None) -> PerQuery:
+    labels = label_names(task.cutoffs, task.settings.results)
+    graded = [graded_name(rule) for rule in task.rules if rule != "any"]
+    values = measured([*labels, *graded], ranking, task.judge, task.threads)
+    found = {name: values[name] for name in labels}
     if walk is not None:
-        values[AP] = walk.average_precision
-    for rule, ideal in sums.ideal.items():
-        values[graded_name(rule)] = graded_measure(ranking.rows, task.rules[rule], ideal)
-    return values
+        found[AP] = walk[AP]
+    return found | values
 
 
-def _class_counts(truth: Truth) -> NDArray[np.int64]:
-    """Gallery photos of each class, the query itself left out, int64 (q, c)."""
-    own = truth.query_labels & (truth.exclude >= 0)[:, None]
-    return np.asarray(truth.gallery_labels.sum(axis=0, dtype=np.int64)[None, :] - own, np.int64)
-
-
-def _per_class(task: _Task, rows: NDArray[np.int64], held: NDArray[np.int64], walk: Walk | None) -> PerQuery:
-    truth = task.truth
-    values = {CLASS_P: class_precision_at(rows, truth.query_labels, truth.gallery_labels, held, TOP)}
+def _per_class(task: _Task, ranking: Ranking, walk: PerQuery | None) -> PerQuery:
+    values = measured([CLASS_P], ranking, task.judge, task.threads)
     if walk is not None:
-        values[CLASS_AP] = walk.class_precision
+        values[CLASS_AP] = walk[CLASS_AP]
     return values
 
 
@@ -379,14 +391,19 @@ def _search_table(rankings: Mapping[str, Ranking], gallery: int) -> pd.DataFrame
     return tables.table(rows, ("method", "share_scanned", "probes", "agreement_10", "agreement_n"))
 
 
-def _curve_table(walks: Mapping[str, Walk], sums: GallerySums) -> pd.DataFrame:
+def _curve_table(walks: Mapping[str, PerQuery], sums: GallerySums) -> pd.DataFrame:
     known = sums.relevant > 0
     base = tables.mean(np.where(known, sums.relevant / sums.candidates, np.nan))
     return pd.DataFrame(
         {
             "recall": np.linspace(0, 1, LEVELS),
-            "precision": walks[EXHAUSTIVE].curve,
+            "precision": _mean_curve(walks[EXHAUSTIVE][CURVE]),
             "floor": np.full(LEVELS, base),
-            "query_free": walks["query-free"].curve,
+            "query_free": _mean_curve(walks["query-free"][CURVE]),
         }
     )
+
+
+def _mean_curve(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over the queries that have a curve; NaN at every level where none has."""
+    return np.array([tables.mean(level) for level in curves.T])

@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.evaluation.ndcg import Values, discounts
+from aeret.evaluation.metrics.ndcg import discounts
+from aeret.evaluation.metrics.ranked import Values
 
 Counts = NDArray[np.int64]
 

@@ -14,10 +14,11 @@ from aeret.clustering.kmeans import Clustering
 from aeret.embeddings.distances import Vectors
 from aeret.evaluation import floors
 from aeret.evaluation.gallery_pass import gallery_sums
-from aeret.evaluation.measures import TOP, PerQuery, graded_measure, graded_name
-from aeret.evaluation.ndcg import Values
+from aeret.evaluation.measures import TOP, PerQuery, graded_name, listed, measured
+from aeret.evaluation.metrics import Judge
+from aeret.evaluation.metrics.ranked import Values
 from aeret.evaluation.query_by_layout import LayoutCodes, code_r2, own_ranks
-from aeret.evaluation.relevance import Truth, relevance
+from aeret.evaluation.relevance import Truth
 from aeret.evaluation.significance import bootstrap_interval
 from aeret.evaluation.tables import RESAMPLES, mean, table
 from aeret.retrieval import cluster_first, exhaustive
@@ -122,18 +123,17 @@ def restrict(
 def subset_measures(task: Restricted, order: str, threads: int = 0) -> tuple[dict[str, Values], Values, Values]:
     """Return layout nDCG@10 inside a subset: per method, and its random and query-free floors, float64 (q,) each."""
     truth = task.truth
-    rules = {"any": relevance("any", truth), "layout": relevance("layout", truth)}
-    sums = gallery_sums(rules, truth, TOP, threads)
-    ideal, rule = sums.ideal["layout"], rules["layout"]
+    judge = Judge(truth, threads)
+    sums = gallery_sums(judge, ("any", "layout"), TOP, threads)
     lead = cluster_first.search(task.queries, task.gallery, task.clustering, TOP, order, truth.exclude, threads=threads)
     exact = exhaustive.search(task.queries, task.gallery, TOP, truth.exclude, threads=threads)
     free = floors.query_free_rows(floors.query_free_order(sums.total_gain["layout"]), truth.exclude, TOP)
     methods = {
-        f"cluster-first {order}": graded_measure(lead.rows, rule, ideal),
-        "exhaustive": graded_measure(exact.rows, rule, ideal),
+        name: measured([LAYOUT], ranking, judge, threads)[LAYOUT]
+        for name, ranking in ((f"cluster-first {order}", lead), ("exhaustive", exact), ("query-free", listed(free)))
     }
-    random = floors.random_ndcg(sums.mean_gain["layout"], ideal, sums.candidates, TOP)
-    return methods, random, graded_measure(free, rule, ideal)
+    random = floors.random_ndcg(sums.mean_gain["layout"], sums.ideal()["layout"], sums.candidates, TOP)
+    return methods, random, methods.pop("query-free")
 
 
 def subset_rows(

@@ -1,26 +1,29 @@
-"""The measures of one set of rankings, per query and by name, and the random floor of each under the same name.
+"""The measures that an evaluation reports, by name, and the random and query-free floors under the same names.
 
-A name says the convention: ``nDCG(rel=jaccard)@10`` is nDCG with gain ``jaccard`` over ten results.
+A name says the convention: ``nDCG(rel=jaccard)@10`` is nDCG with gain ``jaccard`` over ten results. What each means is
+in :data:`aeret.evaluation.metrics.METRICS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aeret.evaluation import floors
-from aeret.evaluation.average_precision import average_precision_at
 from aeret.evaluation.gallery_pass import GallerySums
-from aeret.evaluation.ndcg import Values, ndcg_at
-from aeret.evaluation.precision_recall import capped_recall_at, f_at, hit_at, precision_at, recall_at
-from aeret.evaluation.relevance import Relevance
+from aeret.evaluation.metrics import Judge, measure
+from aeret.evaluation.metrics.ranked import Values
+from aeret.evaluation.metrics.sources import Source
+from aeret.progress import Progress, silent
+from aeret.retrieval.ranking import Ranking
 
 TOP = 10
 """Results that nDCG, hit rate and class measures look at."""
 AP = "AP(rel=any)"
 CLASS_P, CLASS_AP = f"P(rel=any,average=class)@{TOP}", "AP(rel=any,average=class)"
+CURVE = "PR(rel=any)"
 GRADED = ("jaccard", "layout")
 
 PerQuery = dict[str, Values]
@@ -39,34 +42,25 @@ def graded_name(rule: str, gallery: str = "", search: str = "") -> str:
     return f"nDCG(rel={rule}{searched}{by})@{TOP}"
 
 
-def label_measures(
-    rows: NDArray[np.int64], rule: Relevance, relevant: NDArray[np.int64], cutoffs: Sequence[int], results: int
+def label_names(cutoffs: Sequence[int], results: int) -> list[str]:
+    """Return P, R, capped R and F at each cut-off, hit rate and average precision at ``results``."""
+    forms = ("P(rel=any)", "R(rel=any)", "R(rel=any,capped)", "F(rel=any)")
+    return [*(f"{form}@{n}" for n in cutoffs for form in forms), f"Hit(rel=any)@{TOP}", f"{AP}@{results}"]
+
+
+def measured(
+    names: Iterable[str], ranking: Ranking | Source, judge: Judge, threads: int = 0, progress: Progress = silent
 ) -> PerQuery:
-    """Return P, R, capped R and F at each cut-off, hit rate and average precision at ``results``.
-
-    Args:
-        rows: rankings, int64 (q, N).
-        rule: ``any``.
-        relevant: relevant photos in the gallery, int64 (q,).
-        cutoffs: numbers of results looked at.
-        results: cut-off of average precision.
-    """
-    hits = rule.at(np.arange(len(rows)), rows) > 0
-    values = {}
-    for n in cutoffs:
-        values[f"P(rel=any)@{n}"] = precision_at(hits, relevant, n)
-        values[f"R(rel=any)@{n}"] = recall_at(hits, relevant, n)
-        values[f"R(rel=any,capped)@{n}"] = capped_recall_at(hits, relevant, n)
-        values[f"F(rel=any)@{n}"] = f_at(hits, relevant, n)
-    values[f"Hit(rel=any)@{TOP}"] = hit_at(hits, relevant, TOP)
-    values[f"{AP}@{results}"] = average_precision_at(hits, relevant, results)
-    return values
+    """Return measures by name, float64 (q,), as :func:`aeret.evaluation.metrics.measure` gives them."""
+    return {
+        str(each): values for each, values in measure(names, ranking, judge, threads=threads, progress=progress).items()
+    }
 
 
-def graded_measure(rows: NDArray[np.int64], rule: Relevance, ideal: Values) -> Values:
-    """Return nDCG of rankings int64 (q, N), float64 (q,)."""
-    top = np.ascontiguousarray(rows[:, :TOP])
-    return ndcg_at(rule.at(np.arange(len(rows)), top), ideal, TOP)
+def listed(rows: NDArray[np.int64]) -> Ranking:
+    """Return rows, int64 (q, N), as a ranking without distances; for measures that break ties by order."""
+    none = np.zeros(len(rows), np.int64)
+    return Ranking(rows, np.zeros(rows.shape, np.float32), none, none)
 
 
 def random_floors(sums: GallerySums, cutoffs: Sequence[int], results: int) -> PerQuery:
@@ -84,18 +78,20 @@ def random_floors(sums: GallerySums, cutoffs: Sequence[int], results: int) -> Pe
     values[f"Hit(rel=any)@{TOP}"] = floors.random_hit_rate(relevant, candidates, TOP) + skip
     values[f"{AP}@{results}"] = floors.random_average_precision(relevant, candidates, results)
     values[AP] = floors.random_average_precision(relevant, candidates)
-    for rule, ideal in sums.ideal.items():
+    for rule, ideal in sums.ideal().items():
         values[graded_name(rule)] = floors.random_ndcg(sums.mean_gain[rule], ideal, candidates, TOP)
     return values
 
 
-def query_free(
-    sums: GallerySums, rules: dict[str, Relevance], exclude: NDArray[np.int64], cutoffs: Sequence[int], results: int
-) -> tuple[PerQuery, NDArray[np.int64]]:
-    """Return the measures of the query-free order of each rule, and the rows of that of ``any``, int64 (q, results)."""
-    rows = floors.query_free_rows(floors.query_free_order(sums.total_gain["any"]), exclude, results)
-    values = label_measures(rows, rules["any"], sums.relevant, cutoffs, results)
-    for rule, ideal in sums.ideal.items():
-        order = floors.query_free_order(sums.total_gain[rule])
-        values[graded_name(rule)] = graded_measure(floors.query_free_rows(order, exclude, TOP), rules[rule], ideal)
-    return values, rows
+def query_free(sums: GallerySums, judge: Judge, cutoffs: Sequence[int], results: int) -> tuple[PerQuery, Ranking]:
+    """Return the measures of the query-free order of each rule, and the ranking of that of ``any``."""
+
+    def top(rule: str, n: int) -> Ranking:
+        return listed(floors.query_free_rows(floors.query_free_order(sums.total_gain[rule]), judge.truth.exclude, n))
+
+    first = top("any", results)
+    values = measured(label_names(cutoffs, results), first, judge)
+    for rule in sums.totals:
+        if rule != "any":
+            values |= measured([graded_name(rule)], top(rule, TOP), judge)
+    return values, first

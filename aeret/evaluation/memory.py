@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from aeret.embeddings.blocks import cores
 from aeret.errors import ResourceError
-from aeret.evaluation.gallery_pass import block_bytes
+
+_BLOCK_BYTES = 96 * 2**20
+# Bytes per (query, gallery photo) that a block of a pass over the gallery holds: distances, orders, gains, hits.
+_PAIR_BYTES = 36
+
+
+def block_size(gallery: int) -> int:
+    """Return how many queries go into one block, so that a block stays below about 96 MiB; a fixed rule, so that sums
+    over blocks do not depend on the machine."""
+    return int(np.clip(_BLOCK_BYTES // (_PAIR_BYTES * max(1, gallery)), 1, 64))
+
+
+def block_bytes(gallery: int) -> int:
+    """Return the estimated bytes of one block in flight."""
+    return block_size(gallery) * gallery * _PAIR_BYTES
 
 
 def estimate_bytes(

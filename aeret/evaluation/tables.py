@@ -1,4 +1,4 @@
-"""Per-query values to tables: averaging happens here, and only here."""
+"""Per-query values to tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from aeret.evaluation.measures import PerQuery
-from aeret.evaluation.ndcg import Values
+from aeret.evaluation.metrics.averages import class_mean
+from aeret.evaluation.metrics.averages import mean as mean
+from aeret.evaluation.metrics.ranked import Values
 from aeret.evaluation.pairs import LabelSets, PairCounts, label_oracle, pair_counts, relevant_pairs
 from aeret.evaluation.resample import resampled, sample_queries
 from aeret.evaluation.significance import bootstrap_interval, bootstrap_weights, interval
@@ -28,12 +30,6 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataF
     return pd.DataFrame(list(rows), columns=pd.Index(list(columns)))
 
 
-def mean(values: Values) -> float:
-    """Return the mean of the queries that take part; NaN where none does."""
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
 def measures_table(methods: Mapping[str, PerQuery], random: PerQuery, free: PerQuery, seed: int) -> pd.DataFrame:
     """Return one row per method and measure, with its bootstrap interval over queries and its floors."""
     rows = []
@@ -46,11 +42,6 @@ def measures_table(methods: Mapping[str, PerQuery], random: PerQuery, free: PerQ
             record = (method, name, mean(each), low[column], high[column], count, len(each) - count)
             rows.append(dict(zip(_MEASURES, (*record, mean(random[name]), mean(free[name])), strict=True)))
     return table(rows, _MEASURES)
-
-
-def macro_mean(values: Values) -> float:
-    """Return the mean over classes of the mean over queries, of values float64 (q, c)."""
-    return mean(np.array([mean(column) for column in values.T]))
 
 
 def macro_table(
@@ -72,8 +63,8 @@ def macro_table(
                 draws.append((per_class * (drawn > 0)).sum(axis=1) / np.maximum((drawn > 0).sum(axis=1), 1))
             low, high = interval(np.concatenate(draws)[:, None])
             count = int(valid.any(axis=1).sum())
-            record = (method, name, macro_mean(each), low[0], high[0], count, len(each) - count)
-            record_floors = (macro_mean(random[name]), macro_mean(free[name]))
+            record = (method, name, class_mean(each), low[0], high[0], count, len(each) - count)
+            record_floors = (class_mean(random[name]), class_mean(free[name]))
             rows.append(dict(zip(_MEASURES, (*record, *record_floors), strict=True)))
     return table(rows, _MEASURES)
 

@@ -6,7 +6,8 @@
 means; :func:`measure` computes them all per query from one pass, and :func:`average` averages, last.
 """
 
-from aeret.evaluation.metrics.evaluator import average, measure, peak_bytes
+from aeret.evaluation.metrics.averages import average
+from aeret.evaluation.metrics.evaluator import measure, peak_bytes
 from aeret.evaluation.metrics.judge import Judge
 from aeret.evaluation.metrics.naming import Measure, parse
 from aeret.evaluation.metrics.registry import METRICS

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from aeret.embeddings.blocks import cores, over_blocks
 from aeret.errors import UsageError
-from aeret.evaluation.metrics.judge import Judge, Judged
+from aeret.evaluation.memory import available_bytes, refuse_beyond
+from aeret.evaluation.metrics.averages import mean
+from aeret.evaluation.metrics.judge import BLOCK_BYTES, Judge, Judged
 from aeret.evaluation.metrics.naming import Measure, parse
 from aeret.evaluation.metrics.ranked import EVERYTHING, Counts, Ranked, Values
 from aeret.evaluation.metrics.sources import Block, Listed, Source, sums_of_ties
 from aeret.evaluation.relevance import Truth
-from aeret.evaluation.memory import available_bytes, refuse_beyond
 from aeret.progress import Progress, silent
 from aeret.retrieval.ranking import Ranking
 
@@ -83,7 +84,7 @@ def measure(
         raise UsageError(f"There are results of {source.queries} queries and the labels of {len(judge)}.")
     groups = _grouped(asked)
     for group in groups:
-        _check(group, source, judge.with_self if group.with_self else judge)
+        _check(group, source, judge.with_self if group.with_self else judge, judge.truth.exclude)
     needed = peak_bytes(asked, source, judge, threads)
     refuse_beyond(needed, available_bytes())
     return _measure(asked, groups, source, judge, needed, threads, progress)
@@ -92,7 +93,7 @@ def measure(
 def peak_bytes(
     measures: Iterable[Measure | str], ranking: Ranking | Source, truth: Truth | Judge, threads: int = 0
 ) -> int:
-    """Return the estimated peak of memory that :func:`measure` adds to its inputs, bytes; its arguments are the same."""
+    """Return the estimated peak of memory, bytes, that :func:`measure` of the same arguments adds to its inputs."""
     asked = tuple(dict.fromkeys(parse(each) if isinstance(each, str) else each for each in measures))
     judge = truth if isinstance(truth, Judge) else Judge(truth, threads=threads)
     source = Listed(ranking) if isinstance(ranking, Ranking) else ranking
@@ -103,27 +104,12 @@ def peak_bytes(
     words = (queries + 4 * gallery) * 8 * -(-classes // 64) + (
         classes * gallery if any(g.by_class for g in groups) else 0
     )
-    ideal = queries * 4 * max((int(g.cutoffs[-1]) for g in groups if g.first.definition.graded), default=0)
-    ideal += (threads or cores()) * 32 * 2**20 if any(g.first.rel == "layout" or ideal for g in groups) else 0
+    summed = [g for g in groups if g.first.rel == "layout" or (g.first.definition.graded and g.first.rel != "any")]
+    totals = queries * 4 * max((int(g.cutoffs[-1]) for g in summed if g.first.definition.graded), default=0)
+    totals += (threads or cores()) * BLOCK_BYTES if summed else 0
     block = (threads or cores()) * _block_size(groups, source, judge) * _query_bytes(groups, source, judge)
     working = (threads or cores()) * 2 * 8 * source.results
-    return int(queries * numbers * 8 + words + ideal + 2 * block + working + 2**23)
-
-
-def average(which: Measure, values: Values) -> float:
-    """Return the average of a measure's values over the queries (or classes) that take part; NaN where none does."""
-    return class_mean(values) if which.options.get("average") == "class" else mean(values)
-
-
-def mean(values: Values) -> float:
-    """Return the mean of the values that are known; NaN where none is."""
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
-def class_mean(values: Values) -> float:
-    """Return the mean over classes of the mean over queries, of values float64 (q, c)."""
-    return mean(np.array([mean(column) for column in values.T]))
+    return int(queries * numbers * 8 + words + totals + 2 * block + working + 2**23)
 
 
 def _grouped(measures: tuple[Measure, ...]) -> list[_Group]:
@@ -137,20 +123,22 @@ def _grouped(measures: tuple[Measure, ...]) -> list[_Group]:
     return groups
 
 
-def _check(group: _Group, source: Source, judge: Judge) -> None:
-    """Refuse what the results are too few for."""
+def _check(group: _Group, source: Source, judge: Judge, whose: Counts) -> None:
+    """Refuse what the results are too few for; ``whose`` are the gallery rows of the queries."""
     last, one = group.measures[-1], group.first
     complete = source.results >= int(judge.candidates.max(initial=0))
     found = source.results
     if isinstance(source, Listed):
-        own = source.ranking.rows == judge.truth.exclude[:, None]
-        found -= int(own.any())
+        found -= int((source.ranking.rows == judge.truth.exclude[:, None]).any())
     wanted, why = int(group.cutoffs[-1]), "all of the gallery"
     if "relevant" in (one.definition.depth, one.options.get("depth")):
         most = int(_relevant(group, judge).max(initial=0))
         wanted, why = min(wanted, most), f"as many results as there are relevant photos ({min(wanted, most)})"
     elif last.cutoff is not None:
         why = f"{wanted} results"
+    never = isinstance(source, Listed) and not (source.ranking.rows == whose[:, None]).any()
+    if group.with_self and never and (whose >= 0).any():
+        raise UsageError(f"{last}: the query found itself in none of the results. Search without leaving it out.")
     if group.tied and not source.has_distances:
         raise UsageError(f"{last} looks at ties, and one fixed order has no distances.")
     if complete:

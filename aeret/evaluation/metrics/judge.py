@@ -18,7 +18,8 @@ from aeret.retrieval.bits import words_of_bools
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
 
-_BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 32 * 2**20
+"""Bytes of a block of gains over the gallery, all in all."""
 
 
 def best_gains(gains: Gains, n: int) -> Gains:
@@ -43,24 +44,18 @@ class Totals:
 class Judge:
     """The truth of one search task, its rules bound when they are first wanted and its totals summed once."""
 
-    def __init__(self, truth: Truth, totals: Mapping[str, Totals] | None = None, threads: int = 0) -> None:
-        """Take the truth, and totals that are known already.
-
-        Args:
-            truth: of queries and gallery.
-            totals: rule to totals.
-            threads: 0 means one per core; never changes a result.
-        """
+    def __init__(self, truth: Truth, threads: int = 0) -> None:
+        """Take the truth of queries and gallery; ``threads`` is 0 for one per core and never changes a result."""
         self.truth = truth
         self._threads = threads
-        self._totals = dict(totals or {})
+        self._totals: dict[str, Totals] = {}
         self._rules: dict[str, Relevance] = {}
 
     @cached_property
     def with_self(self) -> Judge:
         """The same truth where a query may find itself."""
         free = np.full(len(self.truth.exclude), -1, np.int64)
-        return self if (self.truth.exclude < 0).all() else Judge(replace(self.truth, exclude=free), None, self._threads)
+        return self if (self.truth.exclude < 0).all() else Judge(replace(self.truth, exclude=free), self._threads)
 
     @cached_property
     def candidates(self) -> Counts:
@@ -102,6 +97,10 @@ class Judge:
             self._totals[name] = known
         return known
 
+    def know(self, totals: Mapping[str, Totals]) -> None:
+        """Take totals that were summed elsewhere."""
+        self._totals.update(totals)
+
     def __len__(self) -> int:
         return len(self.truth.query_labels)
 
@@ -124,7 +123,7 @@ class Judge:
             relevant[start:stop] = np.count_nonzero(gains > 0, axis=1)
             ideal[start:stop] = best_gains(gains, top)
 
-        size = max(1, _BLOCK_BYTES // (12 * max(1, len(self.truth.gallery_labels))))
+        size = max(1, BLOCK_BYTES // (12 * max(1, len(self.truth.gallery_labels))))
         for _ in over_blocks(len(self), size, work, self._threads):
             pass
         return Totals(relevant, ideal)

@@ -12,7 +12,7 @@ from aeret.evaluation.metrics.ranked import Counts, Ranked, Values
 
 def discounts(n: int) -> Values:
     """Return the weights of ranks 1 to n, float64 (n,)."""
-    return 1 / np.log2(np.arange(2, n + 2))
+    return np.asarray(1 / np.log2(np.arange(2, n + 2)), np.float64)
 
 
 def discounted(gains: Values, cutoffs: Counts, sizes: NDArray[np.int32] | None = None) -> Values:
@@ -32,11 +32,11 @@ def discounted(gains: Values, cutoffs: Counts, sizes: NDArray[np.int32] | None =
 def _ndcg(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
     ideal = discounted(ranked.ideal, cutoffs)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return discounted(ranked.gains, cutoffs, ranked.sizes) / ideal
+        return np.asarray(discounted(ranked.gains, cutoffs, ranked.sizes) / ideal, np.float64)
 
 
 def _known(ranked: Ranked) -> Values:
-    return ranked.ideal[:, :1].sum(axis=1)
+    return np.asarray(ranked.ideal[:, :1].sum(axis=1), np.float64)
 
 
 @numba.njit(nogil=True, cache=True)

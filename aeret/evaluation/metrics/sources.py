@@ -91,6 +91,7 @@ class Ordered:
         return self._tied_with()
 
     def hits(self, judged: Judged) -> Bytes:
+        """Return the hits in order."""
         if not self._whole:
             return judged.at(self._rows.astype(np.int64, copy=False))
         hits = judged.whole()
@@ -99,6 +100,7 @@ class Ordered:
         return out
 
     def tied_hits(self, judged: Judged) -> Ties:
+        """Return the results and hits of each tie."""
         hits = self.hits(judged)
         sizes, sums = np.zeros(hits.shape, np.int32), np.zeros(hits.shape, np.int32)
         _groups(hits, self._tied, judged.owners, sizes, sums)
@@ -106,9 +108,11 @@ class Ordered:
         return np.ascontiguousarray(sizes[:, :longest]), np.ascontiguousarray(sums[:, :longest])
 
     def rows(self, top: int) -> NDArray[np.int64]:
+        """Return the first rows."""
         return np.ascontiguousarray(self._rows[:, :top], np.int64)
 
     def tied_rows(self, top: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the first rows, and what ties with the row before."""
         loose = ~self._tied[:, top:]
         ends = np.where(loose.any(axis=1), loose.argmax(axis=1), loose.shape[1]) if loose.shape[1] else np.zeros(1, int)
         width = top + int(ends.max(initial=0))
@@ -131,7 +135,7 @@ class Listed:
     @property
     def results(self) -> int:
         """Results of each query."""
-        return self.ranking.rows.shape[1]
+        return int(self.ranking.rows.shape[1])
 
     def block(self, judge: Judge, start: int, stop: int) -> Block:
         """Return the results of queries ``start`` to ``stop``, the query itself moved to the end where it is found."""
@@ -235,7 +239,7 @@ class WholeCodes:
     @property
     def results(self) -> int:
         """Codes of the gallery."""
-        return self._columns.shape[1]
+        return int(self._columns.shape[1])
 
     def block(self, judge: Judge, start: int, stop: int) -> Block:
         """Return the results of queries ``start`` to ``stop``."""
@@ -262,9 +266,11 @@ class _Codes:
         )
 
     def hits(self, judged: Judged) -> Bytes:
+        """Return the hits in order."""
         return self._ordered.hits(judged)
 
     def tied_hits(self, judged: Judged) -> Ties:
+        """Return the results and hits of each tie."""
         hits = judged.whole()
         groups = 64 * self._asked.shape[1] + 1
         sizes, sums = np.empty((len(hits), groups), np.int32), np.empty((len(hits), groups), np.int32)
@@ -272,9 +278,11 @@ class _Codes:
         return sizes, sums
 
     def rows(self, top: int) -> NDArray[np.int64]:
+        """Return the first rows."""
         return self._ordered.rows(top)
 
     def tied_rows(self, top: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the first rows, and what ties with the row before."""
         return self._ordered.tied_rows(top)
 
 
