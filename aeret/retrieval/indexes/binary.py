@@ -19,6 +19,7 @@ class Binary(Index):
     """
 
     METRICS = ("hamming",)
+    BLOCK = 64
 
     @classmethod
     def _checked(cls, vectors: NDArray[Any], name: str, width: int | None) -> NDArray[Any]:
