@@ -1,5 +1,7 @@
-"""k-means: seeded greedy k-means++, several starts, Lloyd's iterations to convergence, and its quality report.
+"""k-means: seeded greedy k-means++, several starts, Lloyd's iterations in stages, and its quality report.
 
+The starts are seeded and iterated on a random sample; the best goes on with four times as many vectors, until it has
+all of them, where it needs few more iterations (docs/decisions/0006-k-means.md). Small sets have one stage.
 The result is the same for any number of threads: distances are summed in a fixed order, ties go to the lowest
 centroid, and sums of members are float64 in row order.
 """
@@ -11,22 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import kmeans_plusplus
-from threadpoolctl import threadpool_limits
 
 from aeret.artifacts import write_json
+from aeret.clustering.lloyd import own_distances, start_lloyd
+from aeret.clustering.seeding import seed_centroids
 from aeret.embeddings.blocks import over_blocks
 from aeret.embeddings.distances import Vectors, checked, nearest
 from aeret.errors import DataError, UsageError
-from aeret.progress import Progress, silent
+from aeret.progress import Progress, Step, silent
 from aeret.rng import generator
 
 _BLOCK = 4096
-# k-means++ looks at this many vectors per centroid, and at no fewer than the second number: more do not lower inertia.
-_SEEDING_PER_CENTROID, _SEEDING_LEAST = 50, 10_000
+# A stage has a quarter of the vectors of the next; the first at least these many, and these many per centroid.
+_GROWTH, _STAGES, _STAGE_LEAST, _STAGE_PER_CENTROID = 4, 3, 4096, 30
+# k-means++ looks at this many vectors per centroid: more do not lower inertia.
+_SEEDING_PER_CENTROID, _SEEDING_LEAST = 32, 8192
+# Before the last stage centroids need not settle: they move on anyway.
+_EARLY_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,11 @@ class Clustering:
     inertia: float
     """Sum of squared distances to the own centroid."""
     inertia_per_start: tuple[float, ...] = ()
+    """Of each start on the sample where they are compared; on all vectors where there are few."""
     iterations_per_start: tuple[int, ...] = ()
+    """Iterations of each start on that sample; of the start that was kept, on all that followed too."""
     converged: bool = True
-    """Whether the start that was kept stopped because nothing moved, not at the limit."""
+    """Whether the start that was kept stopped by its rule, not at the limit of iterations."""
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -102,11 +109,15 @@ def fit_kmeans(
     starts: int = 3,
     iterations: int = 100,
     progress: Progress = silent,
+    *,
+    tolerance: float = 1e-4,
+    threads: int = 0,
 ) -> Clustering:
-    """Cluster vectors by k-means and keep the start with the lowest inertia.
+    """Cluster vectors by k-means.
 
-    Seeding is greedy k-means++ (Arthur and Vassilvitskii 2007, with the trials of scikit-learn) on a random subsample;
-    each start then runs Lloyd's iterations over all vectors until no vector changes its cluster, or to the limit. A
+    Starts are seeded by greedy k-means++ (Arthur and Vassilvitskii 2007) and iterated on a random sample; the one with
+    the lowest inertia there goes on over larger samples to all vectors. Lloyd's iterations choose among each vector's
+    nearest centroids; when these settle all centroids are searched, and so on until that brings no more either. A
     cluster that loses its members restarts at the vector farthest from its centroid.
 
     Args:
@@ -114,8 +125,10 @@ def fit_kmeans(
         k: clusters, at most n.
         seed: the run's seed.
         starts: seedings tried.
-        iterations: limit of Lloyd's iterations in one start.
+        iterations: limit of Lloyd's iterations in one stage.
         progress: shows iterations.
+        tolerance: iterations stop when the inertia falls by less than this share in one; 0: when no vector moves.
+        threads: 0 means one per core; never changes the result.
 
     Raises:
         UsageError: fewer vectors than clusters, or vectors that are not finite.
@@ -128,83 +141,97 @@ def fit_kmeans(
         )
     if starts < 1 or iterations < 1:
         raise UsageError(f"k-means needs at least one start and one iteration; got {starts} and {iterations}.")
-    return _fit_kmeans(vectors, k, seed, starts, iterations, progress)
+    if not 0 <= tolerance < 1:
+        raise UsageError(f"The tolerance of k-means is a share of the inertia, from 0 to below 1; got {tolerance:g}.")
+    return _fit_kmeans(vectors, k, seed, starts, iterations, progress, tolerance, threads)
 
 
-def assign(vectors: NDArray[np.floating], centroids: NDArray[np.floating]) -> NDArray[np.int32]:
+def assign(vectors: NDArray[np.floating], centroids: NDArray[np.floating], threads: int = 0) -> NDArray[np.int32]:
     """Return the nearest centroid of each vector, int32 (n,); ties go to the lowest number."""
     centroids = checked(centroids, "Centroids")
     if not len(centroids):
         raise UsageError("There are no centroids to assign vectors to.")
-    return _assign(checked(vectors, "Embeddings to assign", centroids.shape[1]), centroids)[0]
-
-
-def _fit_kmeans(vectors: Vectors, k: int, seed: int, starts: int, iterations: int, progress: Progress) -> Clustering:
-    runs = []
-    with progress("k-means", starts * iterations, unit="iteration") as step:
-        for start in range(starts):
-            centroids = _seed_centroids(vectors, k, generator(seed, "kmeans", start))
-            labels, distances = _assign(vectors, centroids)
-            converged, used = False, 0
-            while not converged and used < iterations:
-                centroids = _update(vectors, labels, distances, centroids)
-                previous = labels
-                labels, distances = _assign(vectors, centroids)
-                converged = bool((labels == previous).all())
-                used += 1
-                step(1)
-            step(iterations - used)
-            runs.append((float(distances.sum(dtype=np.float64)), start, centroids, labels, used, converged))
-    inertia, _, centroids, labels, _, converged = min(runs, key=lambda run: run[:2])
-    inertias, used_each = tuple(run[0] for run in runs), tuple(run[4] for run in runs)
-    return Clustering(centroids, labels, inertia, inertias, used_each, converged)
-
-
-def _assign(vectors: Vectors, centroids: Vectors) -> tuple[NDArray[np.int32], Vectors]:
+    vectors = checked(vectors, "Embeddings to assign", centroids.shape[1])
     labels = np.empty(len(vectors), np.int32)
     distances = np.empty(len(vectors), np.float32)
 
     def work(start: int, stop: int) -> None:
         nearest(vectors[start:stop], centroids, labels[start:stop], distances[start:stop])
 
-    for _ in over_blocks(len(vectors), _BLOCK, work):
+    for _ in over_blocks(len(vectors), _BLOCK, work, threads):
         pass
-    return labels, distances
+    return labels
 
 
-def _update(vectors: Vectors, labels: NDArray[np.int32], distances: Vectors, centroids: Vectors) -> Vectors:
-    """Return the means of the members; empty clusters move to the vectors farthest from their centroids."""
-    sizes = np.bincount(labels, minlength=len(centroids))
-    sums = np.zeros(centroids.shape, np.float64)
+@dataclass(frozen=True)
+class _Fit:
+    """Where the iterations over some vectors ended."""
 
-    def work(start: int, stop: int) -> None:
-        _add_members(vectors, labels, start, stop, sums)
-
-    # Over columns, so that each sum stays in row order.
-    for _ in over_blocks(vectors.shape[1], 64, work):
-        pass
-    empty = np.flatnonzero(sizes == 0)
-    moved = (sums / np.maximum(sizes, 1)[:, None]).astype(np.float32)
-    if len(empty):
-        moved[empty] = centroids[empty]
-        farthest = np.lexsort((np.arange(len(distances)), -distances))[: len(empty)]
-        farthest = farthest[distances[farthest] > 0]
-        moved[empty[: len(farthest)]] = vectors[farthest]
-    return moved
+    centroids: Vectors
+    labels: NDArray[np.int32]
+    inertia: float
+    used: int
+    converged: bool
 
 
-def _seed_centroids(vectors: Vectors, k: int, rng: np.random.Generator) -> Vectors:
+def _fit_kmeans(
+    vectors: Vectors,
+    k: int,
+    seed: int,
+    starts: int,
+    iterations: int,
+    progress: Progress,
+    tolerance: float,
+    threads: int,
+) -> Clustering:
+    sizes = _stage_sizes(len(vectors), k)
+    order = generator(seed, "kmeans", "stages").permutation(len(vectors)) if len(sizes) > 1 else None
+    with progress("k-means", (starts + len(sizes) - 1) * iterations, unit="iteration") as step:
+
+        def iterate(size: int, centroids: Vectors | int) -> _Fit:
+            some = vectors if order is None or size == len(vectors) else vectors[np.sort(order[:size])]
+            if isinstance(centroids, int):
+                centroids = _seed_centroids(some, k, generator(seed, "kmeans", centroids), threads)
+            least = tolerance if size == len(vectors) else max(tolerance, _EARLY_TOLERANCE)
+            return _lloyd(some, centroids, iterations, least, threads, step)
+
+        fits = [iterate(sizes[0], start) for start in range(starts)]
+        best = min(range(starts), key=lambda start: (fits[start].inertia, start))
+        kept, used = fits[best], [fit.used for fit in fits]
+        for size in sizes[1:]:
+            kept = iterate(size, kept.centroids)
+            used[best] += kept.used
+    inertias = tuple(fit.inertia for fit in fits)
+    return Clustering(kept.centroids, kept.labels, kept.inertia, inertias, tuple(used), kept.converged)
+
+
+def _stage_sizes(count: int, k: int) -> list[int]:
+    sizes = [count]
+    while len(sizes) < _STAGES and sizes[0] // _GROWTH >= max(_STAGE_LEAST, _STAGE_PER_CENTROID * k):
+        sizes.insert(0, sizes[0] // _GROWTH)
+    return sizes
+
+
+def _lloyd(vectors: Vectors, centroids: Vectors, iterations: int, tolerance: float, threads: int, step: Step) -> _Fit:
+    lloyd = start_lloyd(vectors, centroids, threads)
+    before, settled, converged, used = lloyd.inertia(), False, False, 0
+    while not converged and used < iterations:
+        emptied = lloyd.empties() > 0
+        everywhere = settled or emptied or lloyd.complete or used == iterations - 1
+        changed = lloyd.iterate(everywhere)
+        after = lloyd.inertia()
+        # Where a cluster was empty, inertia has yet to fall.
+        settled = changed == 0 or (not emptied and before - after < tolerance * after)
+        converged, before = settled and everywhere, after
+        used += 1
+        step(1)
+    step(iterations - used)
+    exact = float(own_distances(vectors, lloyd.centroids, lloyd.labels, threads).sum(dtype=np.float64))
+    return _Fit(lloyd.centroids, lloyd.labels, exact, used, converged)
+
+
+def _seed_centroids(vectors: Vectors, k: int, rng: np.random.Generator, threads: int) -> Vectors:
     size = min(len(vectors), max(_SEEDING_LEAST, _SEEDING_PER_CENTROID * k))
     if size < len(vectors):
         vectors = vectors[np.sort(rng.choice(len(vectors), size, replace=False))]
-    # Products on several threads add in another order. In float64, because scikit-learn converts float32 at each step.
-    with threadpool_limits(1, user_api="blas"):
-        centroids, _ = kmeans_plusplus(vectors.astype(np.float64), k, random_state=int(rng.integers(2**32)))
-    return np.asarray(centroids, np.float32)
-
-
-@numba.njit(nogil=True, cache=True)
-def _add_members(vectors, labels, first, last, sums):  # type: ignore[no-untyped-def]
-    for i in range(vectors.shape[0]):
-        for t in range(first, last):
-            sums[labels[i], t] += vectors[i, t]
+    return seed_centroids(vectors, k, rng, threads)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
-from aeret.clustering import kmeans
+from aeret.clustering import kmeans, lloyd, seeding
 from aeret.clustering.kmeans import Clustering, assign, fit_kmeans
 from aeret.errors import DataError, UsageError
 
@@ -30,7 +30,7 @@ def test_separate_blobs_are_found() -> None:
 
 def test_centroids_are_means_and_inertia_is_the_summed_distance() -> None:
     vectors, _ = blobs()
-    found = fit_kmeans(vectors, 9, seed=1)
+    found = fit_kmeans(vectors, 9, seed=1, tolerance=0)
     means = np.stack([vectors[found.assignment == c].mean(axis=0) for c in range(9)])
     np.testing.assert_allclose(found.centroids, means, rtol=1e-4, atol=1e-4)
     assert found.inertia == pytest.approx(((vectors - found.centroids[found.assignment]) ** 2).sum(), rel=1e-5)
@@ -50,7 +50,10 @@ def test_the_same_seed_gives_the_same_clusters_for_any_number_of_threads(monkeyp
     results = []
     for threads in (1, 2, 7):
         monkeypatch.setattr("aeret.embeddings.blocks.cores", lambda count=threads: count)
-        monkeypatch.setattr(kmeans, "_BLOCK", 100)
+        for module in (lloyd, seeding):
+            monkeypatch.setattr(module, "_BLOCK", 100)
+        for limit in ("_STAGE_LEAST", "_STAGE_PER_CENTROID"):
+            monkeypatch.setattr(kmeans, limit, 5)
         results.append(fit_kmeans(vectors, 12, seed=5, starts=2))
     for other in results[1:]:
         np.testing.assert_array_equal(other.centroids, results[0].centroids)
@@ -69,9 +72,12 @@ def test_fewer_distinct_vectors_than_clusters_leave_empty_clusters_not_an_error(
 
 def test_an_empty_cluster_restarts_at_the_farthest_vector() -> None:
     vectors = np.array([[0.0], [0.1], [0.2], [9.0]], np.float32)
-    labels, distances = np.array([0, 0, 0, 0], np.int32), np.array([0, 0, 0, 81], np.float32)
-    moved = kmeans._update(vectors, labels, distances, np.array([[0.0], [50.0]], np.float32))
-    assert moved[1, 0] == 9
+    begun = lloyd.start_lloyd(vectors, np.array([[0.0], [50.0]], np.float32))
+    assert begun.labels.tolist() == [0, 0, 0, 0]
+    assert begun.empties() == 1
+    assert begun.iterate(everywhere=True) == 1
+    assert begun.centroids[1, 0] == 9
+    assert begun.labels.tolist() == [0, 0, 0, 1]
 
 
 def test_sizes_and_imbalance() -> None:
@@ -95,6 +101,8 @@ def test_asking_for_too_much_is_explained() -> None:
         fit_kmeans(vectors, 4, seed=0)
     with pytest.raises(UsageError, match="at least one start"):
         fit_kmeans(vectors, 2, seed=0, starts=0)
+    with pytest.raises(UsageError, match=r"tolerance .* got 1"):
+        fit_kmeans(vectors, 2, seed=0, tolerance=1)
     vectors[1] = np.nan
     with pytest.raises(UsageError, match="row 1"):
         fit_kmeans(vectors, 2, seed=0)
@@ -115,3 +123,69 @@ def test_a_clustering_is_saved_and_opened(tmp_path: Path) -> None:
         found.inertia_per_start,
         found.converged,
     )
+
+
+def plain_lloyd(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    vectors, labels = vectors.astype(np.float64), np.zeros(0)
+    while True:
+        found = ((vectors[:, None] - centroids[None]) ** 2).sum(axis=2).argmin(axis=1)
+        if np.array_equal(found, labels):
+            return centroids, labels
+        labels = found
+        centroids = np.stack([vectors[labels == c].mean(axis=0) for c in range(len(centroids))])
+
+
+@pytest.mark.parametrize("offset", [0.0, 300.0])
+def test_bounds_change_nothing_where_all_centroids_are_kept(offset: float) -> None:
+    vectors = (np.random.default_rng(0).standard_normal((400, 5)) + offset).astype(np.float32)
+    centroids, labels = plain_lloyd(vectors, vectors[:8].astype(np.float64))
+    found = kmeans._lloyd(vectors, vectors[:8], 200, 0.0, 1, lambda count: None)
+    assert found.converged
+    np.testing.assert_array_equal(found.labels, labels)
+    np.testing.assert_allclose(found.centroids, centroids, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_with_more_centroids_than_are_kept_each_vector_ends_at_the_nearest_of_all(offset: float) -> None:
+    vectors = (np.random.default_rng(1).standard_normal((700, 12)) + offset).astype(np.float32)
+    found = kmeans._lloyd(vectors, vectors[:60], 200, 0.0, 1, lambda count: None)
+    distances = ((vectors[:, None].astype(np.float64) - found.centroids[None]) ** 2).sum(axis=2)
+    assert found.converged
+    assert (distances.argmin(axis=1) == found.labels).mean() > (0.99 if offset else 0.9999)
+    assert found.inertia == pytest.approx(distances.min(axis=1).sum(), rel=1e-4)
+    begun = lloyd.start_lloyd(vectors, vectors[:60])
+    begun.iterate(everywhere=False)
+    begun.iterate(everywhere=True)
+    exact = assign(vectors, begun.centroids)
+    np.testing.assert_array_equal(begun.labels, exact)
+    sums = np.stack([vectors[exact == c].sum(axis=0, dtype=np.float64) for c in range(60)])
+    np.testing.assert_allclose(begun._sums, sums, rtol=1e-9)
+
+
+def test_staged_clusters_are_no_worse_than_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    centres, group = rng.standard_normal((40, 16)), rng.integers(0, 40, 6000)
+    vectors = (centres[group] + 0.6 * rng.standard_normal((6000, 16))).astype(np.float32)
+    peer = np.mean([KMeans(30, n_init=1, random_state=seed).fit(vectors).inertia_ for seed in range(4)])
+    monkeypatch.setattr(kmeans, "_STAGE_LEAST", 300)
+    assert kmeans._stage_sizes(6000, 30) == [1500, 6000]
+    found = [fit_kmeans(vectors, 30, seed) for seed in range(4)]
+    assert np.mean([each.inertia for each in found]) < 1.01 * peer
+    for each in found:
+        assert each.inertia == pytest.approx(((vectors - each.centroids[each.assignment]) ** 2).sum(), rel=1e-5)
+        np.testing.assert_array_equal(each.assignment, assign(vectors, each.centroids))
+
+
+def test_the_limit_of_iterations_is_kept_and_leaves_every_vector_at_its_nearest_centroid() -> None:
+    vectors = np.random.default_rng(3).standard_normal((900, 40)).astype(np.float32)
+    found = fit_kmeans(vectors, 30, seed=0, starts=1, iterations=2, tolerance=0)
+    assert (found.converged, found.iterations_per_start) == (False, (2,))
+    np.testing.assert_array_equal(found.assignment, assign(vectors, found.centroids))
+
+
+def test_seeds_are_rows_and_cover_separate_groups() -> None:
+    vectors, group = blobs()
+    for seed in range(5):
+        seeds = seeding.seed_centroids(vectors, 6, np.random.default_rng(seed))
+        rows = [int(np.flatnonzero((vectors == each).all(axis=1))[0]) for each in seeds]
+        assert sorted(group[rows]) == [0, 1, 2, 3, 4, 5]
