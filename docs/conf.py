@@ -51,4 +51,8 @@ def setup(app: object) -> None:
     """Generate pages before Sphinx reads the folder."""
     from pathlib import Path
 
-    (Path(__file__).parent / "guide" / "settings.md").write_text(_settings_page(), encoding="utf-8")
+    from aeret.evaluation.metrics import explain
+
+    guide = Path(__file__).parent / "guide"
+    (guide / "settings.md").write_text(_settings_page(), encoding="utf-8")
+    (guide / "measures.inc").write_text(explain.guide(), encoding="utf-8")

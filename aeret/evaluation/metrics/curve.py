@@ -46,8 +46,8 @@ CURVE = Definition(
     formula="PR(l) = max{P@i: R@i >= l}, l = 0, 0.01, ..., 1",
     bounds="0 to 1, never rising with recall; by chance R / M at every level.",
     source="Manning, Raghavan and Schuetze 2008, chapter 8",
-    worked="the mean of the 101 points: 25 levels up to 0.25, 25 more up to 0.5 and 25 up to 0.75 reach the 3 hits of "
-    "5, and the last 25 the 4 of 8; recall 0 too has 3/5: (76 x 3/5 + 25 x 4/8) / 101 = 0.5752",
+    worked="up to recall 0.5 (51 points) the best is 2 of 3, then 3 of 5, beyond 0.75 4 of 8; the mean of the points: "
+    "(51 x 2/3 + 25 x 3/5 + 25 x 4/8) / 101 = 0.6089",
     compute=_curve,
     cutoff="none",
     levels=LEVELS,

@@ -69,7 +69,7 @@ NDCG = Definition(
     formula="nDCG@k = sum_{i <= k} g(i) / log2(i + 1) over the same sum of the k largest gains of the gallery",
     bounds="0 to 1; every query with any gain can reach 1.",
     source="Jarvelin and Kekalainen 2002; exponential gain: Burges et al. 2005",
-    worked="(1/log2 3 + 1/log2 4 + 1/log2 6) / (1/log2 2 + 1/log2 3 + 1/log2 4 + 1/log2 5) = 0.5913",
+    worked="(1/log2 3 + 1/log2 4 + 1/log2 6) / (1/log2 2 + 1/log2 3 + 1/log2 4 + 1/log2 5) = 0.5925",
     compute=_ndcg,
     graded=True,
     known=_known,
