@@ -21,7 +21,7 @@ from scipy.special import erf
 from aeret.embeddings.distances import Vectors
 from aeret.errors import DataError, UsageError
 from aeret.retrieval.rerankers.options import Option
-from aeret.retrieval.rerankers.reranker import Block, Reranker
+from aeret.retrieval.rerankers.reranker import Block, Reranker, Task
 from aeret.retrieval.rerankers.similarities import Scores, similarities, unit
 
 VERSION = 1
@@ -130,7 +130,7 @@ def _score(block: Block, options: Mapping[str, Any]) -> Scores:
     return -network.cosines(affinities(block.query, block.vectors, network.anchors)).astype(np.float64)
 
 
-def _prepare(options: dict[str, Any], queries: int, gallery: NDArray[np.floating]) -> None:
+def _prepare(options: dict[str, Any], task: Task) -> None:
     if options["network"] is None:
         raise UsageError(
             "The re-ranker 'contextual' needs network=, the file that `aeret.training.contextual.fit_contextual` wrote "

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from aeret.errors import UsageError
 from aeret.registry import lookup
@@ -55,6 +57,17 @@ def choice(default: str, names: tuple[str, ...], meaning: str) -> Option:
         return str(value)
 
     return Option(default, meaning, check)
+
+
+def per_query(meaning: str) -> Option:
+    """Return an option that has one entry a query, or is None; the re-ranker checks the entries."""
+
+    def check(value: Any) -> Any:
+        if value is not None and (isinstance(value, str) or not isinstance(value, Sequence | np.ndarray)):
+            raise ValueError("a sequence with one entry per query, or None")
+        return value
+
+    return Option(None, f"{meaning}, per query", check)
 
 
 def checked_options(options: Mapping[str, Option], given: Mapping[str, Any], reranker: str) -> dict[str, Any]:

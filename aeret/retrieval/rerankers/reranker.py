@@ -2,7 +2,8 @@
 
 - **Only the block.** Re-rankers see the query and its first ``top`` results. Nothing is asked of the rest of the
   gallery, so a query costs the same among ten thousand photos and among ten million; results beyond ``top`` stay where
-  they are. Exceptions are said in the file: Rocchio reads the photos that were judged.
+  they are. Two say in their files what else they read: ``rocchio`` the photos that were judged, ``dba`` the neighbours
+  of results.
 - **One query at a time.** No query sees another, as in service. (Published code of k-reciprocal re-ranking works on all
   queries jointly, by which each profits from the others.) A query that is itself in the gallery takes no part, as the
   search has left it out of its results.
@@ -11,8 +12,8 @@
 - **Distances stay those of the search**: each row keeps its own, the distance to the query, so they no longer rise
   along the block. What a re-ranker orders by (a probability, a cosine to another query) is no distance and is not
   returned. Only ``exact`` writes them, since it measures them anew.
-- **Memory.** Each thread holds one query's block: ``top`` vectors, and for re-rankers that compare results with each
-  other a few matrices of (top + 1) squared float64. A block of more than 4,096 is refused by those.
+- **Memory.** Each thread holds one query's block: ``top`` vectors a few times over, and in re-rankers that compare
+  results with each other a few matrices of (top + 1) squared float64; these refuse a ``top`` of more than 4,096.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Block:
     """float32 (d,), as given."""
     vectors: Vectors
     """float32 (k, d), as given, best first."""
+    rows: NDArray[np.int64]
+    """Their gallery rows, int64 (k,)."""
     number: int
     """Which query of the ranking."""
     gallery: NDArray[np.floating]
@@ -52,7 +55,19 @@ class Block:
 
 
 Score = Callable[[Block, Mapping[str, Any]], NDArray[np.floating] | None]
-Prepare = Callable[[dict[str, Any], int, NDArray[np.floating]], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """All of what is to be re-ranked."""
+
+    ranking: Ranking
+    gallery: NDArray[np.floating]
+    top: int
+    threads: int
+
+
+Prepare = Callable[[dict[str, Any], Task], None]
 
 
 @dataclass(frozen=True)
@@ -71,7 +86,7 @@ class Reranker:
     blas: bool = False
     """Uses matrix products, which are then kept to one thread each so that their last bit is always the same."""
     prepare: Prepare | None = None
-    """Checks options against queries and gallery, and loads what they name; changes the dict it is given."""
+    """Checks options against the task, and loads or finds what they need; changes the dict it is given."""
 
     def rerank(
         self,
@@ -123,7 +138,7 @@ class Reranker:
             )
         values = checked_options(self.options, options, self.name)
         if self.prepare is not None:
-            self.prepare(values, len(queries), gallery)
+            self.prepare(values, Task(ranking, gallery, top, threads))
         return self._rerank(queries, ranking, gallery, top, threads, progress, values)
 
     def _rerank(
@@ -148,7 +163,7 @@ class Reranker:
                     raise UsageError(
                         f"Gallery embeddings hold NaN, infinity or values beyond {_LARGEST:g} in row {bad}."
                     )
-                scores = self.score(Block(queries[number], vectors, number, gallery), values)
+                scores = self.score(Block(queries[number], vectors, chosen, number, gallery), values)
                 if scores is None:
                     continue
                 if self.measure is None:

@@ -11,15 +11,15 @@ worth on the photos that were *not* judged (the residual collection), or it is p
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aeret.errors import UsageError
-from aeret.retrieval.rerankers.options import Option, real
-from aeret.retrieval.rerankers.reranker import Block, Reranker
+from aeret.retrieval.rerankers.options import per_query, real
+from aeret.retrieval.rerankers.reranker import Block, Reranker, Task
 from aeret.retrieval.rerankers.similarities import Scores, unit, unlikeness
 
 _JUDGED = ("relevant", "non_relevant")
@@ -36,14 +36,15 @@ def _score(block: Block, options: Mapping[str, Any]) -> Scores | None:
     return unlikeness(unit(moved), unit(block.vectors))
 
 
-def _prepare(options: dict[str, Any], queries: int, gallery: NDArray[np.floating]) -> None:
+def _prepare(options: dict[str, Any], task: Task) -> None:
+    queries = len(task.ranking)
     for name in _JUDGED:
         lists = options[name]
         if lists is None:
             lists = [()] * queries
         if len(lists) != queries:
             raise UsageError(f"{name!r} must hold one list of gallery rows per query, {queries}; got {len(lists)}.")
-        options[name] = [_rows(each, name, number, len(gallery)) for number, each in enumerate(lists)]
+        options[name] = [_rows(each, name, number, len(task.gallery)) for number, each in enumerate(lists)]
 
 
 def _rows(given: Any, name: str, number: int, gallery: int) -> NDArray[np.int64]:
@@ -56,18 +57,12 @@ def _rows(given: Any, name: str, number: int, gallery: int) -> NDArray[np.int64]
     return np.unique(rows).astype(np.int64)
 
 
-def _lists(value: Any) -> Any:
-    if value is not None and (isinstance(value, str) or not isinstance(value, Sequence | np.ndarray)):
-        raise ValueError("one list of gallery rows per query")
-    return value
-
-
 ROCCHIO = Reranker(
     "rocchio",
     "Rocchio, Relevance feedback in information retrieval, 1971",
     {
-        "relevant": Option(None, "gallery rows judged relevant, a list per query", _lists),
-        "non_relevant": Option(None, "gallery rows judged not relevant, a list per query", _lists),
+        "relevant": per_query("a list of gallery rows judged relevant"),
+        "non_relevant": per_query("a list of gallery rows judged not relevant"),
         "beta": real(0.75, 0.0, math.inf, "the weight of the mean of the relevant"),
         "gamma": real(0.15, 0.0, math.inf, "the weight of the mean of the non-relevant"),
     },

@@ -12,7 +12,7 @@ from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import UnknownNameError, UsageError
 from aeret.retrieval import exhaustive
 from aeret.retrieval.ranking import Ranking
-from aeret.retrieval.rerankers import RERANKERS
+from aeret.retrieval.rerankers import RERANKERS, find_neighbours
 from aeret.retrieval.rerankers.contextual import Network
 
 QUERIES, PHOTOS, WIDTH, RESULTS, TOP = 23, 120, 8, 40, 25
@@ -102,8 +102,11 @@ def test_the_same_for_any_batch_and_threads(name: str) -> None:
 def test_only_the_block_is_read(name: str) -> None:
     strangers = GALLERY.copy()
     seen = np.unique(FOUND.rows[:, :TOP])
-    judged = [row for each in options("rocchio")["relevant"] for row in each] if name == "rocchio" else []
-    strangers[np.setdiff1d(np.arange(PHOTOS), [*seen, *judged])] = 7.0
+    if name == "rocchio":  # the photos that were judged
+        seen = np.union1d(seen, [row for each in options(name)["relevant"] for row in each])
+    if name == "dba":  # the neighbours of results
+        seen = np.union1d(seen, find_neighbours(GALLERY, 10, seen).rows)
+    strangers[np.setdiff1d(np.arange(PHOTOS), seen)] = -GALLERY[:1].sum(axis=0) - 7.0
     done = RERANKERS[name].rerank(ASKED, FOUND, strangers, top=TOP, **options(name))
     assert np.array_equal(done.rows, reranked(name).rows)
 

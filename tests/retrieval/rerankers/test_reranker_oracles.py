@@ -12,7 +12,7 @@ from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import UsageError
 from aeret.retrieval import cluster_first, exhaustive
 from aeret.retrieval.ranking import Ranking
-from aeret.retrieval.rerankers import RERANKERS, augment
+from aeret.retrieval.rerankers import RERANKERS, augment, find_neighbours
 from aeret.retrieval.rerankers.diffusion import graph
 
 TOP = 30
@@ -84,15 +84,53 @@ def test_worked_expansion() -> None:
 # Database-side augmentation.
 
 
-def test_augmentation_of_the_block_is_its_formula() -> None:
-    def scores(query: np.ndarray, block: np.ndarray) -> np.ndarray:
-        cosines = block @ block.T
-        np.fill_diagonal(cosines, -2)
-        nearest = np.argsort(-cosines, axis=1)[:, :4]
-        joined = [x + sum(max(cosines[i, j], 0) ** 2 * block[j] for j in nearest[i]) for i, x in enumerate(block)]
-        return -(unit(np.array(joined)) @ query)
+def reference_dba(k: int, alpha: float, exclude: list[int]) -> np.ndarray:
+    """Return rows by the cosine of the query to each result averaged with its nearest, the query left out."""
+    gallery, done = GALLERY.astype(np.float64), FOUND.rows.copy()
+    for i, query in enumerate(QUERIES.astype(np.float64)):
+        scores = []
+        for row in FOUND.rows[i, :TOP]:
+            others = sorted(set(range(len(gallery))) - {row, exclude[i]}, key=lambda j: -gallery[row] @ gallery[j])
+            joined = gallery[row] + sum(max(gallery[row] @ gallery[j], 0) ** alpha * gallery[j] for j in others[:k])
+            scores.append(-unit(joined) @ query)
+        done[i, :TOP] = FOUND.rows[i, np.argsort(scores, kind="stable")]
+    return done
 
-    assert np.array_equal(rows("dba", k=4, alpha=2.0), by_score(scores))
+
+@pytest.mark.parametrize("alpha", [0.0, 2.0])
+def test_augmentation_is_its_formula(alpha: float) -> None:
+    nobody = [-1] * len(QUERIES)
+    assert np.array_equal(rows("dba", k=4, alpha=alpha), reference_dba(4, alpha, nobody))
+    found = find_neighbours(GALLERY, 9)
+    assert np.array_equal(rows("dba", k=4, alpha=alpha, neighbours=found), reference_dba(4, alpha, nobody))
+
+
+def test_a_query_in_the_gallery_is_not_averaged_into_its_results() -> None:
+    themselves = FOUND.rows[:, 40].tolist()
+    themselves[:6] = FOUND.rows[:6, 0].tolist()  # a near neighbour of results
+    done = rows("dba", k=4, exclude=themselves)
+    assert np.array_equal(done, reference_dba(4, 0.0, themselves))
+    assert not np.array_equal(done, rows("dba", k=4))
+
+
+def test_augmentation_in_a_gallery_with_too_few_neighbours() -> None:
+    gallery = GALLERY[:3]
+    found = exhaustive.search(gallery[:1], gallery, 2, exclude=np.array([0]))
+    done = RERANKERS["dba"].rerank(gallery[:1], found, gallery, k=10, exclude=[0])
+    assert np.array_equal(np.sort(done.rows), np.sort(found.rows))
+    # Averaged with each other alone, both are the same.
+    assert np.array_equal(done.rows, found.rows)
+
+
+def test_neighbours_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"4 neighbours .* needs 5"):
+        rows("dba", k=4, exclude=[3] * len(QUERIES), neighbours=find_neighbours(GALLERY, 4))
+    with pytest.raises(UsageError, match="not those of this gallery"):
+        rows("dba", k=4, neighbours=find_neighbours(GALLERY, 4, FOUND.rows[0]))
+    with pytest.raises(UsageError, match="per query, 11"):
+        rows("dba", exclude=[3])
+    with pytest.raises(UsageError, match="k >= 1"):
+        find_neighbours(GALLERY, 0)
 
 
 def test_augmentation_with_no_neighbours_changes_nothing() -> None:
