@@ -16,6 +16,8 @@ from aeret.embeddings.distances import Vectors
 from aeret.retrieval.indexes.scoring import raw_of_pairs
 
 _VALUES_AT_ONCE = 2**22
+# Decoded values that stay in the cache until they are scored, in memory that is not fetched anew.
+_DECODED_AT_ONCE = 2**17
 
 Rows = NDArray[np.int64]
 Fetch = Callable[[Rows, int], tuple[Vectors, Rows]]
@@ -71,7 +73,7 @@ def _scored(queries: Vectors, some: Rows, handles: Rows, decode: Decode, dot: bo
     flat = handles.ravel()
     order = np.argsort(flat)
     place, column = np.divmod(order[np.searchsorted(flat, 0, sorter=order) :], handles.shape[1])
-    size = max(1, _VALUES_AT_ONCE // queries.shape[1])
+    size = max(1, _DECODED_AT_ONCE // queries.shape[1])
     for start in range(0, len(place), size):
         at = place[start : start + size], column[start : start + size]
         found[at], vectors = decode(handles[at])
