@@ -3,11 +3,12 @@
 The vectors, of 256 dimensions, are a mixture of 300 overlapping Gaussians scaled to length 1; 1,000 queries of the same
 mixture are not among them. Recall@10 is the share of the ten exact results that are found. Each index is built as it
 comes, and so is its peer in faiss, with as many lists, parts or bits; both are asked in batches, in turns, on 1 thread
-and on 2, with fewer queries where these would take long. For ``cluster-first`` the peer reads as many inverted lists
-as it visits clusters. ``lsh`` stands beside `IndexLSH` with as many bits, which compares every code. Binary codes are
-64 signs (ITQ) of the vectors; their recall is that of the vectors, so it shows what the signs lose. faiss has no trees
-and no index of one codebook: their peer is left out. ``ratio`` is queries per second over the peer's at the same knob:
-the price, where it is below 1, of results that do not depend on batch or threads, with ties by id and never one short.
+and on 2, with fewer queries where these would take long. For ``cluster-first`` the peer reads as many inverted lists as
+it visits clusters. ``lsh`` stands beside `IndexLSH` with two bits a dimension, which compares every code whatever the
+knob. Binary codes are 64 signs (ITQ) of the vectors; their recall is that of the vectors, so it shows what the signs
+lose. faiss has no trees and no index of one codebook: their peer is left out. ``ratio`` is queries per second over the
+peer's at the same knob: the price, where it is below 1, of results that do not depend on batch or threads, with ties by
+id and never one short.
 
 ![recall and queries per second](indexes.svg)
 """
@@ -65,7 +66,7 @@ def peer(index: Index, vectors: Any) -> Search | None:
     elif index.name == "sq":
         made = faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_8bit)
     elif index.name == "lsh":
-        made = faiss.IndexLSH(width, options["tables"] * options["bits"])
+        made = faiss.IndexLSH(width, 2 * width)
     elif index.name == "binary-flat":
         made = faiss.IndexBinaryFlat(8 * width)
     elif index.name == "binary-multi":
@@ -105,7 +106,7 @@ def curve(index: Index, peers: Search | None, queries: Any, true: np.ndarray, se
         asked = queries[:count]
         named = ", ".join(f"{key} = {_value(value)}" for key, value in knobs.items())
         row: Row = {"what": index.name, "knob": named, "recall@10": recall(ours(asked, 0), true[:count])}
-        # One list more or less is no match for exact search: faiss has no such end of the ladder of a hash.
+        # faiss' hash has no exact end of the ladder.
         matched = peers is not None and not (index.name == "binary-multi" and EVERYTHING in knobs.values())
         row["faiss recall@10"] = recall(peers(asked, knobs), true[:count]) if peers and matched else ""
         for threads in THREADS:
@@ -150,7 +151,7 @@ def draw(rows: list[Row], path: Path) -> None:
     for panel, threads in zip(figure.subplots(1, len(THREADS), sharey=True), THREADS, strict=True):
         for number, name in enumerate(names):
             here = [row for row in rows if row["what"] == name and not str(row["knob"]).startswith("order")]
-            style = {"color": f"C{number % 10}", "marker": "os^DvPX"[number // 10 + number % 3]}
+            style = {"color": f"C{number % 10}", "marker": "os^DvPX"[number % 3 + number // 10]}
             panel.plot(
                 [row["recall@10"] for row in here], [row[f"q/s, {threads} thr."] for row in here], **style, label=name
             )
