@@ -16,7 +16,8 @@ from aeret.data.masks import MaskPlanes
 from aeret.embeddings.distances import Vectors, checked, nearest
 from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import UsageError
-from aeret.evaluation import floors, layouts, tables
+from aeret.evaluation import floors, layouts, tables, waterfall
+from aeret.evaluation.clusters import cluster_quality
 from aeret.evaluation.conventions import conventions
 from aeret.evaluation.gallery_pass import GallerySums, gallery_sums
 from aeret.evaluation.measures import (
@@ -40,14 +41,13 @@ from aeret.evaluation.metrics.sources import Source
 from aeret.evaluation.query_by_layout import LayoutCodes
 from aeret.evaluation.relevance import Truth
 from aeret.evaluation.result import Evaluation
+from aeret.evaluation.searches import EXHAUSTIVE, SEQUENTIAL, search_all
 from aeret.progress import Progress, silent
-from aeret.retrieval import cluster_first, exhaustive
 from aeret.retrieval.ranking import Ranking
 from aeret.settings.sections import ClusterSettings
 
 __all__ = ["Evaluation", "LayoutCodes", "PhotoSet", "evaluate"]
 
-EXHAUSTIVE, SEQUENTIAL = "exhaustive", "cluster-first sequential"
 _EXAMPLES = 12
 
 
@@ -214,7 +214,10 @@ def _rows_of(ids: NDArray[np.int64], gallery_ids: NDArray[np.int64]) -> NDArray[
 def _evaluate(
     task: _Task, clustering: Clustering, categories: Sequence[str], codes: LayoutCodes | None, facts: dict[str, Any]
 ) -> Evaluation:
-    rankings = _search(task, clustering)
+    rankings, seconds = search_all(
+        task.query_vectors, task.gallery_vectors, clustering, task.truth.exclude, task.settings.results,
+        task.lead, task.threads, task.progress,
+    )  # fmt: skip
     sums = gallery_sums(task.judge, task.rules, TOP, task.threads, task.progress)
     fixed = floors.query_free_order(sums.total_gain["any"])
     walks = _walks(task, clustering, fixed)
@@ -233,6 +236,13 @@ def _evaluate(
         ],
         ignore_index=True,
     )
+    own = {name: (rankings[name], seconds[name]) for name in (EXHAUSTIVE, task.lead)}
+    steps = waterfall.waterfall_steps(
+        own, task.query_vectors, task.gallery_vectors, task.truth.exclude, task.seed, task.threads, task.progress
+    )
+    step_values = [methods.get(step.name) or _per_query(task, step.ranking, None) for step in steps]
+    step_shares = {step.name: _per_class(task, step.ranking, None)[CLASS_P] for step in steps}
+    shown = [name for name in (graded_name("layout"), graded_name("jaccard"), f"P(rel=any)@{TOP}") if name in free]
     lead_ap = macro[task.lead].get(CLASS_AP, macro[EXHAUSTIVE][CLASS_AP])
     subset_frame, subset_columns = _layout_subsets(task, clustering, methods, random, free)
     by_layout, ranks = tables.table((), layouts.QUERY_COLUMNS), np.zeros(0, np.int32)
@@ -251,14 +261,17 @@ def _evaluate(
     columns |= {f"subset:{name}": flags for name, flags in task.queries.subsets.items()}
     settings = task.settings
     return Evaluation(
-        facts=facts,
+        facts={**facts, "ms_per_query": waterfall.milliseconds(steps)},
         conventions=conventions(settings, facts["leave_one_out"], int(sums.candidates.min())),
         measures=measures,
         cutoffs=tables.cutoffs_table(
             methods, random, free, settings.cutoffs, settings.resamples, settings.resample_fraction, task.seed
         ),
         pairs=tables.pairs_table(task.gallery.labels, clustering.assignment, task.seed, task.threads),
-        clusters=_cluster_facts(clustering, task.gallery_vectors),
+        clusters=_cluster_facts(clustering, task.gallery_vectors)
+        | cluster_quality(
+            task.gallery_vectors, clustering.assignment, task.gallery.labels, task.seed, threads=task.threads
+        ).to_dict(),
         search=_search_table(rankings, len(task.gallery.ids)),
         pr_curve=_curve_table(walks, sums),
         per_class=tables.class_table(
@@ -271,24 +284,14 @@ def _evaluate(
         per_query=pd.DataFrame(columns),
         query_by_layout=by_layout,
         layout_subsets=subset_frame,
+        waterfall=waterfall.waterfall_table(steps, step_values, shown, task.seed),
+        class_losses=waterfall.class_losses(steps, step_shares, categories),
+        spill=waterfall.spill_table(rankings[SEQUENTIAL]),
         rankings=rankings,
         layout_ranks=ranks,
         assignment=clustering.assignment,
         gallery_ids=task.gallery.ids,
     )
-
-
-def _search(task: _Task, clustering: Clustering) -> dict[str, Ranking]:
-    asked, searched, exclude = task.query_vectors, task.gallery_vectors, task.truth.exclude
-    n, threads, progress = task.settings.results, task.threads, task.progress
-    rankings = {
-        f"cluster-first {order}": cluster_first.search(
-            asked, searched, clustering, n, order, exclude, threads=threads, progress=progress
-        )
-        for order in cluster_first.ORDERS
-    }
-    exact = exhaustive.search(asked, searched, n, exclude, threads=threads, progress=progress)
-    return {task.lead: rankings[task.lead], **rankings, EXHAUSTIVE: exact}
 
 
 def _walks(task: _Task, clustering: Clustering, fixed: NDArray[np.int32]) -> dict[str, PerQuery]:

@@ -18,7 +18,10 @@ from aeret.errors import DataError
 from aeret.retrieval.ranking import Ranking
 
 METRICS, PER_QUERY, ARRAYS = "metrics.json", "per_query.parquet", "rankings.npz"
-FRAMES = ("measures", "cutoffs", "pairs", "search", "pr_curve", "per_class", "query_by_layout", "layout_subsets")
+FRAMES = (
+    "measures", "cutoffs", "pairs", "search", "pr_curve", "per_class", "query_by_layout", "layout_subsets",
+    "waterfall", "class_losses", "spill",
+)  # fmt: skip
 _RANKING = ("rows", "distances", "scanned", "probes")
 _VERSION = 1
 
@@ -41,8 +44,9 @@ class Evaluation:
     """Pairwise counts of this run's clusters and of three reference partitions: name, clusters, tp, fp, fn, tn,
     precision, recall, f, kappa."""
     clusters: dict[str, Any]
-    """k, inertia, inertia_per_start, iterations_per_start, converged, sizes, empties, imbalance and ``examples``: per
-    cluster, the gallery rows nearest its centroid."""
+    """k, inertia, inertia_per_start, iterations_per_start, converged, sizes, empties, imbalance, silhouette (of
+    silhouette_photos), davies_bouldin, nmi and ari (of single_label_photos), and ``examples``: per cluster, the gallery
+    rows nearest its centroid."""
     search: pd.DataFrame
     """A row per method: share_scanned, probes, agreement_10, agreement_n (with the exhaustive ranking)."""
     pr_curve: pd.DataFrame
@@ -59,6 +63,13 @@ class Evaluation:
     layout_subsets: pd.DataFrame
     """subset, gallery ("all" or the subset), method, measure, queries, value, low, high, floor_random,
     floor_query_free."""
+    waterfall: pd.DataFrame
+    """A row per (search, measure), exact search first: value, low, high, from_exact with its interval, bytes_per_photo;
+    see :mod:`aeret.evaluation.waterfall`. ``facts["ms_per_query"]`` has the times."""
+    class_losses: pd.DataFrame
+    """A row per category with a query: category, queries, and P@10 of each search of ``waterfall``."""
+    spill: pd.DataFrame
+    """Strict cluster-first search: clusters visited, queries, share."""
     rankings: dict[str, Ranking]
     """Method to its ranking of N results."""
     layout_ranks: NDArray[np.int32]
@@ -123,7 +134,10 @@ class Evaluation:
         path = folder / METRICS
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            loose: dict[str, Any] = {name: _frame(content[name], content["schema"][name]) for name in FRAMES}
+            # An evaluation of an earlier version lacks the frames that came later.
+            loose: dict[str, Any] = {
+                name: _frame(content.get(name, []), content["schema"].get(name, {})) for name in FRAMES
+            }
             with np.load(folder / ARRAYS) as arrays:
                 methods = [name.removesuffix("/rows") for name in arrays.files if name.endswith("/rows")]
                 rankings = {m: Ranking(*(arrays[f"{m}/{part}"] for part in _RANKING)) for m in methods}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -108,6 +108,27 @@ def artifact_of(root: Path, run: Run, stage: str) -> Path | None:
         if entry["stage"] == stage:
             return root / "artifacts" / stage / str(entry["key"])
     return None
+
+
+def artifacts_of(root: Path, name: str, stages: Sequence[str]) -> dict[str, Path]:
+    """Return the finished artifacts of one run, by stage, for a question asked of the run afterwards.
+
+    Args:
+        root: the folder of all runs.
+        name: see :func:`find_runs`.
+        stages: whose artifacts are needed.
+
+    Raises:
+        UsageError: no such run, several, or one that has not got as far.
+    """
+    runs = find_runs(root, name)
+    if len(runs) > 1:
+        raise UsageError(f"--run {name} is {len(runs)} runs; name one of {', '.join(run.id for run in runs)}.")
+    found = {stage: artifact_of(root, runs[0], stage) for stage in stages}
+    missing = [stage for stage, folder in found.items() if folder is None or not (folder / "artifact.json").is_file()]
+    if missing:
+        raise UsageError(f"run {runs[0].id} has no {' and no '.join(missing)} yet; finish it with `aeret run` first.")
+    return {stage: folder for stage, folder in found.items() if folder is not None}
 
 
 def list_runs(root: Path) -> list[Run]:

@@ -13,6 +13,7 @@ from aeret.reporting.sections.measures import category_section, search_section
 from aeret.reporting.sections.provenance import convention_section, run_section
 from aeret.reporting.sections.queries import RESULTS, query_section
 from aeret.reporting.sections.training import training_section
+from aeret.reporting.sections.waterfall import waterfall_section
 from aeret.reporting.values import Notice, Report, Section
 
 _CLUSTER_PHOTOS = 120
@@ -37,6 +38,8 @@ def build_report(evaluation: Evaluation, material: Material) -> Report:
         query_section(evaluation, material, side, colours),
         cluster_section(evaluation, material, side),
     ]
+    if not (evaluation.waterfall.empty and evaluation.spill.empty):
+        sections.append(waterfall_section(evaluation))
     if not evaluation.per_class.empty:
         sections.append(category_section(evaluation))
     if material.autoencoder is not None:

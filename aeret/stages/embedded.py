@@ -1,4 +1,4 @@
-"""The photos of a run with their embeddings: what ``cluster-eval`` and every question asked of a finished run starts from."""
+"""The photos of a run with their embeddings: where ``cluster-eval`` and all questions to a finished run start."""
 
 from __future__ import annotations
 

@@ -185,6 +185,27 @@ def evaluation(gallery: MadeSplit, vectors: np.ndarray, clusters: int = 6, laten
             "floor_ap": np.linspace(0.6, 0.02, len(CATEGORIES)),
         }
     )
+    steps = ("exhaustive", METHODS[0], "compressed", "hashed", "re-ranked")
+    lost = (0.0, -0.01, -0.012, -0.08, -0.02)
+    sizes_of = (1032.0, 1048.0, 40.0, 16.0, 1040.0)
+    waterfall = pd.DataFrame(
+        {
+            "step": step,
+            "measure": name,
+            "value": 0.5 + loss,
+            "low": 0.45 + loss,
+            "high": 0.55 + loss,
+            "from_exact": loss,
+            "from_exact_low": loss - 0.01 * (loss < 0),
+            "from_exact_high": loss + 0.01 * (loss < 0),
+            "bytes_per_photo": size,
+        }
+        for step, loss, size in zip(steps, lost, sizes_of, strict=True)
+        for name in ("nDCG(rel=layout)@10", "nDCG(rel=jaccard)@10", "P(rel=any)@10")
+    )
+    class_losses = per_class[["category", "queries"]].assign(
+        **{step: per_class["P@10"] + loss for step, loss in zip(steps, lost, strict=True)}
+    )
     return Evaluation(
         facts={
             "n_queries": n,
@@ -193,6 +214,7 @@ def evaluation(gallery: MadeSplit, vectors: np.ndarray, clusters: int = 6, laten
             "seed": 3,
             "lead": METHODS[0],
             "embedding_size": 8,
+            "ms_per_query": {step: 0.1 + size / 1e4 for step, size in zip(steps, sizes_of, strict=True)},
         },
         conventions={"AP": "Denominator is every relevant photo.", "self-match": "A photo is never its own <result>."},
         measures=measures,
@@ -223,6 +245,9 @@ def evaluation(gallery: MadeSplit, vectors: np.ndarray, clusters: int = 6, laten
         per_query=per_query,
         query_by_layout=by_layout if latent else by_layout.iloc[:0],
         layout_subsets=subsets if latent else subsets.iloc[:0],
+        waterfall=waterfall,
+        class_losses=class_losses,
+        spill=pd.DataFrame({"clusters": [1, 2, 3], "queries": [n - 5, 3, 2], "share": [(n - 5) / n, 3 / n, 2 / n]}),
         rankings=dict.fromkeys(METHODS, ranking),
         layout_ranks=rng.integers(1, n, n).astype(np.int32) if latent else np.zeros(0, np.int32),
         assignment=assignment,

@@ -180,6 +180,7 @@ def test_an_evaluation_alone_makes_a_report() -> None:
         "layout",
         "queries",
         "clusters",
+        "shortcuts",
         "categories",
         "conventions",
     ]

@@ -1,0 +1,193 @@
+"""``aeret index``: plan, build and ask indexes over the embeddings of a run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aeret.cli.groups import SuggestingGroup
+from aeret.cli.options import progress_of, runs_option
+
+
+class Quantity(click.ParamType):  # type: ignore[type-arg]
+    """A number with a unit, read as a float in the first of the units given."""
+
+    def __init__(self, name: str, units: dict[str, float]) -> None:
+        self.name, self._units = name, units
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the quantity in the unit whose factor is 1."""
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([A-Za-z]+)\s*", str(value))
+        if found is None or found[2].lower() not in self._units:
+            self.fail(f"{value!r} is no {self.name}: give a number and one of {', '.join(self._units)}.", param, ctx)
+        amount = float(found[1]) * self._units[found[2].lower()]
+        if amount <= 0:
+            self.fail(f"{value!r}: must be more than 0.", param, ctx)
+        return amount
+
+
+MEMORY = Quantity("memory", {"mb": 1.0, "kb": 1e-3, "gb": 1e3, "mib": 2**20 / 1e6, "gib": 2**30 / 1e6})
+LATENCY = Quantity("latency", {"ms": 1.0, "us": 1e-3, "s": 1e3})
+run_option = click.option("--run", "name", default="latest", show_default=True, help="Which run: an id or a prefix.")
+
+
+@click.group(cls=SuggestingGroup)
+def command() -> None:
+    """Plan, build and ask indexes over the embeddings of a finished run.
+
+    \b
+    Example:
+      aeret index plan --memory 512MB --latency 2ms
+      aeret index build ivf-flat gallery.index --option lists=500
+      aeret index search gallery.index --photo 139 --knob nprobe=8
+    """
+
+
+@command.command("plan")
+@click.option("--memory", type=MEMORY, default="512MB", show_default=True, help="What the gallery's index may take.")
+@click.option("--latency", type=LATENCY, default="2ms", show_default=True, help="What one query may take, one thread.")
+@click.option(
+    "--measure", default="nDCG(rel=jaccard)@10", show_default=True, help="The task's measure; see `aeret metrics list`."
+)
+@click.option("--index", "kinds", multiple=True, help="Try this index only (repeatable); all when absent.")
+@click.option("--queries", default=1000, show_default=True, type=click.IntRange(min=2), help="At most so many queries.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the report.")
+@click.option("--quiet", is_flag=True, help="No progress bars.")
+@run_option
+@runs_option
+def plan_command(
+    memory: float,
+    latency: float,
+    measure: str,
+    kinds: tuple[str, ...],
+    queries: int,
+    out: Path | None,
+    quiet: bool,
+    name: str,
+    root: Path,
+) -> None:
+    """Measure indexes on the run's own queries and choose one by the task's measure, within a budget.
+
+    Prints the Pareto front in measure, time and memory, and writes all trials with a plot. The times are of this
+    machine.
+
+    \b
+    Example:
+      aeret index plan --memory 512MB --latency 2ms
+      aeret index plan --measure "F(rel=any)@10" --index flat --index ivf-pq --run latest
+    """
+    from aeret.pipeline.history import artifacts_of, find_runs
+    from aeret.settings import Settings
+    from aeret.stages.index_plan import NEEDED, plan_index
+
+    inputs = artifacts_of(root, name, NEEDED)
+    run = find_runs(root, name)[0]
+    target = out or root / "plans" / run.id
+    text = plan_index(
+        inputs,
+        Settings.model_validate(run.settings),
+        measure,
+        memory,
+        latency,
+        kinds,
+        queries,
+        target,
+        progress_of(quiet),
+        lambda line: click.echo(f"Note: {line}", err=True),
+    )
+    click.echo(text)
+    click.echo(f"Report: {(target / 'report.html').resolve()}")
+
+
+@command.command("build")
+@click.argument("kind")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the index. Repeatable.")
+@click.option("--metric", default=None, help="cosine (default), euclidean or dot.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option("--quiet", is_flag=True, help="No progress bars.")
+@run_option
+@runs_option
+def build_command(
+    kind: str,
+    folder: Path,
+    options: tuple[str, ...],
+    metric: str | None,
+    seed: int,
+    quiet: bool,
+    name: str,
+    root: Path,
+) -> None:
+    """Build an index of the run's gallery, by photo id, and save it into FOLDER.
+
+    \b
+    Example:
+      aeret index build flat gallery.index
+      aeret index build ivf-pq gallery.index --option lists=500 --option parts=32
+    """
+    from aeret.errors import UsageError
+    from aeret.pipeline.history import artifacts_of
+    from aeret.registry import lookup
+    from aeret.retrieval.indexes import INDEXES
+    from aeret.stages.index_plan import NEEDED, gallery_vectors
+
+    index_type = lookup(INDEXES, kind, "index")
+    if "hamming" in index_type.METRICS:
+        raise UsageError(f"The index {kind} takes binary codes, and a run has embeddings; name another.")
+    vectors, ids = gallery_vectors(artifacts_of(root, name, NEEDED))
+    index = index_type.build(
+        vectors, ids=ids, metric=metric, seed=seed, progress=progress_of(quiet), **_pairs(options, "--option")
+    )
+    index.save(folder)
+    click.echo(f"{kind}: {len(index)} photos, {index.bytes_per_vector:.0f} bytes a photo: {folder.resolve()}")
+
+
+@command.command("search")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--photo", required=True, type=int, help="Id of a photo in the index; it is left out of its own results.")
+@click.option("--results", default=10, show_default=True, type=click.IntRange(min=1))
+@click.option("--knob", "knobs", multiple=True, metavar="KEY=VALUE", help="A knob of the search. Repeatable.")
+def search_command(folder: Path, photo: int, results: int, knobs: tuple[str, ...]) -> None:
+    """Print the photos of an index that are nearest to one of its own.
+
+    \b
+    Example:
+      aeret index search gallery.index --photo 139 --results 5
+    """
+    import numpy as np
+
+    from aeret.retrieval.indexes import open_index
+
+    index = open_index(folder)
+    query = index.decoded(np.array([photo]))
+    found = index.search(query, results, exclude=np.array([photo]), **_pairs(knobs, "--knob"))
+    for place, (each, distance) in enumerate(zip(found.rows[0], found.distances[0], strict=True), 1):
+        click.echo(f"{place:>4}  {distance:.4f}  {each}")
+    click.echo(f"Compared with {found.scanned[0]} of {len(index)} photos.")
+
+
+def _pairs(texts: tuple[str, ...], option: str) -> dict[str, Any]:
+    """Read KEY=VALUE; numbers and true or false become what they say."""
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise click.UsageError(f"{option} {text!r}: expected KEY=VALUE, e.g. lists=500.")
+        values[key] = _value(value)
+    return values
+
+
+def _value(text: str) -> bool | float | int | str:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return float("inf") if text == "all" else text

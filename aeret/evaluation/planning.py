@@ -1,0 +1,265 @@
+"""Which index? Candidates are built, searched with the run's own queries, and judged by the task's measure.
+
+Neighbour recall says how much of an exact search survives; what counts is how much of the *measure* does, and the two
+are not the same: on many collections an index that loses a third of the exact neighbours loses nothing that a user
+would see. So a plan measures both and chooses by the measure.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from aeret.embeddings.distances import Vectors
+from aeret.errors import AeretError, UsageError
+from aeret.evaluation.significance import bootstrap_interval
+from aeret.progress import Progress, silent
+from aeret.registry import lookup
+from aeret.retrieval.indexes import INDEXES
+from aeret.retrieval.indexes.index import Index
+from aeret.retrieval.ranking import Ranking
+from aeret.rng import generator
+
+COLUMNS = (
+    "index", "options", "knobs", "value", "low", "high", "recall", "ms", "bytes_per_photo", "megabytes",
+    "build_seconds", "fits", "pareto", "chosen",
+)  # fmt: skip
+_SINGLE, _RESAMPLES = 200, 2000
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the index may take."""
+
+    megabytes: float
+    """Of memory for the whole gallery, in units of 10^6 bytes."""
+    milliseconds: float
+    """Median time of one query asked alone, on one thread."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One index with one setting of its knobs, measured."""
+
+    index: str
+    options: Mapping[str, Any]
+    knobs: Mapping[str, Any]
+    value: float
+    """Mean of the measure over queries."""
+    low: float
+    """Ends of its 95 % bootstrap interval."""
+    high: float
+    recall: float
+    """Share of the exact results that were found."""
+    ms: float
+    """Median milliseconds of one query asked alone, on one thread."""
+    bytes_per_photo: float
+    megabytes: float
+    build_seconds: float
+    fits: bool = False
+    pareto: bool = False
+    """No other trial is at least as good in value, ms and memory, and better in one of them."""
+    chosen: bool = False
+
+
+def candidates(width: int, gallery: int, kinds: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield index kinds and build options worth trying for a gallery.
+
+    Args:
+        width: dimensions of an embedding.
+        gallery: photos.
+        kinds: keys of ``INDEXES``; binary ones are left out, they take codes.
+
+    Raises:
+        UnknownNameError: a kind is none.
+    """
+    for kind in kinds:
+        index = lookup(INDEXES, kind, "index")
+        if index.METRICS == ("hamming",):
+            continue
+        if "parts" in index.OPTIONS:
+            # A byte for 2, 4 and 8 dimensions.
+            yield from ((kind, {"parts": width // each}) for each in (2, 4, 8) if width % each == 0)
+        elif kind == "sq":
+            yield from ((kind, {"bits": bits}) for bits in (8, 4))
+        else:
+            yield kind, {}
+
+
+def try_index(
+    kind: str,
+    options: Mapping[str, Any],
+    queries: Vectors,
+    gallery: Vectors,
+    exclude: NDArray[np.int64],
+    n: int,
+    exact: Ranking,
+    score: Callable[[Ranking], NDArray[np.float64]],
+    budget: Budget,
+    *,
+    metric: str = "cosine",
+    seed: int = 0,
+    threads: int = 0,
+    progress: Progress = silent,
+) -> list[Trial]:
+    """Build one index and measure it at every setting of its knobs.
+
+    Args:
+        kind: key of ``INDEXES``.
+        options: of its build.
+        queries: float32 (q, d).
+        gallery: float32 (g, d).
+        exclude: gallery row left out of each query's results, or -1; int64 (q,).
+        n: results per query.
+        exact: the exhaustive ranking of the same queries.
+        score: from a ranking to the measure of each query, float64 (q,), NaN where skipped.
+        budget: what may be taken.
+        metric: of the index.
+        seed: the run's seed.
+        threads: of the batch search; 0 means one per core. Times are of one thread.
+        progress: shows the work.
+    """
+    start = time.perf_counter()
+    index = INDEXES[kind].build(gallery, metric=metric, seed=seed, progress=progress, **options)
+    built = time.perf_counter() - start
+    trials = []
+    for knobs in _knob_settings(index):
+        ranking = index.search(queries, n, exclude=exclude, threads=threads, progress=progress, **knobs)
+        values = score(ranking)
+        low, high = bootstrap_interval(values[:, None], generator(seed, "bootstrap"), _RESAMPLES)
+        megabytes = index.bytes_per_vector * len(index) / 1e6
+        ms = _single_query_ms(index, queries, exclude, n, knobs)
+        trials.append(
+            Trial(
+                kind,
+                dict(options),
+                knobs,
+                float(np.nanmean(values)),
+                float(low[0]),
+                float(high[0]),
+                float(ranking.agreement(exact, exact.rows.shape[1]).mean()),
+                ms,
+                index.bytes_per_vector,
+                megabytes,
+                built,
+                fits=megabytes <= budget.megabytes and ms <= budget.milliseconds,
+            )
+        )
+    return trials
+
+
+def plan(
+    queries: Vectors,
+    gallery: Vectors,
+    exclude: NDArray[np.int64],
+    n: int,
+    score: Callable[[Ranking], NDArray[np.float64]],
+    budget: Budget,
+    kinds: Sequence[str] = (),
+    *,
+    metric: str = "cosine",
+    seed: int = 0,
+    threads: int = 0,
+    progress: Progress = silent,
+    note: Callable[[str], None] = lambda text: None,
+) -> list[Trial]:
+    """Measure candidates and choose: of those within the budget the best by the measure, then the smallest, then fast.
+
+    "Best" allows for chance: every trial whose mean lies within the 95 % interval of the best one's counts as as good,
+    and the smallest of these is chosen.
+
+    Args:
+        queries: float32 (q, d), the run's own.
+        gallery: float32 (g, d).
+        exclude: gallery row left out of each query's results, or -1; int64 (q,).
+        n: results per query.
+        score: from a ranking to the measure of each query, float64 (q,), NaN where skipped.
+        budget: what may be taken.
+        kinds: indexes to try; all where none is named.
+        metric: of the indexes.
+        seed: the run's seed.
+        threads: of the batch searches; 0 means one per core.
+        progress: shows the work.
+        note: told about a candidate that cannot be built for this gallery, and why.
+
+    Returns:
+        All trials, by value, best first; one is ``chosen`` unless none fits.
+
+    Raises:
+        UsageError: nothing could be tried.
+    """
+    exact = INDEXES["flat"].build(gallery, metric=metric).search(queries, n, exclude=exclude, threads=threads)
+    trials: list[Trial] = []
+    for kind, options in candidates(gallery.shape[1], len(gallery), kinds or tuple(INDEXES)):
+        try:
+            trials += try_index(
+                kind, options, queries, gallery, exclude, n, exact, score, budget,
+                metric=metric, seed=seed, threads=threads, progress=progress,
+            )  # fmt: skip
+        except AeretError as error:
+            note(f"{kind} {_words(options)} is left out: {error}")
+    if not trials:
+        raise UsageError("None of the indexes could be built for this gallery; see the notes above, or name others.")
+    return _chosen(_with_front(trials))
+
+
+def plan_table(trials: Sequence[Trial]) -> pd.DataFrame:
+    """Return one row a trial; options and knobs as text."""
+    rows = [{name: getattr(trial, name) for name in COLUMNS} for trial in trials]
+    for row in rows:
+        row["options"], row["knobs"] = _words(row["options"]), _words(row["knobs"])
+    return pd.DataFrame(rows, columns=pd.Index(list(COLUMNS)))
+
+
+def _words(values: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={_short(value)}" for name, value in values.items())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "all" if value == float("inf") else f"{value:g}"
+
+
+def _knob_settings(index: Index) -> list[dict[str, Any]]:
+    names = list(index.KNOBS)
+    return [dict(zip(names, values, strict=True)) for values in itertools.product(*index.KNOBS.values())]
+
+
+def _single_query_ms(
+    index: Index, queries: Vectors, exclude: NDArray[np.int64], n: int, knobs: Mapping[str, Any]
+) -> float:
+    times = []
+    for row in range(min(_SINGLE, len(queries))):
+        one = queries[row : row + 1], exclude[row : row + 1]
+        start = time.perf_counter()
+        index.search(one[0], n, exclude=one[1], threads=1, **knobs)
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+def _with_front(trials: Sequence[Trial]) -> list[Trial]:
+    def beats(other: Trial, one: Trial) -> bool:
+        mine, theirs = (-one.value, one.ms, one.megabytes), (-other.value, other.ms, other.megabytes)
+        return theirs != mine and all(a <= b for a, b in zip(theirs, mine, strict=True))
+
+    return [replace(one, pareto=not any(beats(other, one) for other in trials)) for one in trials]
+
+
+def _chosen(trials: Sequence[Trial]) -> list[Trial]:
+    ordered = sorted(trials, key=lambda trial: (-trial.value, trial.megabytes, trial.ms))
+    within = [trial for trial in ordered if trial.fits]
+    if not within:
+        return ordered
+    best = within[0]
+    as_good = [trial for trial in within if trial.value >= best.low]
+    winner = min(as_good, key=lambda trial: (trial.megabytes, trial.ms, -trial.value))
+    return [replace(trial, chosen=trial is winner) for trial in ordered]

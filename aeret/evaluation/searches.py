@@ -1,0 +1,55 @@
+"""The three searches that every evaluation measures: exhaustive, and cluster-first in both orders."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeret.clustering.kmeans import Clustering
+from aeret.embeddings.distances import Vectors
+from aeret.progress import Progress, silent
+from aeret.retrieval import cluster_first, exhaustive
+from aeret.retrieval.ranking import Ranking
+
+EXHAUSTIVE, SEQUENTIAL = "exhaustive", "cluster-first sequential"
+
+
+def search_all(
+    queries: Vectors,
+    gallery: Vectors,
+    clustering: Clustering,
+    exclude: NDArray[np.int64],
+    n: int,
+    lead: str,
+    threads: int = 0,
+    progress: Progress = silent,
+) -> tuple[dict[str, Ranking], dict[str, float]]:
+    """Return the ranking of each search by name, the leading one first, and the seconds it took.
+
+    Args:
+        queries: checked, float32 (q, d).
+        gallery: checked, float32 (g, d).
+        clustering: of the gallery.
+        exclude: gallery row left out of each query's results, or -1; int64 (q,).
+        n: results per query.
+        lead: name of the search that comes first.
+        threads: 0 means one per core; never changes a ranking.
+        progress: shows queries done.
+    """
+    searches: dict[str, Callable[[], Ranking]] = {
+        f"cluster-first {order}": partial(
+            cluster_first.search, queries, gallery, clustering, n, order, exclude, threads=threads, progress=progress
+        )
+        for order in cluster_first.ORDERS
+    }
+    searches[EXHAUSTIVE] = partial(exhaustive.search, queries, gallery, n, exclude, threads=threads, progress=progress)
+    rankings, seconds = {}, {}
+    for name in sorted(searches, key=lambda name: name != lead):
+        start = time.perf_counter()
+        rankings[name] = searches[name]()
+        seconds[name] = time.perf_counter() - start
+    return rankings, seconds

@@ -1,0 +1,171 @@
+"""What each shortcut of a search costs: exact, cluster-first, compressed, hashed, and hashed with exact re-scoring.
+
+Each step searches the same gallery for the same queries; beside its measures stand bytes per photo and time per query.
+The first two steps are the evaluation's own searches. ``compressed`` scans product-quantised vectors, ``hashed`` scans
+binary codes (ITQ), ``re-ranked`` scores the first results of ``hashed`` again with the vectors themselves.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from aeret.embeddings.distances import Vectors
+from aeret.evaluation import tables
+from aeret.evaluation.measures import PerQuery
+from aeret.evaluation.significance import bootstrap_interval
+from aeret.progress import Progress, silent
+from aeret.retrieval.indexes import INDEXES
+from aeret.retrieval.ranking import Ranking
+from aeret.retrieval.rerankers import RERANKERS
+from aeret.retrieval.sign_codes import fit_sign_codes
+from aeret.rng import generator
+
+BITS, BLOCK = 64, 100
+"""Bits of a binary code; results that are scored again."""
+_MEMBER = 16  # bytes a photo of the lists of cluster members
+SMALLEST = 32
+"""Galleries of fewer photos are not compressed: there would be nothing to learn codes from."""
+COLUMNS = (
+    "step", "measure", "value", "low", "high", "from_exact", "from_exact_low", "from_exact_high",
+    "bytes_per_photo",
+)  # fmt: skip
+CLASS_COLUMNS = ("category", "queries")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One way to search."""
+
+    name: str
+    ranking: Ranking
+    bytes_per_photo: float
+    """Of codes, ids and structures that the search needs in memory."""
+    seconds: float
+    """Of the search of all queries, nothing else; on the run's machine."""
+
+
+def waterfall_steps(
+    own: Mapping[str, tuple[Ranking, float]],
+    queries: Vectors,
+    gallery: Vectors,
+    exclude: NDArray[np.int64],
+    seed: int,
+    threads: int = 0,
+    progress: Progress = silent,
+) -> list[Step]:
+    """Return all steps: the evaluation's own searches, then ``compressed``, ``hashed`` and ``re-ranked``.
+
+    The last three are left out of a gallery below 32 photos.
+
+    Args:
+        own: name to ranking and seconds; the exact search, then the leading one.
+        queries: checked and normalised as searched (Euclidean), float32 (q, d).
+        gallery: likewise, float32 (g, d).
+        exclude: gallery row left out of each query's results, or -1; int64 (q,).
+        seed: the run's seed.
+        threads: 0 means one per core; never changes a result.
+        progress: shows the work.
+    """
+    exact, *others = own
+    vector = 4 * gallery.shape[1] + 8
+    sizes = {exact: vector, **dict.fromkeys(others, vector + _MEMBER)}
+    steps = [Step(name, ranking, sizes[name], seconds) for name, (ranking, seconds) in own.items()]
+    if len(gallery) >= SMALLEST:
+        n = steps[0].ranking.rows.shape[1]
+        steps += _shortcuts(queries, gallery, n, exclude, seed, threads, progress)
+    return steps
+
+
+def waterfall_table(steps: Sequence[Step], values: Sequence[PerQuery], names: Sequence[str], seed: int) -> pd.DataFrame:
+    """Return one row per step and measure: the mean and its difference from the first step, with 95 % intervals.
+
+    Args:
+        steps: the first is what the others are held against.
+        values: per-query values of each step.
+        names: measures of them that are shown.
+        seed: of the bootstrap over queries, the same draws for all.
+    """
+    rows = []
+    reference = np.stack([values[0][name] for name in names], axis=1)
+    for step, each in zip(steps, values, strict=True):
+        own = np.stack([each[name] for name in names], axis=1)
+        low, high = bootstrap_interval(own, generator(seed, "bootstrap"), tables.RESAMPLES)
+        lost = bootstrap_interval(own - reference, generator(seed, "bootstrap"), tables.RESAMPLES)
+        for column, name in enumerate(names):
+            mean, difference = tables.mean(own[:, column]), tables.mean(own[:, column] - reference[:, column])
+            record = (mean, low[column], high[column], difference, lost[0][column], lost[1][column])
+            rows.append(dict(zip(COLUMNS, (step.name, name, *record, step.bytes_per_photo), strict=True)))
+    return tables.table(rows, COLUMNS)
+
+
+def milliseconds(steps: Sequence[Step]) -> dict[str, float]:
+    """Return the time of one query in each step, ms: the batch's time over its queries. The one number that varies."""
+    return {step.name: 1000 * step.seconds / max(1, len(step.ranking)) for step in steps}
+
+
+def class_losses(
+    steps: Sequence[Step], shares: Mapping[str, NDArray[np.float64]], categories: Sequence[str]
+) -> pd.DataFrame:
+    """Return one row per category that a query holds: mean of its per-query values in each step.
+
+    Args:
+        steps: in order.
+        shares: step to values per query and own class, float64 (q, c), NaN elsewhere.
+        categories: names of the classes.
+    """
+    first = shares[steps[0].name]
+    rows = []
+    for place, category in enumerate(categories):
+        count = int(np.isfinite(first[:, place]).sum())
+        if count:
+            means = {step.name: tables.mean(shares[step.name][:, place]) for step in steps}
+            rows.append({"category": category, "queries": count, **means})
+    return tables.table(rows, (*CLASS_COLUMNS, *(step.name for step in steps)))
+
+
+def spill_table(ranking: Ranking) -> pd.DataFrame:
+    """Return how many queries visited how many clusters until they had their results: clusters, queries, share."""
+    clusters, queries = np.unique(ranking.probes, return_counts=True)
+    return pd.DataFrame({"clusters": clusters, "queries": queries, "share": queries / max(1, len(ranking))})
+
+
+def _shortcuts(
+    queries: Vectors,
+    gallery: Vectors,
+    n: int,
+    exclude: NDArray[np.int64],
+    seed: int,
+    threads: int,
+    progress: Progress,
+) -> Iterator[Step]:
+    width = gallery.shape[1]
+    compressed = INDEXES["pq"].build(gallery, metric="euclidean", seed=seed, progress=progress)
+    ranking, seconds = _timed(
+        lambda: compressed.search(queries, n, exclude=exclude, threads=threads, progress=progress)
+    )
+    yield Step("compressed", ranking, compressed.bytes_per_vector, seconds)
+    bits = min(BITS, width, len(gallery) - 1) // 8 * 8
+    if bits < 8:
+        return
+    codes = fit_sign_codes(gallery, bits, seed)
+    hashed = INDEXES["binary-flat"].build(codes.encode(gallery), metric="hamming", seed=seed, progress=progress)
+    ranking, seconds = _timed(
+        lambda: hashed.search(codes.encode(queries), max(n, BLOCK), exclude=exclude, threads=threads, progress=progress)
+    )
+    yield Step("hashed", ranking.top(n), hashed.bytes_per_vector, seconds)
+    again, more = _timed(
+        lambda: RERANKERS["exact"].rerank(queries, ranking, gallery, top=BLOCK, threads=threads, progress=progress)
+    )
+    yield Step("re-ranked", again.top(n), hashed.bytes_per_vector + 4 * width, seconds + more)
+
+
+def _timed(search: Callable[[], Ranking]) -> tuple[Ranking, float]:
+    start = time.perf_counter()
+    ranking = search()
+    return ranking, time.perf_counter() - start
