@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from aeret.reporting.plots.style import GREY, INK, SERIES, canvas, style, svg
 
@@ -26,5 +27,8 @@ def plan_points(trials: pd.DataFrame, name: str, measure: str, milliseconds: flo
         if trials["ms"].min() / 2 <= milliseconds <= trials["ms"].max() * 2:
             axes.axvline(milliseconds, color=INK, linewidth=1, dashes=(4, 2))
         axes.set(xscale="log", xlabel="milliseconds of one query, one thread", ylabel=measure)
+        # Plain numbers: the house style writes no formulas, so no powers of ten either.
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         return svg(figure, name, f"{measure} against time of one query, by index; the chosen one is ringed.")

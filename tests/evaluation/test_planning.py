@@ -1,0 +1,78 @@
+"""A plan's choice, on trials made by hand and on a gallery where the answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aeret.errors import UsageError
+from aeret.evaluation.planning import Budget, Trial, _chosen, _with_front, candidates, plan, plan_table
+
+
+def trial(index: str, value: float, ms: float, megabytes: float, fits: bool = True, low: float | None = None) -> Trial:
+    margin = value if low is None else low
+    return Trial(index, {}, {}, value, margin, value, 1.0, ms, 8.0, megabytes, 0.0, fits=fits)
+
+
+def chosen(trials):
+    return next((each.index for each in _chosen(_with_front(trials)) if each.chosen), None)
+
+
+def test_the_best_within_the_budget_is_chosen_not_the_best():
+    assert chosen([trial("big", 0.9, 1, 10, fits=False), trial("a", 0.8, 1, 5), trial("b", 0.7, 1, 1)]) == "a"
+
+
+def test_of_those_inside_the_interval_of_the_best_the_smallest_is_chosen():
+    assert chosen([trial("a", 0.80, 1, 5, low=0.75), trial("b", 0.76, 9, 1), trial("c", 0.74, 1, 0.1)]) == "b"
+
+
+def test_nothing_is_chosen_where_nothing_fits():
+    assert chosen([trial("a", 0.8, 1, 5, fits=False)]) is None
+
+
+def test_the_front_is_what_nothing_beats_in_all_three():
+    front = {
+        each.index: each.pareto
+        for each in _with_front(
+            [
+                trial("best", 0.9, 5, 5),
+                trial("fast", 0.5, 1, 5),
+                trial("small", 0.5, 5, 1),
+                trial("beaten", 0.5, 5, 5),
+                trial("equal", 0.9, 5, 5),
+            ]
+        )
+    }
+    assert front == {"best": True, "fast": True, "small": True, "beaten": False, "equal": True}
+
+
+def test_candidates_cut_vectors_into_equal_parts_and_leave_codes_out():
+    found = list(candidates(24, 100, ("pq", "sq", "flat", "binary-flat")))
+    parts = [("pq", {"parts": 12}), ("pq", {"parts": 6}), ("pq", {"parts": 3})]
+    assert found == [*parts, ("sq", {"bits": 8}), ("sq", {"bits": 4}), ("flat", {})]
+
+
+def test_a_plan_measures_each_trial_by_the_task_and_not_by_recall():
+    rng = np.random.default_rng(0)
+    kind = np.arange(120) % 4
+    vectors = (np.eye(4, 16)[kind] + rng.normal(0, 0.05, (120, 16))).astype(np.float32)
+
+    def score(ranking):
+        return (kind[ranking.rows] == kind[:, None]).mean(axis=1)
+
+    budget = Budget(1.0, 1000.0)
+    trials = plan(vectors, vectors, np.arange(120), 10, score, budget, ("flat", "sq"), threads=1)
+    frame = plan_table(trials).set_index(["index", "options"])
+    assert frame.loc[("flat", ""), "recall"] == 1
+    assert (frame["value"] == 1).all()
+    assert frame.loc[("sq", "bits=4"), "chosen"]
+    assert frame.loc[("sq", "bits=4"), "recall"] < 1
+    assert frame["megabytes"].to_numpy() == pytest.approx(frame["bytes_per_photo"].to_numpy() * 120 / 1e6)
+
+
+def test_what_cannot_be_built_is_noted_and_a_plan_of_nothing_is_refused():
+    vectors = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    notes: list[str] = []
+    with pytest.raises(UsageError, match="None of the indexes"):
+        plan(vectors, vectors, np.arange(40), 5, lambda ranking: np.zeros(40), Budget(1, 1), ("binary-flat",),
+             note=notes.append)  # fmt: skip
