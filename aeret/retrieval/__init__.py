@@ -1,1 +1,1 @@
-"""Rankings of a gallery for queries: exhaustive, and cluster-first in both readings of the paper's rule."""
+"""Finding photos: searches and indexes, re-rankers, text queries; every one returns a Ranking in a defined order."""
