@@ -63,6 +63,8 @@ def peer(index: Index, vectors: Any) -> Search | None:
         made = faiss.IndexPQ(width, options["parts"], options["bits"])
     elif index.name == "opq":
         made = faiss.index_factory(width, f"OPQ{options['parts']},PQ{options['parts']}")
+        # As many as ours; its default of 65,536 takes minutes.
+        faiss.downcast_VectorTransform(made.chain.at(0)).max_train_points = 16_384
     elif index.name == "sq":
         made = faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_8bit)
     elif index.name == "lsh":

@@ -130,6 +130,16 @@ def test_vectors_come_and_go(kind: str) -> None:
 
 
 @every_kind
+def test_of_many_equal_vectors_the_lowest_ids_come_first(kind: str) -> None:
+    vectors = np.repeat(material(kind, 0, 1), COUNT, axis=0)
+    index = INDEXES[kind].build(vectors)
+    # They come back at the end of whatever holds them.
+    index.remove(np.arange(4))
+    index.add(vectors[:4], np.arange(4))
+    assert index.search(vectors[:2], 3, exclude=np.array([1, -1])).rows.tolist() == [[0, 2, 3], [0, 1, 2]]
+
+
+@every_kind
 @pytest.mark.parametrize("mmap", [True, False])
 def test_saved_and_opened_it_is_the_same(kind: str, mmap: bool, tmp_path: Path) -> None:
     index, vectors, ids = built(kind)
