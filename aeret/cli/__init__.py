@@ -19,6 +19,7 @@ COMMANDS = {
     "data": "aeret.cli.data",
     "models": "aeret.cli.models",
     "runs": "aeret.cli.runs",
+    "clusters": "aeret.cli.clusters",
     "metrics": "aeret.cli.metrics",
     "index": "aeret.cli.index",
     "search": "aeret.cli.search",

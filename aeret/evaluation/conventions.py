@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aeret.evaluation.clusters import SAMPLE
 from aeret.evaluation.tables import RESAMPLES
 from aeret.settings.sections import ClusterSettings
 
@@ -52,6 +53,7 @@ def conventions(settings: ClusterSettings, leave_one_out: bool, candidates: int)
         "looks at the query it answers can reach; a good search may stay below it.",
         "pairs": "Over unordered pairs of gallery photos: relevant when they share a category, joined when in one "
         "cluster; F = 2TP / (2TP + FP + FN), 0 when TP = 0; kappa is chance-corrected (0 for chance).",
+        **cluster_conventions(),
         "PR curve": "Mean over queries of interpolated precision (the best at this recall or beyond), rel=any, "
         "exhaustive order of the whole gallery.",
         "query by layout": "The code of a photo's own mask is ranked, by "
@@ -60,4 +62,18 @@ def conventions(settings: ClusterSettings, leave_one_out: bool, candidates: int)
         "R@k, (n + 1) / 2 for the median rank.",
         "code R2": "Share of the variance of the query photos' mask codes that the predictions explain, all "
         "dimensions together.",
+    }
+
+
+def cluster_conventions(sample: int = SAMPLE) -> dict[str, str]:
+    """Return name to sentence of the measures of clusters; ``sample`` is that of the silhouette."""
+    return {
+        "inertia": "Sum of squared Euclidean distances of the gallery's vectors to the centre of their cluster.",
+        "silhouette": f"Mean over at most {sample} gallery photos, drawn by the seed, of (b - a) / max(a, b): a is the "
+        "mean Euclidean distance to the others of the own cluster, b the least mean distance to another cluster, both "
+        "over all of the gallery; 0 for a photo alone in its cluster.",
+        "Davies-Bouldin": "Mean over clusters of the largest (s_i + s_j) / d_ij: s is the mean Euclidean distance of "
+        "members to their mean, d that between two means. Less is better.",
+        "NMI, ARI": "Of clusters and labels on the gallery photos with exactly one label: mutual information over the "
+        "arithmetic mean of the entropies; Rand index corrected for chance.",
     }

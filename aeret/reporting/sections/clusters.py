@@ -97,9 +97,25 @@ def _facts(evaluation: Evaluation) -> Facts:
         Fact("imbalance", found.get("imbalance"), "number", "1 when all are the same size"),
         Fact("inertia", found.get("inertia"), "number", "sum of squared distances to the centres"),
     ]
+    single = f"of clusters and labels, {found.get('single_label_photos', 0)} photos with exactly one label"
+    for name, key, kind, note in (
+        ("silhouette", "silhouette", "signed", f"-1 to 1, over {found.get('silhouette_photos', 0)} photos"),
+        ("Davies-Bouldin", "davies_bouldin", "number", "spread of clusters over their distance; less is better"),
+        ("NMI", "nmi", "measure", single),
+        ("ARI", "ari", "signed", f"{single}; 0 at chance"),
+    ):
+        if found.get(key) is not None:
+            facts.append(Fact(name, found[key], kind, note))
     if len(starts) > 1:
         spread = (max(starts) - min(starts)) / max(min(starts), 1e-30)
-        facts.append(Fact("spread over starts", spread, "percent", f"of the inertia, {len(starts)} starts"))
+        facts.append(
+            Fact(
+                "spread over starts",
+                spread,
+                "percent",
+                f"of the inertia, {len(starts)} starts on the sample they are compared on",
+            )
+        )
     return Facts("cluster-facts", "k-means", tuple(facts))
 
 

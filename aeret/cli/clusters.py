@@ -1,0 +1,72 @@
+"""``aeret clusters``: how many clusters a run's gallery should have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from aeret.cli.groups import SuggestingGroup
+from aeret.cli.options import progress_of, runs_option
+
+
+class Counts(click.ParamType):  # type: ignore[type-arg]
+    """Whole numbers, separated by commas."""
+
+    name = "numbers"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Return the numbers."""
+        try:
+            return tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r}: give whole numbers separated by commas, such as 10,20,40.", param, ctx)
+
+
+@click.group(cls=SuggestingGroup)
+def command() -> None:
+    """Cluster the gallery of a finished run in other ways than the run did.
+
+    \b
+    Example:
+      aeret clusters sweep --k 10,20,40,80,160
+    """
+
+
+@command.command("sweep")
+@click.option("--k", "clusters", type=Counts(), default="10,20,40,80,160", show_default=True, help="Values of k.")
+@click.option("--run", "name", default="latest", show_default=True, help="Which run: an id or a unique prefix.")
+@click.option(
+    "--sample",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(min=2),
+    help="Photos the silhouette is averaged over.",
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the report.")
+@click.option("--quiet", is_flag=True, help="No progress bars.")
+@runs_option
+def sweep_command(clusters: tuple[int, ...], name: str, sample: int, out: Path | None, quiet: bool, root: Path) -> None:
+    """Cluster the gallery for several k, and say which k each criterion would choose.
+
+    Prints inertia, silhouette, Davies-Bouldin, NMI, ARI, pairwise F and kappa, and writes them with a plot.
+
+    \b
+    Example:
+      aeret clusters sweep --k 10,20,40,80,160 --run latest
+    """
+    from aeret.cli.report_lines import frame_text
+    from aeret.pipeline.history import artifacts_of, find_runs
+    from aeret.settings import Settings
+    from aeret.stages.cluster_sweep import NEEDED, sweep_run
+
+    inputs = artifacts_of(root, name, NEEDED)
+    run = find_runs(root, name)[0]
+    target = out or root / "sweeps" / run.id
+    settings = Settings.model_validate(run.settings)
+    sweep, chosen = sweep_run(inputs, settings, clusters, run.id, sample, target, progress_of(quiet))
+    click.echo(frame_text(sweep))
+    click.echo("")
+    for criterion, k in chosen.items():
+        click.echo(f"{criterion:<15} would choose k = {k}")
+    click.echo(f"Report: {(target / 'report.html').resolve()}")

@@ -1,0 +1,150 @@
+"""How good clusters are: by the vectors alone, and by labels that the clustering did not see.
+
+Inertia falls with every further cluster; silhouette (Rousseeuw 1987) and the Davies-Bouldin index (1979) weigh how
+tight clusters are against how far apart. Against labels: normalised mutual information and the adjusted Rand index of
+photos with exactly one label, and over pairs of all photos F and kappa (:mod:`aeret.evaluation.pairs`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+from aeret.clustering.lloyd import own_distances
+from aeret.embeddings.blocks import over_blocks
+from aeret.embeddings.distances import Vectors, checked, squared_distances
+from aeret.errors import UsageError
+from aeret.rng import generator
+
+SAMPLE = 1000
+"""Photos that the silhouette is averaged over, where there are more."""
+_DISTANCES_AT_ONCE = 2**22
+
+
+@dataclass(frozen=True)
+class ClusterQuality:
+    """Measures of one clustering; NaN where a measure does not exist."""
+
+    silhouette: float
+    """Mean over sampled photos, in [-1, 1]; distances are to all photos. More is better; needs two clusters."""
+    silhouette_photos: int
+    davies_bouldin: float
+    """Mean over clusters of the worst ratio of spread to distance between centres. Less is better."""
+    nmi: float
+    """Of clusters and labels, on photos with exactly one label, in [0, 1] (arithmetic mean of the entropies)."""
+    ari: float
+    """Adjusted Rand index on the same photos: 0 at chance, 1 for identity."""
+    single_label_photos: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return asdict(self)
+
+
+def cluster_quality(
+    vectors: NDArray[np.floating],
+    assignment: NDArray[np.integer],
+    labels: NDArray[np.bool_],
+    seed: int,
+    sample: int = SAMPLE,
+    threads: int = 0,
+) -> ClusterQuality:
+    """Measure clusters.
+
+    Args:
+        vectors: float32 (n, d), those that were clustered.
+        assignment: cluster of each, integers (n,).
+        labels: bool (n, c).
+        seed: the run's seed; it draws the sample of the silhouette.
+        sample: photos the silhouette is averaged over.
+        threads: 0 means one per core; never changes a number.
+
+    Raises:
+        UsageError: the three are not of the same photos.
+    """
+    vectors = checked(vectors, "Embeddings that were clustered")
+    if assignment.shape != (len(vectors),) or labels.ndim != 2 or len(labels) != len(vectors):
+        raise UsageError(
+            f"{len(vectors)} vectors need one cluster and one row of labels each; got an assignment of shape "
+            f"{assignment.shape} and labels of shape {labels.shape}."
+        )
+    clusters = np.unique(assignment, return_inverse=True)[1].astype(np.int32)
+    rows = np.arange(len(vectors))
+    if sample < len(vectors):
+        rows = np.sort(generator(seed, "silhouette").choice(len(vectors), sample, replace=False))
+    single = labels.sum(axis=1) == 1
+    nmi = ari = float("nan")
+    if single.sum() > 1:
+        own = labels[single].argmax(axis=1)
+        nmi = float(normalized_mutual_info_score(own, clusters[single]))
+        ari = float(adjusted_rand_score(own, clusters[single]))
+    silhouettes = _silhouettes(vectors, clusters, rows, threads)
+    silhouette = float(silhouettes.mean()) if len(rows) else float("nan")
+    return ClusterQuality(
+        silhouette, len(rows), _davies_bouldin(vectors, clusters, threads), nmi, ari, int(single.sum())
+    )
+
+
+def silhouettes(
+    vectors: NDArray[np.floating], assignment: NDArray[np.integer], rows: NDArray[np.integer], threads: int = 0
+) -> NDArray[np.float64]:
+    """Return the silhouette of some vectors among all, float64 (len(rows),), in bounded memory.
+
+    ``(b - a) / max(a, b)``, with ``a`` the mean Euclidean distance to the others of the own cluster and ``b`` the
+    least mean distance to another cluster; 0 for a vector alone in its cluster, NaN where there is one cluster.
+    """
+    clusters = np.unique(assignment, return_inverse=True)[1].astype(np.int32)
+    return _silhouettes(checked(vectors, "Embeddings that were clustered"), clusters, np.asarray(rows), threads)
+
+
+def davies_bouldin(vectors: NDArray[np.floating], assignment: NDArray[np.integer], threads: int = 0) -> float:
+    """Return the Davies-Bouldin index over clusters with members; NaN where there is but one."""
+    clusters = np.unique(assignment, return_inverse=True)[1].astype(np.int32)
+    return _davies_bouldin(checked(vectors, "Embeddings that were clustered"), clusters, threads)
+
+
+def _silhouettes(
+    vectors: Vectors, clusters: NDArray[np.int32], rows: NDArray[np.integer], threads: int
+) -> NDArray[np.float64]:
+    sizes = np.bincount(clusters)
+    if len(sizes) < 2:
+        return np.full(len(rows), np.nan)
+    order = np.argsort(clusters, kind="stable")
+    gathered, starts = vectors[order], np.concatenate([[0], np.cumsum(sizes)[:-1]])
+
+    def work(start: int, stop: int) -> NDArray[np.float64]:
+        some = rows[start:stop]
+        own = clusters[some]
+        distances = np.sqrt(squared_distances(vectors[some], gathered))
+        sums = np.add.reduceat(distances, starts, axis=1, dtype=np.float64)
+        here = np.arange(len(some)), own
+        within = sums[here] / np.maximum(sizes[own] - 1, 1)
+        means = sums / sizes
+        means[here] = np.inf
+        nearest = means.min(axis=1)
+        larger = np.maximum(within, nearest)
+        values = np.divide(nearest - within, larger, out=np.zeros(len(some)), where=larger > 0)
+        return np.where(sizes[own] > 1, values, 0.0)
+
+    block = max(1, min(64, _DISTANCES_AT_ONCE // len(vectors)))
+    return np.concatenate([np.zeros(0), *over_blocks(len(rows), block, work, threads)])
+
+
+def _davies_bouldin(vectors: Vectors, clusters: NDArray[np.int32], threads: int) -> float:
+    sizes = np.bincount(clusters)
+    if len(sizes) < 2:
+        return float("nan")
+    order = np.argsort(clusters, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    centres = np.add.reduceat(vectors[order], starts, axis=0, dtype=np.float64) / sizes[:, None]
+    centres32 = centres.astype(np.float32)
+    spread = np.bincount(clusters, np.sqrt(own_distances(vectors, centres32, clusters, threads))) / sizes
+    apart = np.sqrt(squared_distances(centres32, centres32)).astype(np.float64)
+    both = spread[:, None] + spread[None]
+    # Centres in the same place are as bad as can be, and no ratio; scikit-learn leaves such pairs out too.
+    ratios = np.divide(both, apart, out=np.zeros_like(both), where=apart > 0)
+    return float(ratios.max(axis=1).mean())
