@@ -1,22 +1,31 @@
-"""Pair counting at 40,000 photos against blocked matrix products in numpy.
+"""Pair counting at 40,000 and 1,000,000 photos against blocked matrix products in numpy.
 
-Both count TP, FP, FN and TN over all 800 million pairs of 40,000 photos with their true COCO 2017 labels (80
+The first rows count TP, FP, FN and TN over all 800 million pairs of 40,000 photos with their true COCO 2017 labels (80
 categories) in 80 random clusters, and must give the same four integers. The peer multiplies blocks of 1,000 rows of the
 label matrix in float32 with these and all later rows, into buffers that it reuses, and counts. ``sweep`` is a second
-clustering of the same photos, where aeret keeps the number of relevant pairs from the first.
+clustering of the same photos, where aeret keeps the label sets and the number of relevant pairs from the first. The row
+with k-means clusters embeddings of 40,000 photos (see bench_kmeans.py), assigns and counts; its peer is scikit-learn's
+k-means and the products. The photos of the last row are true label sets, drawn again, of which one in five has one
+label more or less by the frequency of labels; ``MiB`` is the peak of a process that makes and counts them.
 """
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 
-from aeret.evaluation.pairs import PairCounts, pair_counts, relevant_pairs
+from aeret.clustering.kmeans import fit_kmeans
+from aeret.evaluation.pairs import LabelSets, PairCounts, pair_counts, relevant_pairs
 from aeret.rng import generator
-from benchmarks.measure import Row, compare, report, skipped
+from benchmarks.bench_kmeans import label_vectors
+from benchmarks.measure import Row, compare, peak_memory, report, skipped
 from benchmarks.real_labels import folder, labels_of
 
-PHOTOS, CLUSTERS, BLOCK = 40_000, 80, 1_000
+PHOTOS, MANY, CLUSTERS, BLOCK = 40_000, 1_000_000, 80, 1_000
 
 
 def numpy_counts(labels: NDArray[np.bool_], assignment: NDArray[np.integer]) -> PairCounts:
@@ -50,33 +59,90 @@ def _upper(hits: NDArray[np.bool_], rows: int) -> int:
     return own + int(np.count_nonzero(hits[:, rows:]))
 
 
-def main(photos: int = PHOTOS, rounds: int = 3) -> list[Row]:
+def many_labels(photos: int = MANY) -> NDArray[np.bool_]:
+    """Return label sets that grow in kind like the true ones, bool (photos, 80)."""
+    rng = generator(0, "bench many labels")
+    known = labels_of("train")[1]
+    labels = known[rng.integers(0, len(known), photos)]
+    frequency = known.mean(axis=0)
+    changed = np.flatnonzero(rng.random(photos) < 0.2)
+    labels[changed, rng.choice(len(frequency), len(changed), p=frequency / frequency.sum())] ^= True
+    return labels
+
+
+def random_clusters(photos: int) -> NDArray[np.int32]:
+    return generator(0, "bench pairs").integers(0, CLUSTERS, photos).astype(np.int32)
+
+
+def counted(photos: int, rounds: int) -> list[Row]:
+    labels, assignment = labels_of("train")[1][:photos], random_clusters(photos)
+    sets = LabelSets.made_of(labels)
+    known = relevant_pairs(sets)
+    expected = numpy_counts(labels, assignment)
+    rows = []
+    for threads in (1, 2):
+        for what, given, relevant in (("TP, FP, FN, TN", labels, None), ("sweep: again", sets, known)):
+
+            def ours(given=given, relevant=relevant, threads=threads) -> PairCounts:  # type: ignore[no-untyped-def]
+                return pair_counts(given, assignment, relevant, threads)
+
+            with threadpool_limits(threads):
+                timed = compare(ours, lambda: numpy_counts(labels, assignment), rounds)
+            rows.append(row(what, photos, threads, timed.ours, timed.peer, timed.ratio, timed.low, ours() == expected))
+    return rows
+
+
+def evaluated(photos: int, rounds: int) -> list[Row]:
+    vectors, labels = label_vectors(photos)
+    rows = []
+    for threads in (1, 2):
+
+        def ours(threads: int = threads) -> tuple[float, PairCounts]:
+            found = fit_kmeans(vectors, CLUSTERS, seed=0, starts=1, threads=threads)
+            return found.inertia, pair_counts(labels, found.assignment, threads=threads)
+
+        def theirs() -> tuple[float, PairCounts]:
+            found = KMeans(CLUSTERS, n_init=1, random_state=0).fit(vectors)
+            return float(found.inertia_), numpy_counts(labels, found.labels_)
+
+        with threadpool_limits(threads):
+            timed = compare(ours, theirs, rounds)
+            inertia = ours()[0] / theirs()[0]
+        what = f"k-means, assignment, counts (inertia x {inertia:.4f})"
+        rows.append(row(what, photos, threads, timed.ours, timed.peer, timed.ratio, timed.low, ""))
+    return rows
+
+
+def counted_many(photos: int) -> list[Row]:
+    labels, assignment = many_labels(photos), random_clusters(photos)
+    rows = []
+    memory = peak_memory(
+        "from benchmarks.bench_pairs import many_labels, pair_counts, random_clusters",
+        "n = int(arguments[0]); pair_counts(many_labels(n), random_clusters(n))",
+        [str(photos)],
+    )[1]
+    for threads in (1, 2):
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            pair_counts(labels, assignment, threads=threads)
+            times.append(time.perf_counter() - start)
+        one = row("TP, FP, FN, TN", photos, threads, sorted(times)[1], "", "", "", "")
+        rows.append(one | {"MiB": round(memory)})
+    return rows
+
+
+def row(
+    what: str, photos: int, threads: int, ours: float, theirs: object, ratio: object, low: object, same: object
+) -> Row:
+    names = ("what", "photos", "threads", "aeret s", "peer s", "ratio", "lowest", "same integers")
+    return dict(zip(names, (what, photos, threads, ours, theirs, ratio, low, same), strict=True)) | {"MiB": ""}
+
+
+def main(photos: int = PHOTOS, many: int = MANY, rounds: int = 3) -> list[Row]:
     if folder() is None:
         return [skipped("pair counting", "no real COCO labels (set AERET_DATA)")]
-    labels = labels_of("train")[1][:photos]
-    assignment = generator(0, "bench pairs").integers(0, CLUSTERS, photos).astype(np.int32)
-    known = relevant_pairs(labels)
-    expected = numpy_counts(labels, assignment)
-    rows: list[Row] = []
-    for what, relevant in (("TP, FP, FN, TN", None), ("sweep: TP, FP, FN, TN again", known)):
-        found = pair_counts(labels, assignment, relevant)
-        timed = compare(
-            lambda relevant=relevant: pair_counts(labels, assignment, relevant),  # type: ignore[misc]
-            lambda: numpy_counts(labels, assignment),
-            rounds,
-        )
-        rows.append(
-            {
-                "what": what,
-                "photos": photos,
-                "aeret s": timed.ours,
-                "numpy s": timed.peer,
-                "ratio": timed.ratio,
-                "lowest": timed.low,
-                "same integers": found == expected,
-            }
-        )
-    return rows
+    return [*counted(photos, rounds), *evaluated(photos, rounds), *counted_many(many)]
 
 
 if __name__ == "__main__":

@@ -1,36 +1,27 @@
-"""Exhaustive search and k-means over 120,000 vectors of 256 dimensions.
+"""Exhaustive search over 120,000 vectors of 256 dimensions.
 
 The vectors are a mixture of 300 overlapping Gaussians, scaled to length 1. ``exhaustive`` has two peers: a matrix
 product, partition and sort in numpy by blocks of queries; and faiss itself, of which aeret asks a few more candidates
-to score and sort them in a fixed order, so that the ratio is the price of that. k-means makes one start of at most
-10 iterations; its peer is scikit-learn's with k-means++, to the same limit; ``agreement`` is aeret's inertia over
-its own. The last two rows justify kernels of our own: distances whose last bit does not depend on the batch, against
-those of faiss that sum in a fixed order too; and sums of the members of clusters, against a sparse product.
-``agreement`` is the share of equal results where it is no inertia: products of another shape exchange near ties.
+to score and sort them in a fixed order, so that the ratio is the price of that. The last row justifies a kernel of
+our own: distances whose last bit does not depend on the batch, against those of faiss that sum in a fixed order too.
+``agreement`` is the share of equal results: products of another shape exchange near ties.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from sklearn.cluster import KMeans
 
-from aeret.clustering import kmeans
-from aeret.clustering.kmeans import fit_kmeans
 from aeret.embeddings.blocks import cores
 from aeret.embeddings.distances import Vectors, squared_distances
 from aeret.retrieval import exhaustive
-from aeret.rng import generator
 from benchmarks.measure import Row, compare, report
 from benchmarks.vectors import VECTORS, mixture
 
-RESULTS, ITERATIONS = 100, 10
-CLUSTERS = (80, 500)
+RESULTS = 100
 
 
 def numpy_search(queries: Vectors, gallery: Vectors, block: int = 128) -> NDArray[np.int64]:
@@ -69,22 +60,8 @@ def searches(gallery: Vectors) -> list[Row]:
     return rows
 
 
-def clusterings(gallery: Vectors) -> list[Row]:
-    rows = []
-    fit_kmeans(gallery[:1000], 2, seed=0, starts=1)  # compiles
-    for k in CLUSTERS:
-        start = time.perf_counter()
-        inertia = fit_kmeans(gallery, k, seed=0, starts=1, iterations=ITERATIONS).inertia
-        middle = time.perf_counter()
-        peer = KMeans(k, n_init=1, max_iter=ITERATIONS, tol=0, random_state=0).fit(gallery).inertia_
-        ours, theirs = middle - start, time.perf_counter() - middle
-        ratio = theirs / ours
-        rows.append(row(f"k-means, k = {k}", "scikit-learn", ours, theirs, ratio, ratio, inertia / peer))
-    return rows
-
-
 def kernels(gallery: Vectors) -> list[Row]:
-    queries, k = gallery[:64], CLUSTERS[-1]
+    queries = gallery[:64]
     every = np.tile(np.arange(len(gallery)), (len(queries), 1))
     out = np.empty(every.shape, np.float32)
 
@@ -103,27 +80,12 @@ def kernels(gallery: Vectors) -> list[Row]:
         same,
     )
     faiss.omp_set_num_threads(cores())
-    labels, rows = generator(0, "bench labels").integers(0, k, len(gallery)).astype(np.int32), np.arange(len(gallery))
-    zeros, centroids = np.zeros(len(gallery), np.float32), np.zeros((k, gallery.shape[1]), np.float32)
-
-    def by_scipy() -> Vectors:
-        joined = csr_array((np.ones(len(rows)), (labels, rows)), shape=(k, len(rows)))
-        return (joined @ gallery / np.bincount(labels)[:, None]).astype(np.float32)
-
-    same = float(np.isclose(by_scipy(), kmeans._update(gallery, labels, zeros, centroids), atol=1e-6).mean())
-    sums = timed(
-        f"means of members, k = {k}",
-        "scipy.sparse",
-        lambda: kmeans._update(gallery, labels, zeros, centroids),
-        by_scipy,
-        same,
-    )
-    return [fixed, sums]
+    return [fixed]
 
 
 def main(vectors: int = VECTORS) -> list[Row]:
     gallery = mixture(vectors)
-    return searches(gallery) + clusterings(gallery) + kernels(gallery)
+    return searches(gallery) + kernels(gallery)
 
 
 if __name__ == "__main__":
