@@ -37,8 +37,8 @@ class ContextualModel(keras.Model):
         layers: of self-attention.
         heads: of each; divides the width.
         dropout: in training, on the outputs of attention and of the two dense layers.
-        temperature: of the loss. The paper's code has 2, for lists with few relevant results; where most share something
-            with the query, so flat a loss teaches nothing (measured on coco_mix: as good as equal scores).
+        temperature: of the loss. The paper's code has 2, for lists with few relevant results. Where most share
+            something with the query, so flat a loss teaches nothing: on coco_mix it stayed at that of equal scores.
         reconstruction: weight of the second term.
         seed: of the start and of dropout.
     """
