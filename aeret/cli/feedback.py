@@ -9,7 +9,7 @@ import click
 from aeret.cli.options import runs_option
 
 
-@click.command()
+@click.command("feedback")
 @click.option("--run", "name", default="latest", show_default=True, help="Which run: an id or a unique prefix.")
 @runs_option
 @click.option(

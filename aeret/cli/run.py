@@ -9,7 +9,7 @@ import click
 from aeret.cli.options import runs_option, settings_options
 
 
-@click.command()
+@click.command("run")
 @click.argument("pipeline", required=False, type=click.Path(path_type=Path))
 @settings_options
 @click.option("--dry-run", is_flag=True, help="Say what would run and what is up to date, and stop.")

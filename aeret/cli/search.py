@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aeret.stages.text_search import TextSearcher
 
 
-@click.command()
+@click.command("search")
 @click.argument("text", required=False)
 @click.option("--run", "name", default="latest", show_default=True, help="Which run: an id or a unique prefix.")
 @runs_option
