@@ -97,7 +97,7 @@ def start_lloyd(vectors: Vectors, centroids: Vectors, threads: int = 0) -> Lloyd
     def work(start: int, stop: int) -> float:
         part = slice(start, stop)
         _search(vectors[part], centroids, kept[part], labels[part], own[part], others[part])
-        return float((vectors[part].astype(np.float64) ** 2).sum())
+        return float(np.einsum("ij,ij->i", vectors[part], vectors[part]).sum(dtype=np.float64))
 
     squares = sum(over_blocks(count, _BLOCK, work, threads))
     sums = np.zeros(centroids.shape, np.float64)
