@@ -12,8 +12,8 @@ than its kind: most results are wrong, and alike.
 
 ``exact`` starts from the order of a product quantiser of 16 bytes a photo; it can at most give back what compression
 took. ``dba`` has its neighbours found beforehand. ``rocchio`` is told which of the first five results share a label
-with the query; both of its figures leave these five out. ``contextual`` was trained on 800 lists of train photos that are
-neither queries nor gallery, 5 epochs.
+with the query; both of its figures leave these five out. ``contextual`` was trained on 800 lists of train photos that
+are neither queries nor gallery, 5 epochs.
 """
 
 from __future__ import annotations
