@@ -49,7 +49,6 @@ class Bm25:
         photos = counts.shape[0]
         if not photos:
             raise UsageError("An inverted index needs at least one photo, got none.")
-        counts.eliminate_zeros()
         length = np.asarray(counts.sum(axis=1)).ravel()
         mean = length.mean() or 1.0
         having = np.bincount(counts.indices, minlength=counts.shape[1])
@@ -67,6 +66,9 @@ class Bm25:
         """
         return sparse.csr_array(checked_bags(queries, "Queries", self.postings.shape[0]) @ self.postings)
 
-    def search(self, queries: sparse.csr_array, n: int, exclude: NDArray[np.integer] | None = None) -> Ranking:
+    def search(
+        self, queries: sparse.csr_array, n: int, exclude: NDArray[np.integer] | None = None, threads: int = 0
+    ) -> Ranking:
         """Return the ``n`` best photos of each query; ties by row. See :func:`aeret.retrieval.words.ranking_of`."""
-        return ranking_of(self.scores(queries), n, exclude)
+        bags = checked_bags(queries, "Queries", self.postings.shape[0])
+        return ranking_of(self.scores, bags, self.postings.shape[1], n, exclude, threads)

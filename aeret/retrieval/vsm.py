@@ -42,7 +42,6 @@ class VectorSpace:
         counts = checked_bags(bags, "Photos to index")
         if not counts.shape[0]:
             raise UsageError("An inverted index needs at least one photo, got none.")
-        counts.eliminate_zeros()
         having = np.bincount(counts.indices, minlength=counts.shape[1])
         idf = 1 + np.log((1 + counts.shape[0]) / (1 + having))
         return cls(sparse.csr_array(_weighted(counts, idf, sublinear).T), idf, sublinear)
@@ -56,9 +55,12 @@ class VectorSpace:
         counts = checked_bags(queries, "Queries", len(self.idf))
         return sparse.csr_array(_weighted(counts, self.idf, self.sublinear) @ self.postings)
 
-    def search(self, queries: sparse.csr_array, n: int, exclude: NDArray[np.integer] | None = None) -> Ranking:
+    def search(
+        self, queries: sparse.csr_array, n: int, exclude: NDArray[np.integer] | None = None, threads: int = 0
+    ) -> Ranking:
         """Return the ``n`` best photos of each query; ties by row. See :func:`aeret.retrieval.words.ranking_of`."""
-        return ranking_of(self.scores(queries), n, exclude)
+        bags = checked_bags(queries, "Queries", len(self.idf))
+        return ranking_of(self.scores, bags, self.postings.shape[1], n, exclude, threads)
 
 
 def _weighted(counts: sparse.csr_array, idf: NDArray[np.float64], sublinear: bool) -> sparse.csr_array:

@@ -11,21 +11,26 @@ A bag is a row of a ``scipy.sparse`` matrix; its transpose by column is the inve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from aeret.clustering.kmeans import fit_kmeans
+from aeret.embeddings.blocks import over_blocks
 from aeret.embeddings.distances import Vectors, checked, nearest_rows
 from aeret.errors import UsageError
 from aeret.progress import Progress, silent
 from aeret.retrieval.ranking import Ranking
+from aeret.retrieval.smallest import sort_smallest
 
 Bags = sparse.csr_array
 """Counts of words, float64 (photos, words)."""
+QUERIES_AT_ONCE = 64
+_SHIFT, _ROW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True)
@@ -108,38 +113,100 @@ def learn_words(
     return Words(tuple(centroids), tuple(softness), nearest)
 
 
-def ranking_of(scores: sparse.csr_array, n: int, exclude: NDArray[np.integer] | None = None) -> Ranking:
+def ranking_of(
+    score: Callable[[Bags], sparse.csr_array],
+    bags: Bags,
+    photos: int,
+    n: int,
+    exclude: NDArray[np.integer] | None = None,
+    threads: int = 0,
+) -> Ranking:
     """Return the ``n`` photos of the highest scores; photos without a shared word have score 0; ties by row.
 
     Args:
-        scores: of queries, not negative, float64 (q, g).
+        score: gives the scores of some queries' bags, not negative, (b, photos), each row without regard to the others.
+        bags: of all queries, (q, words); scored :data:`QUERIES_AT_ONCE` at a time.
+        photos: in the gallery, fewer than 2**32.
         n: results; all there are where the gallery holds fewer.
         exclude: gallery row left out of each query's results, or -1; int64 (q,).
+        threads: 0 means one per core; never changes a result.
 
     Returns:
         A ranking whose distances are minus the scores; ``scanned`` counts the photos that share a word.
     """
-    queries, gallery = scores.shape
+    queries = bags.shape[0]
     left_out = np.full(queries, -1, np.int64) if exclude is None else np.asarray(exclude, np.int64)
-    n = min(n, gallery - int(bool((left_out >= 0).any())))
+    if left_out.shape != (queries,) or (queries and not -1 <= left_out.min() <= left_out.max() < photos):
+        raise UsageError(f"exclude must be a row of {photos}, or -1, for each of {queries} queries.")
+    n = min(n, photos - int(bool((left_out >= 0).any())))
     if n < 1:
         raise UsageError("A search must return at least one result; the gallery is empty or n is below 1.")
     rows, distances = np.empty((queries, n), np.int64), np.empty((queries, n), np.float32)
     scanned = np.zeros(queries, np.int64)
-    for query in range(queries):
-        found = scores.indices[scores.indptr[query] : scores.indptr[query + 1]]
-        dense = np.zeros(gallery, np.float32)
-        dense[found] = -scores.data[scores.indptr[query] : scores.indptr[query + 1]]
-        if left_out[query] >= 0:
-            dense[left_out[query]] = np.inf
-        rows[query] = np.argsort(dense, kind="stable")[:n]
-        distances[query] = dense[rows[query]]
-        scanned[query] = np.count_nonzero(found != left_out[query])
+
+    def work(start: int, stop: int) -> None:
+        found = score(bags[start:stop])
+        offsets, indices = found.indptr.astype(np.int64), found.indices.astype(np.int64)
+        part = slice(start, stop)
+        _best(
+            offsets,
+            indices,
+            found.data.astype(np.float32),
+            left_out[part],
+            photos,
+            rows[part],
+            distances[part],
+            scanned[part],
+        )
+
+    for _ in over_blocks(queries, QUERIES_AT_ONCE, work, threads):
+        pass
     return Ranking(rows, distances, scanned, np.zeros(queries, np.int64))
 
 
+@numba.njit(nogil=True, cache=True)
+def _best(offsets, indices, scores, left_out, photos, rows, distances, scanned):  # type: ignore[no-untyped-def]
+    bits = scores.view(np.uint32)
+    listed = np.zeros(photos, np.bool_)
+    keys = np.empty(photos, np.uint64)
+    n = rows.shape[1]
+    for q in range(rows.shape[0]):
+        count = 0
+        if left_out[q] >= 0:
+            listed[left_out[q]] = True
+        for p in range(offsets[q], offsets[q + 1]):
+            row = indices[p]
+            if row != left_out[q]:
+                scanned[q] += 1
+                if scores[p] > 0:  # the bits of a positive float32 order like the number
+                    keys[count] = ((_ROW - np.uint64(bits[p])) << _SHIFT) | np.uint64(row)
+                    listed[row] = True
+                    count += 1
+        sort_smallest(keys[:count], min(n, count))
+        for place in range(min(n, count)):
+            rows[q, place] = np.int64(keys[place] & _ROW)
+            distances[q, place] = -_number(_ROW - (keys[place] >> _SHIFT))
+        place, row = count, 0
+        while place < n:  # photos of score 0, by row
+            if not listed[row]:
+                rows[q, place], distances[q, place] = row, 0.0
+                place += 1
+            row += 1
+        for p in range(offsets[q], offsets[q + 1]):
+            listed[indices[p]] = False
+        if left_out[q] >= 0:
+            listed[left_out[q]] = False
+
+
+@numba.njit(nogil=True, cache=True)
+def _number(bits):  # type: ignore[no-untyped-def]
+    one = np.empty(1, np.uint32)
+    one[0] = np.uint32(bits)
+    return one.view(np.float32)[0]
+
+
 def checked_bags(bags: sparse.csr_array, what: str, words: int | None = None) -> Bags:
-    """Return bags as float64 rows.
+    """Return a copy of bags as float64 rows, without zeros, words in order.
 
     Raises:
         UsageError: they are no matrix of ``words`` columns, or hold negative or non-finite counts.
@@ -149,4 +216,6 @@ def checked_bags(bags: sparse.csr_array, what: str, words: int | None = None) ->
     whole: Bags = bags.tocsr().astype(np.float64)
     if whole.nnz and not (np.isfinite(whole.data).all() and whole.data.min() >= 0):
         raise UsageError(f"{what} hold counts that are negative or not finite.")
+    whole.sum_duplicates()
+    whole.eliminate_zeros()
     return whole

@@ -85,6 +85,32 @@ def test_photos_without_a_shared_word_come_last_by_row() -> None:
     assert ranking.scanned.tolist() == [1]
 
 
+def test_queries_are_scored_in_blocks_and_neither_batch_nor_threads_change_a_result() -> None:
+    photos, queries = random_bags(5, 500), random_bags(6, 150)
+    index, asked = Bm25.build(photos), []
+
+    def score(bags: sparse.csr_array) -> sparse.csr_array:
+        asked.append(bags.shape[0])
+        return index.scores(bags)
+
+    exclude = np.arange(150) - 1
+    one = ranking_of(score, queries, 500, 20, exclude, threads=1)
+    assert asked == [64, 64, 22]
+    for part in (slice(None), slice(0, 1), slice(77, 79), slice(149, 150)):
+        found = index.search(queries[part], 20, exclude[part], threads=3)
+        assert (found.rows == one.rows[part]).all() and (found.distances == one.distances[part]).all()
+
+
+def test_counts_of_zero_or_in_two_parts_are_no_other_words() -> None:
+    split = sparse.csr_array((np.array([1.0, 1, 0, 1]), np.array([0, 0, 2, 1]), np.array([0, 4])), shape=(1, 3))
+    whole = sparse.csr_array([[2.0, 1.0, 0.0]])
+    for index in (Bm25.build(sparse.csr_array(COUNTS)), VectorSpace.build(sparse.csr_array(COUNTS), sublinear=True)):
+        assert index.scores(split).toarray() == pytest.approx(index.scores(whole).toarray())
+    zeros = sparse.csr_array((np.zeros(1), np.array([1]), np.array([0, 1])), shape=(1, 3))
+    found = VectorSpace.build(sparse.csr_array(COUNTS)).search(zeros, 4)
+    assert found.rows.tolist() == [[0, 1, 2, 3]] and (found.distances == 0).all()
+
+
 def test_bags_are_soft_counts_of_the_nearest_words() -> None:
     words = Words((np.array([[0.0], [1.0], [10.0]], np.float32),), (0.5,), 2)
     bags = words.bags(np.array([[0.25]], np.float32)).toarray()[0]
@@ -120,7 +146,8 @@ def test_learnt_words_find_the_own_cluster() -> None:
         (lambda: Bm25.build(sparse.csr_array((0, 3))), "at least one photo"),
         (lambda: VectorSpace.build(sparse.csr_array((0, 3))), "at least one photo"),
         (lambda: VectorSpace.build(sparse.csr_array(COUNTS)).scores(sparse.csr_array((1, 2))), "bags of 3 words"),
-        (lambda: ranking_of(sparse.csr_array((1, 3)), 0), "at least one result"),
+        (lambda: ranking_of(lambda bags: bags, sparse.csr_array((1, 3)), 3, 0), "at least one result"),
+        (lambda: Bm25.build(sparse.csr_array(COUNTS)).search(sparse.csr_array((1, 3)), 2, np.array([4])), "row of 4"),
         (lambda: learn_words(np.zeros((3, 2), np.float32), (4,)), "1 to 3 words"),
     ],
 )
