@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from aeret.artifacts import locked, resource_error
-from aeret.errors import UsageError
+from aeret.errors import RunError, UsageError
+
+_LOOKS, _PAUSE = 200, 0.01
 
 
 @contextmanager
@@ -33,7 +36,7 @@ def replacing_folder(folder: Path, mark: str) -> Iterator[Path]:
 
 
 def _replacing(folder: Path, mark: str) -> Iterator[Path]:
-    restored(folder)
+    _put_back(folder)
     if folder.exists() and not (folder / mark).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: holds other things (there is no {mark}) and is not written over; give another.")
     partial, old = folder.with_name(f".{folder.name}.partial"), _old(folder)
@@ -55,11 +58,26 @@ def _replacing(folder: Path, mark: str) -> Iterator[Path]:
 
 
 def restored(folder: Path) -> Path:
-    """Return the folder, put back where a process was killed between the two renames."""
+    """Return the folder, put back where a process was killed between the two renames.
+
+    A process that is between them now is waited for, two seconds at most: it holds the lock.
+    """
+    for _ in range(_LOOKS):
+        if folder.exists() or not _old(folder).is_dir():
+            break
+        try:
+            with locked(folder):
+                _put_back(folder)
+        except RunError:
+            time.sleep(_PAUSE)
+    return folder
+
+
+def _put_back(folder: Path) -> None:
+    """Undo the first rename of a process that was killed; the lock must be held."""
     old = _old(folder)
     if old.is_dir() and not folder.exists():
         old.rename(folder)
-    return folder
 
 
 def _old(folder: Path) -> Path:

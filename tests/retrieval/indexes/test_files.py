@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,34 @@ def test_a_killed_save_leaves_the_old_index_or_the_new(
     assert_same(open_index(folder).search(vectors, 5), new.search(vectors, 5))
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
     assert remove is shutil.rmtree
+
+
+def test_a_reader_between_the_renames_waits_and_takes_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, vectors = flat(0)
+    new, _ = flat(1)
+    folder = tmp_path / "index"
+    old.save(folder)
+    rename, opened = Path.rename, list[Index]()
+    reader = threading.Thread(target=lambda: opened.append(open_index(folder)))
+
+    def met_by_a_reader(path: Path, target: Path) -> Path:
+        result = rename(path, target)
+        if path == folder:
+            reader.start()
+            reader.join(0.2)
+            assert reader.is_alive()
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", met_by_a_reader)
+        new.save(folder)
+    reader.join()
+    for index in (*opened, open_index(folder)):
+        assert_same(index.search(vectors, 5), new.search(vectors, 5))
+    assert len(opened) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]
 
 
 def test_vectors_are_mapped_and_not_read(tmp_path: Path) -> None:
