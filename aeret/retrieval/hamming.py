@@ -20,6 +20,7 @@ from aeret.errors import UsageError
 Words = NDArray[np.uint64]
 
 _WORD = 8
+_MOST_BYTES = 8191  # distances are kept as uint16
 # A block's distances are one short vector loop; a tile of codes stays in the cache while all queries pass over it.
 _BLOCK, _TILE = 128, 16_384
 
@@ -33,7 +34,7 @@ def checked_codes(codes: NDArray[np.generic], name: str, width: int | None = Non
         width: bytes that a code must have.
 
     Raises:
-        UsageError: they are neither, or not ``width`` bytes wide.
+        UsageError: they are neither, not ``width`` bytes wide, or too long.
     """
     if codes.ndim != 2 or codes.dtype not in (np.uint8, np.bool_):
         raise UsageError(
@@ -46,6 +47,8 @@ def checked_codes(codes: NDArray[np.generic], name: str, width: int | None = Non
         codes = np.packbits(codes.astype(np.bool_), axis=1)
     if not codes.shape[1]:
         raise UsageError(f"{name} have no bits.")
+    if codes.shape[1] > _MOST_BYTES:
+        raise UsageError(f"{name} have {8 * codes.shape[1]} bits; at most {8 * _MOST_BYTES} can be compared.")
     if width is not None and codes.shape[1] != width:
         raise UsageError(f"{name} have {8 * codes.shape[1]} bits where {8 * width} were expected.")
     return np.ascontiguousarray(codes, np.uint8)

@@ -108,3 +108,13 @@ def test_bits_are_packed() -> None:
 def test_what_is_no_code(codes: np.ndarray, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         checked_codes(codes, "Codes", 8)
+
+
+def test_codes_whose_distances_would_not_fit_are_refused() -> None:
+    codes = np.zeros((3, 8191), np.uint8)
+    codes[0], codes[1, :5] = 255, 255
+    words = as_words(checked_codes(codes, "Codes"))
+    rows, far = nearest_codes(words[:, 2:], words, 3, np.array([-1]))
+    assert (rows.tolist(), far.tolist()) == ([[2, 1, 0]], [[0, 40, 65528]])
+    with pytest.raises(UsageError, match="have 65536 bits; at most 65528"):
+        checked_codes(np.zeros((3, 8192), np.uint8), "Codes")
