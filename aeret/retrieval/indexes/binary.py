@@ -20,6 +20,7 @@ class Binary(Index):
 
     METRICS = ("hamming",)
     BLOCK = 64
+    HOLDS = False
 
     @classmethod
     def _checked(cls, vectors: NDArray[Any], name: str, width: int | None) -> NDArray[Any]:

@@ -24,6 +24,8 @@ _ENCODED_AT_ONCE = 65536
 class Coded(Index):
     """Codes in a faiss index, in order of row. One of its kind makes and trains that index."""
 
+    HOLDS = False
+
     _faiss: Any
     _longest: float
     """Length of the longest decoded vector."""

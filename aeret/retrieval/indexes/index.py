@@ -56,6 +56,8 @@ class Index(ABC):
     """Of which the first is the default."""
     BLOCK: ClassVar[int] = 256
     """Most queries in one call of ``_search_block``; never changes a result."""
+    HOLDS: ClassVar[bool] = True
+    """Whether ``_build`` may hold on to the very array that it is given; where not, ``build`` need not copy it."""
 
     def __init__(self, metric: str, width: int, options: Mapping[str, Any]) -> None:
         self.metric, self.width, self.options = metric, width, dict(options)
@@ -75,7 +77,8 @@ class Index(ABC):
         """Return an index of vectors.
 
         Args:
-            vectors: float32 (n, d), at least one.
+            vectors: float32 (n, d), at least one. An index that holds whole vectors copies them, so that the array can
+                be written to afterwards; only a read-only memory-mapped file is used where it is.
             ids: unique, not negative, int64 (n,); the row numbers where not given.
             metric: one of ``METRICS``; the first where not given.
             seed: of what is trained.
@@ -88,7 +91,8 @@ class Index(ABC):
         metric = cls.METRICS[0] if metric is None else metric
         lookup(dict.fromkeys(cls.METRICS), metric, f"metric of the index {cls.name}")
         index = cls(metric, 0, cls._chosen(options, cls.OPTIONS, "build option"))
-        vectors = cls._checked(vectors, "Vectors to index", None)
+        given = np.asarray(vectors)
+        vectors = cls._checked(given, "Vectors to index", None)
         if not len(vectors):
             raise UsageError("An index needs at least one vector, got none.")
         if len(vectors) >= 2**32:
@@ -96,7 +100,10 @@ class Index(ABC):
         index.width = vectors.shape[1]
         known = np.arange(len(vectors)) if ids is None else _checked_ids(ids, len(vectors))
         vectors, index._ids = _by_id(vectors, known)
-        index._build(index.prepared(vectors), seed, progress)
+        vectors = index.prepared(vectors)
+        if cls.HOLDS and np.may_share_memory(vectors, given) and not _is_fixed(given):
+            vectors = vectors.copy()
+        index._build(vectors, seed, progress)
         return index
 
     def add(self, vectors: NDArray[Any], ids: NDArray[np.integer] | None = None) -> None:
@@ -405,6 +412,16 @@ def _opened(path: Path, mmap: bool) -> NDArray[Any]:
 
 def _damaged(folder: Path, error: object) -> DataError:
     return DataError(f"{folder}: holds a damaged index ({error}); build it again.")
+
+
+def _is_fixed(array: NDArray[Any]) -> bool:
+    """Return whether an array lies in a file that was mapped for reading only."""
+    holder: Any = array
+    while isinstance(holder, np.ndarray):
+        if isinstance(holder, np.memmap) and holder.mode == "r":
+            return True
+        holder = holder.base
+    return False
 
 
 def _is_like(value: object, usual: object, endless: bool) -> bool:

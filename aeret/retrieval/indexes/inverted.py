@@ -35,6 +35,7 @@ class Inverted(Index):
     KNOBS = {"nprobe": (1, 2, 4, 8, 16, 32, 64, 128, EVERYTHING)}
     DEFAULTS = {"nprobe": 8}
     BLOCK = 1024
+    HOLDS = False
 
     _faiss: Any
     _centroids: Vectors

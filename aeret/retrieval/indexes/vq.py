@@ -26,6 +26,7 @@ class VectorCodes(Index):
     """
 
     name = "vq"
+    HOLDS = False
     OPTIONS = {"codes": 0}
 
     def _build(self, vectors: Vectors, seed: int, progress: Progress) -> None:

@@ -72,6 +72,28 @@ def test_distances_are_smaller_where_nearer_and_those_of_the_metric(kind: str, m
     assert (np.diff(found.distances, axis=1) >= 0).all()
 
 
+@every_metric
+def test_the_array_that_was_given_may_be_written_to_afterwards(kind: str, metric: str) -> None:
+    original, more = material(kind, 0, COUNT), material(kind, 1, 5)
+    vectors, ids, added = original.copy(), np.arange(COUNT), more.copy()
+    index = INDEXES[kind].build(vectors, ids=ids, metric=metric)
+    expected = INDEXES[kind].build(original, metric=metric)
+    index.add(added)
+    expected.add(more)
+    for array in (vectors, ids, added):
+        array[:] = 1
+    assert_same(index.search(original, 9), expected.search(original, 9))
+    np.testing.assert_array_equal(index.decoded(), expected.decoded())
+
+
+def test_a_read_only_memory_map_is_not_copied(tmp_path: Path) -> None:
+    np.save(tmp_path / "vectors.npy", material("flat", 0, COUNT))
+    for mode, shared in (("r", True), ("c", False), ("r+", False)):
+        mapped = np.load(tmp_path / "vectors.npy", mmap_mode=mode)
+        index = INDEXES["flat"].build(mapped[3:], metric="dot")
+        assert np.shares_memory(index._state()["vectors"], mapped) == shared
+
+
 @every_kind
 def test_results_are_exactly_n_ids_of_the_users_own(kind: str) -> None:
     index, vectors, ids = built(kind)
