@@ -1,7 +1,7 @@
 """Nearest of 1,000,000 binary codes of 64 bits by Hamming distance, top 100.
 
 ``binary-flat`` is our own scan with block pruning (``aeret/retrieval/hamming.py``), through the index's public search,
-1,000 queries at once; its peer is ``faiss.IndexBinaryFlat.search``, with the heap that is its default and with
+300 queries at once; its peer is ``faiss.IndexBinaryFlat.search``, with the heap that is its default and with
 ``use_heap = False``, its counting mode; both on the same number of threads. ``same distances`` says whether all are
 equal (ties are ours to order, by id: faiss promises nothing). Random codes are the hard case for pruning; ``alike`` are
 20,000 random codes, each with copies in which every bit is flipped with a probability of 0.08. On these also
@@ -18,13 +18,15 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from aeret.embeddings.blocks import cores
 from aeret.retrieval.indexes.binary import Binary
 from aeret.retrieval.indexes.binary_flat import BinaryFlat
 from aeret.retrieval.indexes.binary_multi import BinaryMulti
 from aeret.rng import generator
 from benchmarks.measure import Row, compare, report
 
-CODES, QUERIES, BYTES, RESULTS = 1_000_000, 1000, 8, 100
+CODES, QUERIES, BYTES, RESULTS = 1_000_000, 300, 8, 100
+ROUNDS = 7
 
 Codes = NDArray[np.uint8]
 
@@ -44,7 +46,7 @@ def row(what: str, peer: str, ours: Binary, theirs: Any, queries: Codes, threads
     found = ours.search(queries, n, threads=threads)
     far, _ = theirs.search(queries, n)
     right = np.sort(far, axis=1) == found.distances
-    times = compare(lambda: ours.search(queries, n, threads=threads), lambda: theirs.search(queries, n), rounds=3)
+    times = compare(lambda: ours.search(queries, n, threads=threads), lambda: theirs.search(queries, n), rounds=ROUNDS)
     return {
         "what": what,
         "peer": peer,
@@ -59,12 +61,19 @@ def row(what: str, peer: str, ours: Binary, theirs: Any, queries: Codes, threads
     }
 
 
-def main() -> list[Row]:
+def main(count: int = CODES) -> list[Row]:
+    try:
+        return measured(count)
+    finally:
+        faiss.omp_set_num_threads(cores())
+
+
+def measured(count: int) -> list[Row]:
     rows = []
     prototypes = random_codes(20_000, "prototypes")
     sets = {
-        "random": (random_codes(CODES, "codes"), random_codes(QUERIES, "queries")),
-        "alike": (alike(prototypes, CODES, "codes"), alike(prototypes, QUERIES, "queries")),
+        "random": (random_codes(count, "codes"), random_codes(QUERIES, "queries")),
+        "alike": (alike(prototypes, count, "codes"), alike(prototypes, QUERIES, "queries")),
     }
     for name, (codes, queries) in sets.items():
         flat, peer = BinaryFlat.build(codes), faiss.IndexBinaryFlat(8 * BYTES)
