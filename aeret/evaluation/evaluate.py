@@ -261,7 +261,7 @@ def _evaluate(
     columns |= {f"subset:{name}": flags for name, flags in task.queries.subsets.items()}
     settings = task.settings
     return Evaluation(
-        facts={**facts, "ms_per_query": waterfall.milliseconds(steps)},
+        facts=facts,
         conventions=conventions(settings, facts["leave_one_out"], int(sums.candidates.min())),
         measures=measures,
         cutoffs=tables.cutoffs_table(
@@ -291,6 +291,7 @@ def _evaluate(
         layout_ranks=ranks,
         assignment=clustering.assignment,
         gallery_ids=task.gallery.ids,
+        timings=waterfall.milliseconds(steps),
     )
 
 

@@ -40,9 +40,11 @@ def estimate_bytes(
         threads: blocks in flight; 0 means one per core.
     """
     photos = queries + gallery
-    vectors = photos * size * 4 * 2  # normalised copies and the seeding sample of k-means
+    # The normalised copies, members laid out by cluster (one search or one measure of clusters at a time), and the codes.
+    vectors = photos * size * 4 * 2 + gallery * (4 * size + size // 8 + 48)
     labels = photos * (categories + 64)
-    rankings = 3 * queries * results * 20
+    # Three searches, compressed, and twice four times as many results of hashed search.
+    rankings = 12 * queries * results * 20
     per_query = queries * (8 * 120 + 8 * 6 * categories)
     statistics = 2**27  # resampling weights and compiled code
     blocks = (threads or cores()) * block_bytes(gallery)

@@ -11,7 +11,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ COLUMNS = (
     "index", "options", "knobs", "value", "low", "high", "recall", "ms", "bytes_per_photo", "megabytes",
     "build_seconds", "fits", "pareto", "chosen",
 )  # fmt: skip
-_SINGLE, _RESAMPLES = 200, 2000
+_SINGLE, _LEAST_SINGLE, _SINGLE_MS, _RESAMPLES = 200, 20, 2000.0, 2000
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ class Trial:
     bytes_per_photo: float
     megabytes: float
     build_seconds: float
+    values: NDArray[np.float64] = field(repr=False)
+    """The measure of each query, float64 (q,), NaN where skipped."""
     fits: bool = False
     pareto: bool = False
     """No other trial is at least as good in value, ms and memory, and better in one of them."""
@@ -150,6 +152,7 @@ def try_index(
                 index.bytes_per_vector,
                 megabytes,
                 built,
+                values,
                 fits=megabytes <= budget.megabytes and ms <= budget.milliseconds,
             )
         )
@@ -173,8 +176,8 @@ def plan(
 ) -> list[Trial]:
     """Measure candidates and choose: of those within the budget the best by the measure, then the smallest, then fast.
 
-    "Best" allows for chance: every trial whose mean lies within the 95 % interval of the best one's counts as as good,
-    and the smallest of these is chosen.
+    "Best" allows for chance: a trial is as good as the best one unless the 95 % interval of their difference, query by
+    query, lies below zero; the smallest of those as good is chosen.
 
     Args:
         queries: float32 (q, d), the run's own.
@@ -208,7 +211,7 @@ def plan(
             note(f"{kind} {_words(options)} is left out: {error}")
     if not trials:
         raise UsageError("None of the indexes could be built for this gallery; see the notes above, or name others.")
-    return _chosen(_with_front(trials))
+    return _chosen(_with_front(trials), seed)
 
 
 def plan_table(trials: Sequence[Trial]) -> pd.DataFrame:
@@ -231,14 +234,21 @@ def _short(value: Any) -> str:
 
 def _knob_settings(index: Index) -> list[dict[str, Any]]:
     names = list(index.KNOBS)
-    return [dict(zip(names, values, strict=True)) for values in itertools.product(*index.KNOBS.values())]
+    settings = [dict(zip(names, values, strict=True)) for values in itertools.product(*index.KNOBS.values())]
+    if "order" not in names:
+        return settings
+    # A strict order takes no notice of a minimum of probes.
+    least = min(index.KNOBS["min_probes"], key=float)
+    return [each for each in settings if each["order"] != "sequential" or each["min_probes"] == least]
 
 
 def _single_query_ms(
     index: Index, queries: Vectors, exclude: NDArray[np.int64], n: int, knobs: Mapping[str, Any]
 ) -> float:
-    times = []
+    times: list[float] = []
     for row in range(min(_SINGLE, len(queries))):
+        if len(times) >= _LEAST_SINGLE and sum(times) > _SINGLE_MS:
+            break
         one = queries[row : row + 1], exclude[row : row + 1]
         start = time.perf_counter()
         index.search(one[0], n, exclude=one[1], threads=1, **knobs)
@@ -254,12 +264,13 @@ def _with_front(trials: Sequence[Trial]) -> list[Trial]:
     return [replace(one, pareto=not any(beats(other, one) for other in trials)) for one in trials]
 
 
-def _chosen(trials: Sequence[Trial]) -> list[Trial]:
+def _chosen(trials: Sequence[Trial], seed: int) -> list[Trial]:
     ordered = sorted(trials, key=lambda trial: (-trial.value, trial.megabytes, trial.ms))
     within = [trial for trial in ordered if trial.fits]
     if not within:
         return ordered
-    best = within[0]
-    as_good = [trial for trial in within if trial.value >= best.low]
+    lost = np.stack([trial.values - within[0].values for trial in within], axis=1)
+    _, high = bootstrap_interval(lost, generator(seed, "bootstrap"), _RESAMPLES)
+    as_good = [trial for trial, most in zip(within, high, strict=True) if most >= 0]
     winner = min(as_good, key=lambda trial: (trial.megabytes, trial.ms, -trial.value))
     return [replace(trial, chosen=trial is winner) for trial in ordered]

@@ -17,7 +17,7 @@ from aeret.artifacts import write_json
 from aeret.errors import DataError
 from aeret.retrieval.ranking import Ranking
 
-METRICS, PER_QUERY, ARRAYS = "metrics.json", "per_query.parquet", "rankings.npz"
+METRICS, PER_QUERY, ARRAYS, TIMINGS = "metrics.json", "per_query.parquet", "rankings.npz", "timings.json"
 FRAMES = (
     "measures", "cutoffs", "pairs", "search", "pr_curve", "per_class", "query_by_layout", "layout_subsets",
     "waterfall", "class_losses", "spill",
@@ -65,7 +65,7 @@ class Evaluation:
     floor_query_free."""
     waterfall: pd.DataFrame
     """A row per (search, measure), exact search first: value, low, high, from_exact with its interval, bytes_per_photo;
-    see :mod:`aeret.evaluation.waterfall`. ``facts["ms_per_query"]`` has the times."""
+    see :mod:`aeret.evaluation.waterfall`."""
     class_losses: pd.DataFrame
     """A row per category with a query: category, queries, and P@10 of each search of ``waterfall``."""
     spill: pd.DataFrame
@@ -78,6 +78,8 @@ class Evaluation:
     """Cluster of each gallery photo, int32 (g,)."""
     gallery_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Photo id of each gallery row, int64 (g,): what ``rankings`` rows point at."""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Search to milliseconds of one query, on the machine of the run: kept apart, because no seed decides it."""
 
     @property
     def lead(self) -> str:
@@ -120,6 +122,7 @@ class Evaluation:
             arrays |= {f"{method}/{part}": getattr(ranking, part) for part in _RANKING}
         with (folder / ARRAYS).open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        write_json(folder / TIMINGS, dict(self.timings))
         self.per_query.to_parquet(folder / PER_QUERY, index=False)
         # Last, because its presence is what says that the folder is complete.
         write_json(folder / METRICS, {"version": _VERSION, **self.to_dict(), "schema": schema})
@@ -143,6 +146,8 @@ class Evaluation:
                 rankings = {m: Ranking(*(arrays[f"{m}/{part}"] for part in _RANKING)) for m in methods}
                 loose |= {name: arrays[name] for name in ("layout_ranks", "assignment", "gallery_ids")}
             per_query = pd.read_parquet(folder / PER_QUERY)
+            if (folder / TIMINGS).is_file():
+                loose["timings"] = json.loads((folder / TIMINGS).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise DataError(f"{folder}: holds no evaluation ({error.filename} is missing); run cluster-eval.") from None
         except (ValueError, KeyError, OSError) as error:

@@ -26,8 +26,8 @@ from aeret.retrieval.rerankers import RERANKERS
 from aeret.retrieval.sign_codes import fit_sign_codes
 from aeret.rng import generator
 
-BITS, BLOCK = 64, 100
-"""Bits of a binary code; results that are scored again."""
+BITS, BLOCK, _SPARE = 64, 100, 4
+"""Bits of a binary code; results that are scored again, at least, and times the results wanted."""
 _MEMBER = 16  # bytes a photo of the lists of cluster members
 SMALLEST = 32
 """Galleries of fewer photos are not compressed: there would be nothing to learn codes from."""
@@ -44,10 +44,10 @@ class Step:
 
     name: str
     ranking: Ranking
-    bytes_per_photo: float
-    """Of codes, ids and structures that the search needs in memory."""
     seconds: float
     """Of the search of all queries, nothing else; on the run's machine."""
+    bytes_per_photo: float
+    """Of codes, ids and structures that the search needs in memory."""
 
 
 def waterfall_steps(
@@ -75,7 +75,7 @@ def waterfall_steps(
     exact, *others = own
     vector = 4 * gallery.shape[1] + 8
     sizes = {exact: vector, **dict.fromkeys(others, vector + _MEMBER)}
-    steps = [Step(name, ranking, sizes[name], seconds) for name, (ranking, seconds) in own.items()]
+    steps = [Step(name, ranking, seconds, sizes[name]) for name, (ranking, seconds) in own.items()]
     if len(gallery) >= SMALLEST:
         n = steps[0].ranking.rows.shape[1]
         steps += _shortcuts(queries, gallery, n, exclude, seed, threads, progress)
@@ -146,26 +146,37 @@ def _shortcuts(
 ) -> Iterator[Step]:
     width = gallery.shape[1]
     compressed = INDEXES["pq"].build(gallery, metric="euclidean", seed=seed, progress=progress)
-    ranking, seconds = _timed(
-        lambda: compressed.search(queries, n, exclude=exclude, threads=threads, progress=progress)
-    )
-    yield Step("compressed", ranking, compressed.bytes_per_vector, seconds)
+
+    def by_codes(rows: slice) -> Ranking:
+        return compressed.search(queries[rows], n, exclude=exclude[rows], threads=threads, progress=progress)
+
+    yield Step("compressed", *_timed(by_codes), compressed.bytes_per_vector)
     bits = min(BITS, width, len(gallery) - 1) // 8 * 8
     if bits < 8:
         return
     codes = fit_sign_codes(gallery, bits, seed)
     hashed = INDEXES["binary-flat"].build(codes.encode(gallery), metric="hamming", seed=seed, progress=progress)
-    ranking, seconds = _timed(
-        lambda: hashed.search(codes.encode(queries), max(n, BLOCK), exclude=exclude, threads=threads, progress=progress)
-    )
-    yield Step("hashed", ranking.top(n), hashed.bytes_per_vector, seconds)
-    again, more = _timed(
-        lambda: RERANKERS["exact"].rerank(queries, ranking, gallery, top=BLOCK, threads=threads, progress=progress)
-    )
-    yield Step("re-ranked", again.top(n), hashed.bytes_per_vector + 4 * width, seconds + more)
+    # Scored again are more than are wanted: the same results in another order could not win back any.
+    block = max(BLOCK, _SPARE * n)
+
+    def by_bits(rows: slice) -> Ranking:
+        return hashed.search(
+            codes.encode(queries[rows]), block, exclude=exclude[rows], threads=threads, progress=progress
+        )
+
+    found, seconds = _timed(by_bits)
+    yield Step("hashed", found.top(n), seconds, hashed.bytes_per_vector)
+
+    def again(rows: slice) -> Ranking:
+        some = Ranking(found.rows[rows], found.distances[rows], found.scanned[rows], found.probes[rows])
+        return RERANKERS["exact"].rerank(queries[rows], some, gallery, top=block, threads=threads, progress=progress)
+
+    ranking, more = _timed(again)
+    yield Step("re-ranked", ranking.top(n), seconds + more, hashed.bytes_per_vector + 4 * width)
 
 
-def _timed(search: Callable[[], Ranking]) -> tuple[Ranking, float]:
+def _timed(search: Callable[[slice], Ranking]) -> tuple[Ranking, float]:
+    search(slice(0, 1))  # loads or compiles kernels
     start = time.perf_counter()
-    ranking = search()
+    ranking = search(slice(None))
     return ranking, time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""The photos of a run with their embeddings: where ``cluster-eval`` and all questions to a finished run start."""
+"""The query and gallery photos of a run with their embeddings: where evaluation, plans and sweeps start."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ class Embedded:
         from aeret.data.prepared import Prepared
         from aeret.embeddings.store import EmbeddingSet
 
+        from aeret.errors import UsageError
+
+        if not (inputs["embed"] / "gallery").is_dir():
+            raise UsageError(
+                f"{inputs['embed']}: holds embeddings of a folder of photos (embed.photos), which have no splits; run "
+                "the pipeline without embed.photos to ask its query and gallery photos."
+            )
         self.inputs = inputs
         self.prepared = Prepared.open(inputs["prepare"])
         self.leave_one_out: bool = self.prepared.leave_one_out

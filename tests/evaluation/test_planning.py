@@ -9,21 +9,26 @@ from aeret.errors import UsageError
 from aeret.evaluation.planning import Budget, Trial, _chosen, _with_front, candidates, plan, plan_table
 
 
-def trial(index: str, value: float, ms: float, megabytes: float, fits: bool = True, low: float | None = None) -> Trial:
-    margin = value if low is None else low
-    return Trial(index, {}, {}, value, margin, value, 1.0, ms, 8.0, megabytes, 0.0, fits=fits)
+def trial(index: str, value: float, ms: float, megabytes: float, fits: bool = True, noise: float = 0.0) -> Trial:
+    values = value + noise * np.tile([1.0, -1.0], 50)
+    return Trial(index, {}, {}, value, value, value, 1.0, ms, 8.0, megabytes, 0.0, values, fits=fits)
 
 
 def chosen(trials):
-    return next((each.index for each in _chosen(_with_front(trials)) if each.chosen), None)
+    return next((each.index for each in _chosen(_with_front(trials), 0) if each.chosen), None)
 
 
 def test_the_best_within_the_budget_is_chosen_not_the_best():
     assert chosen([trial("big", 0.9, 1, 10, fits=False), trial("a", 0.8, 1, 5), trial("b", 0.7, 1, 1)]) == "a"
 
 
-def test_of_those_inside_the_interval_of_the_best_the_smallest_is_chosen():
-    assert chosen([trial("a", 0.80, 1, 5, low=0.75), trial("b", 0.76, 9, 1), trial("c", 0.74, 1, 0.1)]) == "b"
+def test_of_those_that_differ_by_no_more_than_chance_the_smallest_is_chosen():
+    assert chosen([trial("a", 0.80, 1, 5), trial("b", 0.79, 9, 1, noise=0.2), trial("c", 0.60, 1, 0.1)]) == "b"
+
+
+def test_a_small_but_certain_loss_is_not_as_good():
+    # Each of both varies much over queries, but from query to query they differ by the same.
+    assert chosen([trial("a", 0.80, 1, 5, noise=0.2), trial("b", 0.79, 1, 1, noise=0.2)]) == "a"
 
 
 def test_nothing_is_chosen_where_nothing_fits():
@@ -68,6 +73,12 @@ def test_a_plan_measures_each_trial_by_the_task_and_not_by_recall():
     assert frame.loc[("sq", "bits=4"), "chosen"]
     assert frame.loc[("sq", "bits=4"), "recall"] < 1
     assert frame["megabytes"].to_numpy() == pytest.approx(frame["bytes_per_photo"].to_numpy() * 120 / 1e6)
+
+
+def test_strict_order_is_tried_once_whatever_the_probes():
+    vectors = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    trials = plan(vectors, vectors, np.arange(60), 5, lambda ranking: np.ones(60), Budget(1, 1e4), ("cluster-first",))
+    assert [trial.knobs["order"] for trial in trials].count("sequential") == 1
 
 
 def test_what_cannot_be_built_is_noted_and_a_plan_of_nothing_is_refused():

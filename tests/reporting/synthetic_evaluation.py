@@ -214,7 +214,6 @@ def evaluation(gallery: MadeSplit, vectors: np.ndarray, clusters: int = 6, laten
             "seed": 3,
             "lead": METHODS[0],
             "embedding_size": 8,
-            "ms_per_query": {step: 0.1 + size / 1e4 for step, size in zip(steps, sizes_of, strict=True)},
         },
         conventions={"AP": "Denominator is every relevant photo.", "self-match": "A photo is never its own <result>."},
         measures=measures,
@@ -252,6 +251,7 @@ def evaluation(gallery: MadeSplit, vectors: np.ndarray, clusters: int = 6, laten
         layout_ranks=rng.integers(1, n, n).astype(np.int32) if latent else np.zeros(0, np.int32),
         assignment=assignment,
         gallery_ids=gallery.photo_ids,
+        timings={step: 0.1 + size / 1e4 for step, size in zip(steps, sizes_of, strict=True)},
     )
 
 

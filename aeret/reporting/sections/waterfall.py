@@ -8,7 +8,7 @@ import pandas as pd
 
 from aeret.evaluation.result import Evaluation
 from aeret.reporting.plots.waterfall import spill_bars, waterfall_bars
-from aeret.reporting.values import Block, Cell, Column, Estimate, Figure, Section, Table, slug, with_data
+from aeret.reporting.values import Block, Cell, Column, Estimate, Fact, Facts, Figure, Section, Table, slug, with_data
 
 _FEW = 8
 
@@ -19,8 +19,10 @@ def waterfall_section(evaluation: Evaluation) -> Section:
     if not evaluation.waterfall.empty:
         blocks += [
             _figure(evaluation.waterfall),
-            _table(evaluation.waterfall, evaluation.facts.get("ms_per_query", {})),
+            _table(evaluation.waterfall),
         ]
+    if evaluation.timings:
+        blocks.append(_times(evaluation.timings))
     if not evaluation.class_losses.empty:
         blocks.append(_classes(evaluation.class_losses))
     if not evaluation.spill.empty:
@@ -36,13 +38,13 @@ def _figure(frame: pd.DataFrame) -> Figure:
     return Figure("waterfall", "Loss against exact search", waterfall_bars(frame, "waterfall"), caption)
 
 
-def _table(frame: pd.DataFrame, times: Mapping[str, float]) -> Table:
+def _table(frame: pd.DataFrame) -> Table:
     measures = list(dict.fromkeys(frame["measure"]))
     rows: list[tuple[Cell, ...]] = []
     for step in dict.fromkeys(frame["step"]):
         part = frame[frame["step"] == step].set_index("measure")
         first = part.iloc[0]
-        cells: list[Cell] = [step, float(first["bytes_per_photo"]), times.get(step)]
+        cells: list[Cell] = [step, float(first["bytes_per_photo"])]
         for measure in measures:
             own = part.loc[measure]
             cells.append(float(own["value"]))
@@ -51,14 +53,19 @@ def _table(frame: pd.DataFrame, times: Mapping[str, float]) -> Table:
     columns = [
         Column("step", "search"),
         Column("bytes", "per photo", "bytes", "Codes, ids and structures in memory."),
-        Column("ms", "ms a query", "number", "All queries in one batch, on the run's machine; noisy."),
     ]
     for measure in measures:
         columns += [
             Column(slug(measure), measure, "measure"),
             Column(f"{slug(measure)}-lost", "from exact", "signed", "Mean difference over queries, 95 % interval."),
         ]
-    return Table("waterfall-table", "Measure, memory and time of each step", tuple(columns), tuple(rows))
+    return Table("waterfall-table", "Measure and memory of each step", tuple(columns), tuple(rows))
+
+
+def _times(timings: Mapping[str, float]) -> Facts:
+    facts = tuple(Fact(step, ms, "number", "ms") for step, ms in timings.items())
+    caption = "All queries in one batch, on the run's machine: the numbers here that another run does not give again."
+    return Facts("shortcut-times", "Time of one query", facts, caption)
 
 
 def _classes(frame: pd.DataFrame) -> Table:
