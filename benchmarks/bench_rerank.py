@@ -72,11 +72,14 @@ def made(name: str, noise: float, background: float = 0.0, queries: int = 500, g
     return Task(name, asked, searched, np.full(queries, -1), photos(2500, 2 * 10**6))
 
 
-def tasks() -> list[Task]:
-    real = [
+def real_tasks() -> list[Task]:
+    return [
         Task(run.name, run.gallery, run.gallery, np.arange(len(run.gallery.ids)), run.train) for run in newest_runs()
     ]
-    return [*real, made("clean", 1.0), made("noisy", 2.2), made("backgrounds", 1.0, 1.2)]
+
+
+def tasks() -> list[Task]:
+    return [*real_tasks(), made("clean", 1.0), made("noisy", 2.2), made("backgrounds", 1.0, 1.2)]
 
 
 def compressed(task: Task, found: Ranking) -> Ranking:
