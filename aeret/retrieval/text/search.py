@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aeret.embeddings.distances import checked, squared_distances
+from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import UsageError
 from aeret.retrieval.ranking import Ranking
 from aeret.retrieval.text.scene import Scene
@@ -59,14 +61,16 @@ def code_distances(
         layouts: codes of the query's layouts (two where left and right are alike: it and its mirror image), (v, m).
         predicted: codes predicted from the photos, (g, m).
         similarity: ``cosine`` or ``euclidean``.
+
+    Returns:
+        Distances whose last bit depends on the two codes alone: equal codes are equally far.
     """
-    own, others = np.asarray(layouts, np.float64), np.asarray(predicted, np.float64)
+    own, others = checked(layouts, "Codes of layouts"), checked(predicted, "Predicted codes", layouts.shape[1])
     if similarity == "cosine":
-        own, others = _unit(own), _unit(others)
+        own, others = l2_normalise(own), l2_normalise(others)
     elif similarity != "euclidean":
         raise UsageError(f"codes are compared by cosine or euclidean, got {similarity!r}.")
-    squared = (own**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * own @ others.T
-    nearest = np.maximum(squared, 0).min(axis=0)
+    nearest = squared_distances(own, others).min(axis=0).astype(np.float64)
     return np.asarray(nearest / 2 if similarity == "cosine" else np.sqrt(nearest))
 
 
@@ -103,8 +107,3 @@ def standardised(values: NDArray[np.floating]) -> Floats:
     whole = np.asarray(values, np.float64)
     spread = whole.std() if len(whole) else 0.0
     return np.asarray((whole - whole.mean()) / spread if spread > 1e-12 else np.zeros(len(whole)))
-
-
-def _unit(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1))

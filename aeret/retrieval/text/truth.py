@@ -7,12 +7,14 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
+from aeret.errors import UsageError
 from aeret.retrieval.text.geometry import areas, placed, related
 from aeret.retrieval.text.scene import Scene
 from aeret.retrieval.text.things import Things
 from aeret.retrieval.text.typical import Typical
 
 _MOST_CHOICES = 200_000
+"""Tried in one photo, about a second; beyond, no answer is given rather than a wrong one."""
 
 
 def holds(scene: Scene, things: Things, typical: Typical) -> NDArray[np.bool_]:
@@ -26,6 +28,9 @@ def holds(scene: Scene, things: Things, typical: Typical) -> NDArray[np.bool_]:
         scene: the query.
         things: of the photos.
         typical: what ``big`` and ``small`` mean.
+
+    Raises:
+        UsageError: for some photo there are so many ways to give its things to the query's that not all could be tried.
     """
     present = np.zeros((len(things), len(typical.small)), bool)
     photo = np.repeat(np.arange(len(things)), np.diff(things.offsets))
@@ -57,7 +62,12 @@ def _holds(scene: Scene, category: NDArray[np.int16], boxes: NDArray[np.float32]
         np.fill_diagonal(table, False)
     single = [number for number, thing in enumerate(scene.things) if thing.count == 1]
     choices = itertools.product(*(np.flatnonzero(fitting[number]).tolist() for number in single))
-    for choice in itertools.islice(choices, _MOST_CHOICES):
+    for number, choice in enumerate(choices):
+        if number == _MOST_CHOICES:
+            raise UsageError(
+                f"cannot tell whether the query holds in a photo of {len(category)} things: none of the first "
+                f"{_MOST_CHOICES:,} choices of things for it fits, and there are more; ask for fewer things at once."
+            )
         if len(set(choice)) == len(choice) and _fits(scene, dict(zip(single, choice, strict=True)), fitting, tables):
             return True
     return False

@@ -40,6 +40,16 @@ LEFT, RIGHT = (0.4, 0.1, 0.6, 0.2), (0.4, 0.7, 0.6, 0.8)
 HIGH, LOW = (0.0, 0.4, 0.2, 0.6), (0.7, 0.4, 0.9, 0.6)
 
 
+def test_too_many_choices_are_said_and_not_taken_for_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = [(0, LEFT)] * 4 + [(1, LEFT)] * 3
+    monkeypatch.setattr("aeret.retrieval.text.truth._MOST_CHOICES", 12)
+    assert truth("person left of dog", crowd) == [False]  # all 12 tried
+    monkeypatch.setattr("aeret.retrieval.text.truth._MOST_CHOICES", 11)
+    with pytest.raises(UsageError, match="a photo of 7 things"):
+        truth("person left of dog", crowd)
+    assert truth("person left of dog", [(0, LEFT), (1, RIGHT)]) == [True]
+
+
 def test_truth_by_hand() -> None:
     assert truth("person left of dog", [(0, LEFT), (1, RIGHT)], [(0, RIGHT), (1, LEFT)], [(0, LEFT)]) == [True, 0, 0]
     assert truth("person left of dog", [(0, HIGH), (1, (0.7, 0.5, 0.9, 0.7))]) == [False]  # more above than left
@@ -228,3 +238,15 @@ def test_evidence_of_size_and_of_large_maps() -> None:
 def test_evidence_of_no_map_is_that_of_chance() -> None:
     far = evidence_distances(parse("person left of dog", WORDS), np.zeros((1, 16, 16, 4), np.float32), np.arange(4))
     assert 0.2 < np.exp(-far[0]) < 0.3  # a quarter of all directions, less those nearer than a step
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
+def test_equal_codes_are_equally_far_wherever_they_stand(similarity: str) -> None:
+    rng = np.random.default_rng(3)
+    gallery = rng.standard_normal((1001, 67)).astype(np.float32)
+    copies = np.arange(3, 1001, 7)
+    gallery[copies] = gallery[3]
+    layouts = rng.standard_normal((2, 67)).astype(np.float32)
+    found = code_distances(layouts, gallery, similarity)
+    assert len(np.unique(found[copies])) == 1
+    assert (code_distances(layouts, gallery[copies[-9:]], similarity) == found[3]).all()
