@@ -11,13 +11,15 @@ cluster beyond those that gave the N results cannot change them, so none is visi
 
 from __future__ import annotations
 
+from typing import Self
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from aeret.clustering.kmeans import Clustering
 from aeret.embeddings.blocks import over_blocks
-from aeret.embeddings.distances import checked, decode, nearest_rows, squared_distance
+from aeret.embeddings.distances import Vectors, checked, decode, nearest_rows, squared_distance
 from aeret.errors import UsageError
 from aeret.progress import Progress, silent
 from aeret.registry import lookup
@@ -58,12 +60,34 @@ class ClusterFirst:
                 f"A clustering of {len(centroids)} clusters assigns numbers from {assignment.min()} to "
                 f"{assignment.max()}; they must lie between 0 and {len(centroids) - 1}."
             )
-        offsets, self._rows = clustering.members()
+        offsets, rows = clustering.members()
+        self._vectors = gallery[rows] if copy else gallery
+        self._prepare(centroids, offsets, rows, np.arange(len(gallery)) if copy else rows)
+
+    @classmethod
+    def of_members(
+        cls, members: Vectors, centroids: Vectors, offsets: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> Self:
+        """Return the search of a gallery that was copied before; nothing of it is read or checked.
+
+        Args:
+            members: float32 (g, d), cluster by cluster.
+            centroids: float32 (k, d).
+            offsets: see :meth:`Clustering.members`, int64 (k + 1,).
+            rows: of the members, int64 (g,).
+        """
+        made = cls.__new__(cls)
+        made._vectors = members
+        made._prepare(centroids, offsets, rows, np.arange(len(rows)))
+        return made
+
+    def _prepare(
+        self, centroids: Vectors, offsets: NDArray[np.int64], rows: NDArray[np.int64], places: NDArray[np.int64]
+    ) -> None:
         occupied = offsets[1:] > offsets[:-1]
         self._centroids = np.ascontiguousarray(centroids[occupied])
-        self._offsets = np.append(offsets[:-1][occupied], len(gallery))
-        self._vectors = gallery[self._rows] if copy else gallery
-        self._places = np.arange(len(gallery)) if copy else self._rows
+        self._offsets = np.append(offsets[:-1][occupied], len(rows))
+        self._rows, self._places = rows, places
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -82,9 +106,26 @@ class ClusterFirst:
     ) -> Ranking:
         """Return ``n`` gallery vectors for each query; see the function :func:`search`."""
         queries, exclude, n = checked_queries(queries, self._vectors, exclude, n)
-        pooled = lookup(ORDERS, order, "cluster-first order")
+        lookup(ORDERS, order, "cluster-first order")
         if probes < 1:
             raise UsageError(f"A cluster-first search visits at least one cluster, got probes={probes}.")
+        found = self.search_checked(queries, n, order, exclude, probes, batch=batch, threads=threads, progress=progress)
+        return Ranking(found.rows, np.sqrt(found.distances), found.scanned, found.probes)
+
+    def search_checked(
+        self,
+        queries: Vectors,
+        n: int,
+        order: str,
+        exclude: NDArray[np.int64],
+        probes: int,
+        *,
+        batch: int = 256,
+        threads: int = 0,
+        progress: Progress = silent,
+    ) -> Ranking:
+        """Return what :meth:`search` does for arguments that have been checked, with squared distances."""
+        pooled = ORDERS[order]
         least = min(probes, len(self._centroids)) if pooled else 1
         keys = np.empty((len(queries), n), np.uint64)
         scanned, visited = np.zeros(len(queries), np.int64), np.zeros(len(queries), np.int64)
@@ -114,7 +155,7 @@ class ClusterFirst:
                 for _ in over_blocks(len(queries), batch, work, threads, step):
                     pass
         rows, squared = decode(keys)
-        return Ranking(rows, np.sqrt(squared), scanned, visited)
+        return Ranking(rows, squared, scanned, visited)
 
 
 def search(

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.clustering.kmeans import Clustering, assign
-from aeret.embeddings.distances import Vectors
+from aeret.embeddings.distances import Vectors, checked
+from aeret.errors import UsageError
 from aeret.progress import Progress
 from aeret.retrieval import cluster_first
 from aeret.retrieval.indexes.index import EVERYTHING, Index, inserted
@@ -18,7 +19,10 @@ from aeret.retrieval.ranking import Ranking
 
 
 class ClusterFirst(Index):
-    """Whole vectors in clusters; exact within those visited.
+    """Whole vectors, laid out by cluster; exact within the clusters visited.
+
+    ``build(..., centroids=...)`` takes the clusters of a run, as a :class:`Clustering` or float32 (k, d), in place of
+    training its own; each vector goes to the nearest.
 
     ``order`` is ``sequential`` (all of a cluster's results before the next cluster's) or ``pooled``; ``min_probes`` is
     the least number of clusters that ``pooled`` visits.
@@ -30,38 +34,64 @@ class ClusterFirst(Index):
     DEFAULTS = {"order": "pooled", "min_probes": 1}
     METRICS = ("cosine", "euclidean")
 
+    HOLDS = False
+    GIVEN = ("centroids",)
+    """Centroids float32 (k, d), or a clustering, whose centroids are taken; trained on the vectors where not given."""
+
     def _build(self, vectors: Vectors, seed: int, progress: Progress) -> None:
-        count = min(len(vectors), self.options["clusters"] or max(1, round(1.5 * len(vectors) ** 0.5)))
-        self.options["clusters"] = count
-        with progress("train clusters", 1, unit="clustering") as step:
-            self._centroids = train_centroids(vectors, count, seed, self.name)
-            step(1)
+        given = self._given.get("centroids")
+        if given is None:
+            count = min(len(vectors), self.options["clusters"] or max(1, round(1.5 * len(vectors) ** 0.5)))
+            with progress("train clusters", 1, unit="clustering") as step:
+                self._centroids = train_centroids(vectors, count, seed, self.name)
+                step(1)
+        else:
+            self._centroids = _checked_centroids(given, self.width, int(self.options["clusters"]))
+        self.options["clusters"] = len(self._centroids)
         self._fill(vectors, assign(vectors, self._centroids))
 
     def _insert(self, vectors: Vectors, ids: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
         assignment = inserted(self._assignment, assign(vectors, self._centroids), rows)
-        self._fill(inserted(self._vectors, vectors, rows), assignment)
+        self._fill(inserted(self._members[self._places], vectors, rows), assignment)
 
     def _delete(self, ids: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-        self._fill(np.delete(self._vectors, rows, axis=0), np.delete(self._assignment, rows))
+        kept = np.delete(self._places, rows)
+        self._fill(self._members[kept], np.delete(self._assignment, rows))
 
     def _fill(self, vectors: Vectors, assignment: NDArray[np.int32]) -> None:
-        self._vectors, self._assignment = vectors, assignment
-        clustering = Clustering(self._centroids, assignment, 0.0)
-        self._searcher = cluster_first.ClusterFirst(vectors, clustering, copy=False)
+        """Take vectors in order of row, and lay them out by cluster."""
+        self._lay_out(assignment)
+        self._members = vectors[self._member_rows]
+        self._start()
+
+    def _lay_out(self, assignment: NDArray[np.int32]) -> None:
+        self._assignment = assignment
+        self._offsets, self._member_rows = Clustering(self._centroids, assignment, 0.0).members()
+        self._places = np.empty_like(self._member_rows)
+        self._places[self._member_rows] = np.arange(len(assignment))
+
+    def _start(self) -> None:
+        self._searcher = cluster_first.ClusterFirst.of_members(
+            self._members, self._centroids, self._offsets, self._member_rows
+        )
 
     def _decoded(self, rows: NDArray[np.int64]) -> Vectors:
-        return self._vectors[rows]
+        return self._members[self._places[rows]]
 
     def _state(self) -> dict[str, NDArray[Any]]:
-        return {"vectors": self._vectors, "centroids": self._centroids, "assignment": self._assignment}
+        return {"members": self._members, "centroids": self._centroids, "assignment": self._assignment}
 
     def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        self._centroids = state["centroids"]
-        self._fill(state["vectors"], state["assignment"])
+        self._members, self._centroids, assignment = state["members"], state["centroids"], state["assignment"]
+        if len(assignment) != len(self._members) or not 0 <= assignment.min() <= assignment.max() < len(
+            self._centroids
+        ):
+            raise ValueError("the assignment does not fit")
+        self._lay_out(assignment)
+        self._start()
 
     def _bytes(self) -> int:
-        return super()._bytes() + 16 * len(self)  # the members of each cluster
+        return super()._bytes() + 24 * len(self)  # rows and places of members
 
     def _search(
         self,
@@ -73,8 +103,15 @@ class ClusterFirst(Index):
         progress: Progress,
     ) -> Ranking:
         probes = int(min(max(1, knobs["min_probes"]), len(self._centroids)))
-        order = knobs["order"]
-        return self._searcher.search(queries, n, order, exclude, probes, threads=threads, progress=progress)
+        return self._searcher.search_checked(
+            queries, n, knobs["order"], exclude, probes, threads=threads, progress=progress
+        )
 
-    def _distances(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
-        return raw * raw / np.float32(2) if self.metric == "cosine" else raw
+
+def _checked_centroids(given: object, width: int, count: int) -> Vectors:
+    """Return a copy of the centroids that are given, ``count`` of them unless that is 0."""
+    centroids = given.centroids if isinstance(given, Clustering) else np.asarray(given)
+    centroids = np.array(checked(centroids, "Centroids", width))
+    if not len(centroids) or count not in (0, len(centroids)):
+        raise UsageError(f"centroids= gives {len(centroids)} clusters where {count or 'at least one'} are wanted.")
+    return centroids

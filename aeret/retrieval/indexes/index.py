@@ -48,6 +48,8 @@ class Index(ABC):
     """Its key in ``INDEXES``."""
     OPTIONS: ClassVar[Mapping[str, Any]] = {}
     """Options of ``build`` and their defaults; 0 often means: chosen from the number of vectors."""
+    GIVEN: ClassVar[tuple[str, ...]] = ()
+    """Further arguments of ``build`` that are no single values; ``_build`` finds those given in ``_given``."""
     KNOBS: ClassVar[Mapping[str, tuple[float | str, ...]]] = {}
     """Knobs of ``search`` and values to try, from cheap to exact; the last value of all together is exact."""
     DEFAULTS: ClassVar[Mapping[str, float | str]] = {}
@@ -62,6 +64,7 @@ class Index(ABC):
     def __init__(self, metric: str, width: int, options: Mapping[str, Any]) -> None:
         self.metric, self.width, self.options = metric, width, dict(options)
         self._ids: NDArray[np.int64] = np.empty(0, np.int64)
+        self._given: dict[str, Any] = {}
 
     @classmethod
     def build(
@@ -83,14 +86,16 @@ class Index(ABC):
             metric: one of ``METRICS``; the first where not given.
             seed: of what is trained.
             progress: shows the work.
-            options: of this index, see ``OPTIONS``.
+            options: of this index, see ``OPTIONS`` and ``GIVEN``.
 
         Raises:
             UsageError: an argument does not fit; the message says which.
         """
         metric = cls.METRICS[0] if metric is None else metric
         lookup(dict.fromkeys(cls.METRICS), metric, f"metric of the index {cls.name}")
+        others = {name: options.pop(name) for name in cls.GIVEN if name in options}
         index = cls(metric, 0, cls._chosen(options, cls.OPTIONS, "build option"))
+        index._given = others
         given = np.asarray(vectors)
         vectors = cls._checked(given, "Vectors to index", None)
         if not len(vectors):
@@ -104,6 +109,7 @@ class Index(ABC):
         if cls.HOLDS and np.may_share_memory(vectors, given) and not _is_fixed(given):
             vectors = vectors.copy()
         index._build(vectors, seed, progress)
+        index._given = {}  # arrays of the caller's
         return index
 
     def add(self, vectors: NDArray[Any], ids: NDArray[np.integer] | None = None) -> None:
@@ -211,6 +217,14 @@ class Index(ABC):
         if ids is None:
             return self._decoded(np.arange(len(self)))
         return self._decoded(self._rows(np.asarray(ids, np.int64), "decoded"))
+
+    def rows(self, ids: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Return the rows of :meth:`decoded` at which ids stand, int64 of the same shape.
+
+        Raises:
+            UsageError: an id is not in the index.
+        """
+        return self._rows(np.asarray(ids, np.int64), "turned into a row")
 
     def save(self, folder: Path) -> None:
         """Write the index into a folder: beside it, flushed, then renamed, so that a killed save leaves the old one.
