@@ -15,14 +15,15 @@ class Ranking:
     """Results of ``q`` queries, best first: always exactly min(N, gallery without self) columns, and never a gap."""
 
     rows: NDArray[np.int64]
-    """Rows of the gallery, int64 (q, N)."""
+    """Rows of the gallery, or ids where an index was searched (its ``rows`` turns them into rows); int64 (q, N)."""
     distances: NDArray[np.float32]
-    """Euclidean distances to the query, float32 (q, N). They rise along a row, except across clusters of a strict
-    ``sequential`` search."""
+    """Distances to the query, smaller where nearer, float32 (q, N): Euclidean, or of an index by its metric 1 - cosine,
+    Euclidean, the negated dot product, or bits. They rise along a row, except across clusters of a strict
+    ``sequential`` search, and after a re-ranker, which moves rows with the distances they have."""
     scanned: NDArray[np.int64]
     """Gallery vectors compared with each query, self not counted, int64 (q,)."""
     probes: NDArray[np.int64]
-    """Non-empty clusters visited, int64 (q,); 0 for an exhaustive search."""
+    """Non-empty clusters (of an index: lists, leaves or buckets) visited, int64 (q,); 0 for an exhaustive search."""
 
     def __post_init__(self) -> None:
         queries, results = self.rows.shape

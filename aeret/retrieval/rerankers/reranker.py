@@ -134,7 +134,7 @@ class Reranker:
         if rows.size and not (rows.min() >= 0 and rows.max() < len(gallery)):
             raise UsageError(
                 f"The ranking's rows run from {rows.min()} to {rows.max()}, the gallery has {len(gallery)} vectors: "
-                "rows must be rows of the gallery. Where an index has ids of its own, turn them into rows first."
+                "rows must be rows of the gallery. Where an index has ids of its own, its rows(ids) gives them."
             )
         values = checked_options(self.options, options, self.name)
         if self.prepare is not None:

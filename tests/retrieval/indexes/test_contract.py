@@ -113,6 +113,18 @@ def test_results_are_exactly_n_ids_of_the_users_own(kind: str) -> None:
 
 
 @every_kind
+def test_ids_turn_into_rows_and_back(kind: str) -> None:
+    index, vectors, _ = built(kind)
+    found = index.search(vectors[:3], 10).rows
+    rows = index.rows(found)
+    assert (rows.shape, rows.dtype) == (found.shape, np.int64)
+    np.testing.assert_array_equal(index.ids[rows], found)
+    np.testing.assert_array_equal(index.decoded()[rows[1]], index.decoded(found[1]))
+    with pytest.raises(UsageError, match="Id 1 cannot be turned into a row"):
+        index.rows(np.array([[found[0, 0], 1]]))
+
+
+@every_kind
 @pytest.mark.parametrize("ties", [True, False])
 def test_results_do_not_depend_on_batch_or_threads(kind: str, ties: bool) -> None:
     index, vectors, ids = built(kind, ties, 400)
