@@ -3,7 +3,9 @@
 The vectors, of 256 dimensions, are a mixture of 300 overlapping Gaussians scaled to length 1; 1,000 queries of the same
 mixture are not among them. Recall@10 is the share of the ten exact results that are found. Each index is built as it
 comes, and so is its peer in faiss, with as many lists, parts or bits; both are asked in batches, in turns, on 1 thread
-and on 2, with fewer queries where these would take long. For ``cluster-first`` the peer reads as many inverted lists as
+and on 2. ``queries`` are those of a point, fewer where all would take long: then recall is rough. An index that has
+used up its time leaves out the knobs before the last, and says so. ``opq`` learns its rotation in 10 rounds, its peer
+in the 50 of faiss, of as many vectors. For ``cluster-first`` the peer reads as many inverted lists as
 it visits clusters. ``lsh`` stands beside `IndexLSH` with two bits a dimension, which compares every code whatever the
 knob. Binary codes are 64 signs (ITQ) of the vectors; their recall is that of the vectors, so it shows what the signs
 lose. faiss has no trees and no index of one codebook: their peer is left out. ``ratio`` is queries per second over the
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ import faiss
 import numpy as np
 from matplotlib.figure import Figure
 
+from aeret.embeddings.blocks import cores
 from aeret.retrieval.indexes import INDEXES, Index
 from aeret.retrieval.indexes.index import EVERYTHING
 from aeret.retrieval.sign_codes import fit_sign_codes
@@ -33,7 +37,10 @@ from benchmarks.vectors import VECTORS, mixture
 
 QUERIES, FOUND, THREADS = 1000, 10, (1, 2)
 BITS = 64
-_SECONDS, _ROUNDS = 0.5, 3
+_SECONDS, _ROUNDS = 0.25, 3
+"""Seconds of one call, of ours and the peer together, that choose the number of queries; and calls of each."""
+_KIND_SECONDS, _ALL_SECONDS = 40, 540
+"""Seconds of searches after which an index leaves out knobs; fewer where all would take longer than the second."""
 Knobs = dict[str, Any]
 Search = Callable[[Any, Knobs], np.ndarray]
 """(queries, knobs) -> ids int64 (q, FOUND)."""
@@ -63,7 +70,7 @@ def peer(index: Index, vectors: Any) -> Search | None:
         made = faiss.IndexPQ(width, options["parts"], options["bits"])
     elif index.name == "opq":
         made = faiss.index_factory(width, f"OPQ{options['parts']},PQ{options['parts']}")
-        # As many as ours; its default of 65,536 takes minutes.
+        # As many as ours; its default of 65,536 takes minutes. Its 50 rounds stay.
         faiss.downcast_VectorTransform(made.chain.at(0)).max_train_points = 16_384
     elif index.name == "sq":
         made = faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_8bit)
@@ -95,21 +102,30 @@ def recall(found: np.ndarray, true: np.ndarray) -> float:
     return float(np.mean([len(np.intersect1d(a, b)) / FOUND for a, b in zip(found, true, strict=True)]))
 
 
-def curve(index: Index, peers: Search | None, queries: Any, true: np.ndarray, seconds: float) -> Iterator[Row]:
-    for knobs in points(type(index)):
+def curve(
+    index: Index, peers: Search | None, queries: Any, true: np.ndarray, seconds: float, allowed: float
+) -> Iterator[Row]:
+    begun, ladder, left_out = time.perf_counter(), list(points(type(index))), []
+    for knobs in ladder:
+        if time.perf_counter() - begun > allowed and knobs is not ladder[-1]:
+            left_out.append(named(knobs))
+            continue
 
         def ours(some: Any, threads: int, knobs: Knobs = knobs) -> np.ndarray:
             return index.search(some, FOUND, threads=threads, **knobs).rows
 
+        # faiss' hash has no exact end of the ladder.
+        matched = peers is not None and not (index.name == "binary-multi" and EVERYTHING in knobs.values())
+        faiss.omp_set_num_threads(1)
         ours(queries[:2], 1)  # compiles
         start = time.perf_counter()
         ours(queries[:16], 1)
-        count = int(np.clip(16 * _SECONDS / (time.perf_counter() - start), 16, len(queries)))
+        if peers and matched:
+            peers(queries[:16], knobs)
+        count = int(np.clip(16 * 2 * _SECONDS / (time.perf_counter() - start), 16, len(queries)))
         asked = queries[:count]
-        named = ", ".join(f"{key} = {_value(value)}" for key, value in knobs.items())
-        row: Row = {"what": index.name, "knob": named, "recall@10": recall(ours(asked, 0), true[:count])}
-        # faiss' hash has no exact end of the ladder.
-        matched = peers is not None and not (index.name == "binary-multi" and EVERYTHING in knobs.values())
+        row: Row = {"what": index.name, "knob": named(knobs), "queries": count}
+        row["recall@10"] = recall(ours(asked, 0), true[:count])
         row["faiss recall@10"] = recall(peers(asked, knobs), true[:count]) if peers and matched else ""
         for threads in THREADS:
             faiss.omp_set_num_threads(threads)
@@ -119,31 +135,62 @@ def curve(index: Index, peers: Search | None, queries: Any, true: np.ndarray, se
             row[f"faiss q/s, {threads} thr."] = count / times.peer if matched else ""
             row[f"ratio, {threads} thr."] = times.ratio if matched else ""
         yield {**row, "bytes a vector": index.bytes_per_vector, "build s": seconds}
+    if left_out:
+        yield {"what": index.name, "knob": f"left out for time: {'; '.join(left_out)}"}
 
 
-def _value(value: float | str) -> str:
-    return "all" if value == EVERYTHING else str(value)
+def named(knobs: Knobs) -> str:
+    return ", ".join(f"{key} = {'all' if value == EVERYTHING else value}" for key, value in knobs.items())
 
 
 def main(vectors: int = VECTORS, plot: Path = RESULTS / "indexes.svg", kinds: tuple[str, ...] = ()) -> list[Row]:
+    begun = time.perf_counter()
+
+    def say(what: str) -> None:
+        passed = int(time.perf_counter() - begun)
+        print(f"[{passed // 60}:{passed % 60:02}] {what}", file=sys.stderr, flush=True)
+
     whole = mixture(vectors + QUERIES)
     gallery, queries = whole[:vectors], whole[vectors:]
     signs = fit_sign_codes(gallery, BITS, seed=0)
     codes, asked = signs.encode(gallery), signs.encode(queries)
     true = INDEXES["flat"].build(gallery, metric="euclidean").search(queries, FOUND).rows
     rows: list[Row] = []
-    for name in kinds or INDEXES:
-        binary = "hamming" in INDEXES[name].METRICS
-        start = time.perf_counter()
-        index = INDEXES[name].build(codes if binary else gallery, metric="hamming" if binary else "euclidean")
-        seconds = time.perf_counter() - start
-        other = peer(index, codes if binary else gallery)
-        for row in curve(index, other, asked if binary else queries, true, seconds):
-            print(" | ".join(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
-            rows.append(row)
+    failed: list[str] = []
+    kinds = kinds or tuple(INDEXES)
+    for number, name in enumerate(kinds, 1):
+        given = (codes, asked) if "hamming" in INDEXES[name].METRICS else (gallery, queries)
+        say(f"{name} ({number} of {len(kinds)})")
+        left = _ALL_SECONDS - (time.perf_counter() - begun)
+        allowed = min(_KIND_SECONDS, left / (len(kinds) - number + 1))
+        try:
+            for row in measured(name, *given, true, allowed, say):
+                say(
+                    "  "
+                    + " | ".join(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values())
+                )
+                rows.append(row)
+        except Exception as error:  # noqa: BLE001 - the other kinds are measured all the same
+            traceback.print_exc()
+            failed.append(name)
+            rows.append({"what": name, "knob": f"failed: {type(error).__name__}"})
+        finally:
+            faiss.omp_set_num_threads(cores())
     plot.parent.mkdir(exist_ok=True)
-    draw(rows, plot)
+    draw([row for row in rows if "recall@10" in row], plot)
+    say(f"failed: {', '.join(failed)}" if failed else "done")
     return rows
+
+
+def measured(
+    name: str, vectors: Any, queries: Any, true: np.ndarray, allowed: float, say: Callable[[str], None]
+) -> Iterator[Row]:
+    """Build an index and its peer, and yield the rows of the index."""
+    start = time.perf_counter()
+    index = INDEXES[name].build(vectors, metric="hamming" if vectors.dtype == np.uint8 else "euclidean")
+    seconds = time.perf_counter() - start
+    say(f"  built in {seconds:.1f} s; now its peer")
+    yield from curve(index, peer(index, vectors), queries, true, seconds, allowed)
 
 
 def draw(rows: list[Row], path: Path) -> None:
