@@ -31,18 +31,25 @@ def over_blocks(
     """Yield ``work(start, stop)`` of consecutive blocks of at most ``size`` of ``count`` rows, in order.
 
     The blocks depend on ``size`` alone, so a caller that adds the results up in the order given gets the same sum for
-    any number of threads. At most two blocks per thread are in flight.
+    any number of threads. At most two blocks per thread are in flight. One block, or one thread, needs no other thread
+    than the caller's.
 
     Args:
         count: rows.
         size: rows in one block, at least 1.
-        work: called from several threads at once; shares nothing it writes to with another block.
+        work: called from several threads at once, or the caller's; shares nothing it writes to with another block.
         threads: how many; 0 means one per core.
         step: told how many more rows are done.
     """
     threads = threads or cores()
     bounds = [(start, min(start + size, count)) for start in range(0, count, size)]
-    with ThreadPoolExecutor(max_workers=max(1, min(threads, len(bounds)))) as pool:
+    if threads == 1 or len(bounds) <= 1:
+        for start, stop in bounds:
+            yield work(start, stop)
+            if step is not None:
+                step(stop - start)
+        return
+    with ThreadPoolExecutor(max_workers=min(threads, len(bounds))) as pool:
         pending: list[Future[T]] = []
         following = 0
         try:

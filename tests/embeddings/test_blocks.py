@@ -34,3 +34,8 @@ def test_blocks_run_on_several_threads() -> None:
     barrier = threading.Barrier(2, timeout=10)
     list(over_blocks(2, 1, lambda a, b: barrier.wait(), threads=2))
     assert cores() >= 1
+
+
+@pytest.mark.parametrize(("count", "threads"), [(3, 4), (30, 1)])
+def test_one_block_or_one_thread_runs_where_it_is_called(count: int, threads: int) -> None:
+    assert set(over_blocks(count, 3, lambda *_: threading.get_ident(), threads)) == {threading.get_ident()}

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from aeret.embeddings.distances import Vectors
 from aeret.progress import Progress
 from aeret.retrieval.indexes.index import Block, Index, inserted
-from aeret.retrieval.indexes.scoring import nearest_raw
+from aeret.retrieval.indexes.scoring import longest, nearest_raw
+from aeret.retrieval.ranking import Ranking
 
 
 class Flat(Index):
@@ -21,13 +22,19 @@ class Flat(Index):
     BLOCK = 1024
 
     def _build(self, vectors: Vectors, seed: int, progress: Progress) -> None:
-        self._vectors = vectors
+        self._hold(vectors)
 
     def _insert(self, vectors: Vectors, ids: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-        self._vectors = inserted(self._vectors, vectors, rows)
+        self._hold(inserted(self._vectors, vectors, rows))
 
     def _delete(self, ids: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-        self._vectors = np.delete(self._vectors, rows, axis=0)
+        self._hold(np.delete(self._vectors, rows, axis=0))
+
+    def _hold(self, vectors: Vectors) -> None:
+        self._vectors, self._longest = vectors, None
+
+    _longest: float | None = None
+    """Length of the longest vector, measured by the first search that needs it."""
 
     def _decoded(self, rows: NDArray[np.int64]) -> Vectors:
         return self._vectors[rows]
@@ -36,11 +43,24 @@ class Flat(Index):
         return {"vectors": self._vectors}
 
     def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        self._vectors = state["vectors"]
+        self._hold(state["vectors"])
+
+    def _search(
+        self,
+        queries: Vectors,
+        n: int,
+        exclude: NDArray[np.int64],
+        knobs: Mapping[str, Any],
+        threads: int,
+        progress: Progress,
+    ) -> Ranking:
+        if self.metric == "dot" and self._longest is None:
+            self._longest = longest(self._vectors)
+        return super()._search(queries, n, exclude, knobs, threads, progress)
 
     def _search_block(self, queries: Vectors, n: int, exclude: NDArray[np.int64], knobs: Mapping[str, Any]) -> Block:
         themselves = int(bool((exclude >= 0).any()))
-        found, raw = nearest_raw(queries, self._vectors, n + themselves, self.metric == "dot")
+        found, raw = nearest_raw(queries, self._vectors, n + themselves, self.metric == "dot", self._longest)
         # Each query loses one result: itself, or the last.
         kept = found != exclude[:, None]
         kept[kept.all(axis=1), n:] = False

@@ -41,6 +41,11 @@ class Inverted(Index):
     _centroids: Vectors
     _lists: NDArray[np.int32]
     """List of each row."""
+    _sizes: NDArray[np.int64]
+    """Vectors in each list."""
+    _occupied: NDArray[np.int64]
+    """Lists that hold any, and in ``_looked_at`` their centroids."""
+    _looked_at: Vectors
     _longest: float
     """Length of the longest decoded vector or centroid."""
     _views: dict[int, tuple[NDArray[np.uint8], NDArray[np.int64]]]
@@ -81,6 +86,7 @@ class Inverted(Index):
                 sizes = np.bincount(some[2], minlength=len(self._centroids))
                 self._longest = max(self._longest, longest(self._last(sizes)))
         self._lists = inserted(self._lists, lists.astype(np.int32), rows)
+        self._count()
 
     def _last(self, sizes: NDArray[np.int64]) -> Vectors:
         """Return the decoded vectors of the last ``sizes[i]`` codes of each list."""
@@ -94,6 +100,14 @@ class Inverted(Index):
         self._faiss.remove_ids(ids)
         self._views = {}
         self._lists = np.delete(self._lists, rows)
+        self._count()
+
+    def _count(self) -> None:
+        """Note what every search asks of the lists."""
+        self._sizes = np.bincount(self._lists, minlength=len(self._centroids))
+        self._occupied = np.flatnonzero(self._sizes)
+        some = len(self._occupied) < len(self._centroids)
+        self._looked_at = self._centroids[self._occupied] if some else self._centroids
 
     def _list(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Return codes uint8 (s, bytes) and ids int64 (s,) of a list, which must not be empty."""
@@ -135,13 +149,12 @@ class Inverted(Index):
             lists int64 (b, p) without empty ones, raw distances of their centroids float32 (b, p), vectors in them
             int64 (b,), and how many of these are the one left out int64 (b,).
         """
-        sizes = np.bincount(self._lists, minlength=len(self._centroids))
+        sizes, occupied = self._sizes, self._occupied
         own = np.where(exclude >= 0, self._lists[exclude], -1)
-        occupied = np.flatnonzero(sizes)
         least = max(1, int(min(nprobe, len(occupied))))
         count = least
         while True:
-            near, far = nearest_raw(queries, self._centroids[occupied], count, dot)
+            near, far = nearest_raw(queries, self._looked_at, count, dot, self._longest)
             lists = occupied[near]
             filled = np.cumsum(sizes[lists] - (lists == own[:, None]), axis=1)
             if count == len(occupied) or (filled[:, -1] >= n).all():
@@ -191,6 +204,7 @@ class Inverted(Index):
 
     def _restore(self, state: dict[str, NDArray[Any]]) -> None:
         self._lists, self._centroids, self._longest = state["lists"], state["centroids"], float(state["longest"])
+        self._count()
 
     def _write(self, folder: Path) -> None:
         super()._write(folder)

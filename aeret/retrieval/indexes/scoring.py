@@ -19,7 +19,9 @@ _SCORED_AT_ONCE = 2**22
 _ROUNDING = 2.0**-24
 
 
-def nearest_raw(queries: Vectors, vectors: Vectors, n: int, dot: bool) -> tuple[NDArray[np.int64], Vectors]:
+def nearest_raw(
+    queries: Vectors, vectors: Vectors, n: int, dot: bool, length: float | None = None
+) -> tuple[NDArray[np.int64], Vectors]:
     """Return the rows, int64 (q, n), nearest to each query and the raw distances to them; ties by row.
 
     Runs on the calling thread alone.
@@ -29,8 +31,9 @@ def nearest_raw(queries: Vectors, vectors: Vectors, n: int, dot: bool) -> tuple[
         vectors: checked, float32 (v, d).
         n: at most v.
         dot: by product, not by Euclid.
+        length: of the longest vector or more; by product it is measured where not given.
     """
-    return _largest_products(queries, vectors, n) if dot else nearest_rows(queries, vectors, n)
+    return _largest_products(queries, vectors, n, length) if dot else nearest_rows(queries, vectors, n)
 
 
 def raw_distances(queries: Vectors, vectors: Vectors, dot: bool) -> Vectors:
@@ -75,7 +78,9 @@ def one_thread() -> Iterator[None]:
         faiss.omp_set_num_threads(threads)
 
 
-def _largest_products(queries: Vectors, vectors: Vectors, n: int) -> tuple[NDArray[np.int64], Vectors]:
+def _largest_products(
+    queries: Vectors, vectors: Vectors, n: int, length: float | None
+) -> tuple[NDArray[np.int64], Vectors]:
     wanted = min(len(vectors), n + n // 4 + 1)
     if not (n and len(queries)):
         return np.empty((len(queries), n), np.int64), np.empty((len(queries), n), np.float32)
@@ -91,7 +96,8 @@ def _largest_products(queries: Vectors, vectors: Vectors, n: int) -> tuple[NDArr
     order = np.lexsort((candidates, raw))[:, :n]
     rows, found = np.take_along_axis(candidates, order, axis=1), np.take_along_axis(raw, order, axis=1)
     if wanted < len(vectors):
-        slack = rounding(queries.shape[1], np.linalg.norm(queries, axis=1) + longest(vectors))
+        length = longest(vectors) if length is None else length
+        slack = rounding(queries.shape[1], np.linalg.norm(queries, axis=1) + length)
         unsure = np.flatnonzero(-rough[:, -1] - slack <= found[:, -1])
         size = max(1, _SCORED_AT_ONCE // len(vectors))
         for some in (unsure[start : start + size] for start in range(0, len(unsure), size)):

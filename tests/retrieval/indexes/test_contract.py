@@ -263,3 +263,22 @@ def test_vectors_that_are_no_numbers_are_refused(kind: str) -> None:
     vectors[3, 2] = np.nan
     with pytest.raises(UsageError, match="row 3"):
         INDEXES[kind].build(vectors)
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf-flat"])
+def test_what_every_search_asks_is_counted_once_and_again_after_a_change(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = material(kind, 0, COUNT)
+    index = INDEXES[kind].build(vectors, metric="dot")
+    index.search(vectors[:1], 3)
+    index.remove(np.arange(20))
+    index.add(100 * vectors[:5])
+    index.save(tmp_path / "index")
+    for each in (index, open_index(tmp_path / "index")):
+        found = each.search(vectors[:30], 9, **everything(kind))
+        assert found.rows.tolist() == expected_ids(each, vectors[:30], 9).tolist()
+        with monkeypatch.context() as patch:
+            for place in ("scoring.longest", "flat.longest", "inverted.longest", "inverted.np.bincount"):
+                patch.setattr(f"aeret.retrieval.indexes.{place}", None)
+            assert_same(each.search(vectors[:30], 9, **everything(kind)), found)
