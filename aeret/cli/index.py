@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,21 +153,43 @@ def build_command(
 @click.option("--photo", required=True, type=int, help="Id of a photo in the index; it is left out of its own results.")
 @click.option("--results", default=10, show_default=True, type=click.IntRange(min=1))
 @click.option("--knob", "knobs", multiple=True, metavar="KEY=VALUE", help="A knob of the search. Repeatable.")
-def search_command(folder: Path, photo: int, results: int, knobs: tuple[str, ...]) -> None:
-    """Print the photos of an index that are nearest to one of its own.
+@click.option("--rerank", default="", metavar="NAME", help="Put the first results into another order, e.g. alpha-qe.")
+@click.option("--rerank-option", "options", multiple=True, metavar="KEY=VALUE", help="An option of it. Repeatable.")
+@click.option("--top", default=100, show_default=True, type=click.IntRange(min=1), help="Results that are re-ranked.")
+def search_command(
+    folder: Path,
+    photo: int,
+    results: int,
+    knobs: tuple[str, ...],
+    rerank: str,
+    options: tuple[str, ...],
+    top: int,
+) -> None:
+    """Print the photos of an index that are nearest to one of its own: rank, distance, photo id.
 
     \b
     Example:
       aeret index search gallery.index --photo 139 --results 5
+      aeret index search gallery.index --photo 139 --rerank alpha-qe --rerank-option alpha=3
     """
     import numpy as np
 
+    from aeret.registry import lookup
     from aeret.retrieval.indexes import open_index
+    from aeret.retrieval.rerankers import RERANKERS
 
+    reranker = lookup(RERANKERS, rerank, "re-ranker") if rerank else None
     index = open_index(folder)
     query = index.decoded(np.array([photo]))
-    found = index.search(query, results, exclude=np.array([photo]), **_pairs(knobs, "--knob"))
-    for place, (each, distance) in enumerate(zip(found.rows[0], found.distances[0], strict=True), 1):
+    wanted = results if reranker is None else max(results, top)
+    found = index.search(query, wanted, exclude=np.array([photo]), **_pairs(knobs, "--knob"))
+    ids, distances = found.rows, found.distances
+    if reranker is not None:
+        # Re-rankers read vectors, so they speak of rows where an index speaks of ids.
+        by_row = replace(found, rows=index.rows(ids))
+        again = reranker.rerank(query, by_row, index.decoded(), top=top, **_pairs(options, "--rerank-option"))
+        ids, distances = index.ids[again.rows], again.distances
+    for place, (each, distance) in enumerate(zip(ids[0, :results], distances[0, :results], strict=True), 1):
         click.echo(f"{place:>4}  {distance:.4f}  {each}")
     click.echo(f"Compared with {found.scanned[0]} of {len(index)} photos.")
 

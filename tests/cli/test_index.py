@@ -64,6 +64,20 @@ def test_build_and_search_find_photos_of_the_same_kind_by_id(toy_run: Path, tmp_
     assert "Compared with 89 of 90 photos." in found.output
 
 
+def test_search_reranks_the_first_results_and_leaves_the_rest(toy_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "gallery.index"
+    assert index(toy_run, "build", "flat", str(folder)).exit_code == 0
+    plain, again = (
+        index(toy_run, "search", str(folder), "--photo", "104", "--results", "20", *more)
+        for more in ((), ("--rerank", "alpha-qe", "--rerank-option", "alpha=3", "--top", "10"))
+    )
+    assert again.exit_code == 0, again.output
+    before, after = ([line.split()[2] for line in done.output.splitlines()[:20]] for done in (plain, again))
+    assert sorted(before[:10]) == sorted(after[:10])
+    assert before[:10] != after[:10]
+    assert before[10:] == after[10:]
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
@@ -71,6 +85,7 @@ def test_build_and_search_find_photos_of_the_same_kind_by_id(toy_run: Path, tmp_
         (("build", "flat", "x", "--option", "lists=3"), UsageError, "flat"),
         (("build", "binary-flat", "x"), UsageError, "binary codes"),
         (("search", "nowhere", "--photo", "1"), DataError, "holds no index"),
+        (("search", "nowhere", "--photo", "1", "--rerank", "alphaqe"), UnknownNameError, "alpha-qe"),
     ],
 )
 def test_mistakes_are_named(toy_run: Path, arguments: tuple[str, ...], error: type[Exception], words: str) -> None:
