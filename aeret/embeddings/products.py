@@ -39,12 +39,12 @@ def squared_by_products(queries: Vectors, vectors: Vectors, norms: Vectors) -> V
     own = squared_norms(whole)
     out = np.empty((len(whole), len(vectors)), np.float32)
     filled = len(vectors) // _SIDE * _SIDE
-    _products(whole, vectors[:filled], out[:, :filled])
+    _distances(whole, vectors[:filled], own, norms[:filled], out[:, :filled])
     if filled < len(vectors):
-        rest = np.empty((len(whole), _SIDE), np.float32)
-        _products(whole, _filled_up(vectors[filled:]), rest)
+        rest, last = np.empty((len(whole), _SIDE), np.float32), np.zeros(_SIDE, np.float32)
+        last[: len(vectors) - filled] = norms[filled:]
+        _distances(whole, _filled_up(vectors[filled:]), own, last, rest)
         out[:, filled:] = rest[:, : len(vectors) - filled]
-    _distances(own, norms, out)
     return out[: len(queries)]
 
 
@@ -61,42 +61,40 @@ def _filled_up(vectors: Vectors) -> Vectors:
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
 def _products(queries, vectors, out):  # type: ignore[no-untyped-def]
     z = np.float32(0)
-    # A few vectors stay in the cache while all queries of the block pass over them.
-    for first in range(0, vectors.shape[0], _TILE):
-        for i in range(0, queries.shape[0], 4):
-            q0, q1, q2, q3 = queries[i], queries[i + 1], queries[i + 2], queries[i + 3]
-            for j in range(first, min(vectors.shape[0], first + _TILE), 4):
-                v0, v1, v2, v3 = vectors[j], vectors[j + 1], vectors[j + 2], vectors[j + 3]
-                a00, a01, a02, a03 = z, z, z, z
-                a10, a11, a12, a13 = z, z, z, z
-                a20, a21, a22, a23 = z, z, z, z
-                a30, a31, a32, a33 = z, z, z, z
-                for t in range(queries.shape[1]):
-                    w0, w1, w2, w3 = v0[t], v1[t], v2[t], v3[t]
-                    x = q0[t]
-                    a00 += x * w0
-                    a01 += x * w1
-                    a02 += x * w2
-                    a03 += x * w3
-                    x = q1[t]
-                    a10 += x * w0
-                    a11 += x * w1
-                    a12 += x * w2
-                    a13 += x * w3
-                    x = q2[t]
-                    a20 += x * w0
-                    a21 += x * w1
-                    a22 += x * w2
-                    a23 += x * w3
-                    x = q3[t]
-                    a30 += x * w0
-                    a31 += x * w1
-                    a32 += x * w2
-                    a33 += x * w3
-                out[i, j], out[i, j + 1], out[i, j + 2], out[i, j + 3] = a00, a01, a02, a03
-                out[i + 1, j], out[i + 1, j + 1], out[i + 1, j + 2], out[i + 1, j + 3] = a10, a11, a12, a13
-                out[i + 2, j], out[i + 2, j + 1], out[i + 2, j + 2], out[i + 2, j + 3] = a20, a21, a22, a23
-                out[i + 3, j], out[i + 3, j + 1], out[i + 3, j + 2], out[i + 3, j + 3] = a30, a31, a32, a33
+    for i in range(0, queries.shape[0], 4):
+        q0, q1, q2, q3 = queries[i], queries[i + 1], queries[i + 2], queries[i + 3]
+        for j in range(0, vectors.shape[0], 4):
+            v0, v1, v2, v3 = vectors[j], vectors[j + 1], vectors[j + 2], vectors[j + 3]
+            a00, a01, a02, a03 = z, z, z, z
+            a10, a11, a12, a13 = z, z, z, z
+            a20, a21, a22, a23 = z, z, z, z
+            a30, a31, a32, a33 = z, z, z, z
+            for t in range(queries.shape[1]):
+                w0, w1, w2, w3 = v0[t], v1[t], v2[t], v3[t]
+                x = q0[t]
+                a00 += x * w0
+                a01 += x * w1
+                a02 += x * w2
+                a03 += x * w3
+                x = q1[t]
+                a10 += x * w0
+                a11 += x * w1
+                a12 += x * w2
+                a13 += x * w3
+                x = q2[t]
+                a20 += x * w0
+                a21 += x * w1
+                a22 += x * w2
+                a23 += x * w3
+                x = q3[t]
+                a30 += x * w0
+                a31 += x * w1
+                a32 += x * w2
+                a33 += x * w3
+            out[i, j], out[i, j + 1], out[i, j + 2], out[i, j + 3] = a00, a01, a02, a03
+            out[i + 1, j], out[i + 1, j + 1], out[i + 1, j + 2], out[i + 1, j + 3] = a10, a11, a12, a13
+            out[i + 2, j], out[i + 2, j + 1], out[i + 2, j + 2], out[i + 2, j + 3] = a20, a21, a22, a23
+            out[i + 3, j], out[i + 3, j + 1], out[i + 3, j + 2], out[i + 3, j + 3] = a30, a31, a32, a33
 
 
 @numba.njit(nogil=True, cache=True)
@@ -109,8 +107,14 @@ def _norms(vectors, norms):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _distances(own, norms, out):  # type: ignore[no-untyped-def]
+def _distances(queries, vectors, own, norms, out):  # type: ignore[no-untyped-def]
     two, zero = np.float32(2), np.float32(0)
-    for i in range(out.shape[0]):
-        for j in range(out.shape[1]):
-            out[i, j] = max(zero, (own[i] + norms[j]) - two * out[i, j])
+    # A few vectors stay in the cache while all queries of the block pass over them.
+    for first in range(0, vectors.shape[0], _TILE):
+        tile = out[:, first : first + _TILE]
+        _products(queries, vectors[first : first + _TILE], tile)
+        length = norms[first : first + _TILE]
+        for i in range(tile.shape[0]):
+            row = tile[i]
+            for j in range(length.shape[0]):
+                row[j] = max(zero, (own[i] + length[j]) - two * row[j])

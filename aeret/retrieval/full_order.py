@@ -54,6 +54,73 @@ def order_of_bits(
     return order
 
 
+def flags_in_order(
+    keys: NDArray[np.uint32],
+    flags: NDArray[np.uint8],
+    owners: NDArray[np.int64],
+    last: NDArray[np.int64],
+) -> NDArray[np.uint8]:
+    """Return flags of the gallery in the order of :func:`order_of_bits`, uint8 (p, g), without making the order.
+
+    The flags travel in the lowest bits of the keys that are sorted, so that no row needs to be carried or looked up.
+
+    Args:
+        keys: uint32 (q, g), below 2**31 - 1.
+        flags: 0 or 1, in the gallery's own order, uint8 (p, g).
+        owners: the query of each row of flags, rising, int64 (p,).
+        last: a gallery row of each query that goes to the very end, or -1, int64 (q,).
+    """
+    out = np.empty_like(flags)
+    firsts = np.searchsorted(owners, np.arange(len(keys) + 1))
+    _sort_flags(keys, flags, firsts, last, out)
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _span(keys, last):  # type: ignore[no-untyped-def]
+    """Lowest key and the bits in which keys differ, with room for one beyond them where a row goes last."""
+    low, high = np.uint32(0xFFFFFFFF), np.uint32(0)
+    for part in (keys[: max(last, 0)], keys[last + 1 :]):
+        for j in range(part.shape[0]):
+            low, high = min(low, part[j]), max(high, part[j])
+    span = high - low if high >= low else np.uint32(0)
+    if last >= 0:
+        span += np.uint32(1)
+    width = 0
+    while np.uint64(span) >> np.uint64(width):
+        width += 1
+    return low, span, width
+
+
+@numba.njit(nogil=True, cache=True)
+def _sort_flags(keys, flags, firsts, last, out):  # type: ignore[no-untyped-def]
+    a, b = np.empty(keys.shape[1], np.uint32), np.empty(keys.shape[1], np.uint32)
+    counts = np.empty(1 << _LONGEST_DIGIT, np.uint32)
+    for i in range(keys.shape[0]):
+        row = keys[i]
+        low, span, width = _span(row, last[i])
+        passes = -(-width // _LONGEST_DIGIT)
+        digit = -(-width // max(passes, 1))
+        room = min(32 - width, 8)
+        for first in range(firsts[i], firsts[i + 1], room):
+            carried = min(room, firsts[i + 1] - first)
+            for j in range(row.shape[0]):
+                a[j] = (row[j] - low) << np.uint32(carried)
+            if last[i] >= 0:
+                a[last[i]] = span << np.uint32(carried)
+            for t in range(carried):
+                mine = flags[first + t]
+                for j in range(row.shape[0]):
+                    a[j] |= np.uint32(mine[j]) << np.uint32(t)
+            for p in range(passes):
+                _pass(a, b, np.uint32(carried + p * digit), np.uint32((1 << digit) - 1), counts)
+                a, b = b, a
+            for t in range(carried):
+                mine = out[first + t]
+                for j in range(row.shape[0]):
+                    mine[j] = (a[j] >> np.uint32(t)) & np.uint32(1)
+
+
 @numba.njit(nogil=True, cache=True)
 def _sort(keys, ranks, assignment, last, order):  # type: ignore[no-untyped-def]
     rows = keys.shape[1]
@@ -61,19 +128,11 @@ def _sort(keys, ranks, assignment, last, order):  # type: ignore[no-untyped-def]
     counts = np.empty(1 << _LONGEST_DIGIT, np.uint32)
     places = np.empty(ranks.shape[1] + 1, np.uint32)
     for i in range(keys.shape[0]):
-        low, high = np.uint32(0xFFFFFFFF), np.uint32(0)
-        for j in range(rows):
-            if j != last[i]:
-                low, high = min(low, keys[i, j]), max(high, keys[i, j])
+        low, span, width = _span(keys[i], last[i])
         for j in range(rows):
             a[j] = (np.uint64(keys[i, j] - low) << np.uint64(32)) | np.uint64(j)
-        span = np.uint64(high - low) if high >= low else np.uint64(0)
         if last[i] >= 0:
-            span += np.uint64(1)
-            a[last[i]] = (span << np.uint64(32)) | np.uint64(last[i])
-        width = 0
-        while span >> np.uint64(width):
-            width += 1
+            a[last[i]] = (np.uint64(span) << np.uint64(32)) | np.uint64(last[i])
         passes = -(-width // _LONGEST_DIGIT)
         digit = -(-width // max(passes, 1))
         for p in range(passes):
@@ -89,7 +148,7 @@ def _sort(keys, ranks, assignment, last, order):  # type: ignore[no-untyped-def]
 @numba.njit(nogil=True, cache=True)
 def _pass(a, b, shift, mask, counts):  # type: ignore[no-untyped-def]
     """One stable counting pass by one digit."""
-    counts[: mask + np.uint64(1)] = 0
+    counts[: np.int64(mask) + 1] = 0
     for j in range(a.shape[0]):
         counts[(a[j] >> shift) & mask] += np.uint32(1)
     total = np.uint32(0)

@@ -20,7 +20,7 @@ from aeret.evaluation.relevance import Truth
 from aeret.progress import Progress, silent
 from aeret.retrieval.ranking import Ranking
 
-_BLOCK_BYTES = 48 * 2**20
+_BLOCK_BYTES = 96 * 2**20
 _LARGEST_BLOCK = 512
 
 
@@ -85,7 +85,7 @@ def measure(
     groups = _grouped(asked)
     for group in groups:
         _check(group, source, judge.with_self if group.with_self else judge, judge.truth.exclude)
-    needed = peak_bytes(asked, source, judge, threads)
+    needed = _peak(groups, source, judge, threads)
     refuse_beyond(needed, available_bytes())
     return _measure(asked, groups, source, judge, needed, threads, progress)
 
@@ -97,7 +97,10 @@ def peak_bytes(
     asked = tuple(dict.fromkeys(parse(each) if isinstance(each, str) else each for each in measures))
     judge = truth if isinstance(truth, Judge) else Judge(truth, threads=threads)
     source = Listed(ranking) if isinstance(ranking, Ranking) else ranking
-    groups = _grouped(asked)
+    return _peak(_grouped(asked), source, judge, threads)
+
+
+def _peak(groups: list[_Group], source: Source, judge: Judge, threads: int) -> int:
     queries, gallery = judge.truth.query_labels.shape[0], judge.truth.gallery_labels.shape[0]
     classes = judge.truth.gallery_labels.shape[1]
     numbers = sum(len(g.measures) * (classes if g.by_class else max(1, g.first.definition.levels)) for g in groups)
@@ -109,7 +112,7 @@ def peak_bytes(
     totals += (threads or cores()) * BLOCK_BYTES if summed else 0
     block = (threads or cores()) * _block_size(groups, source, judge) * _query_bytes(groups, source, judge)
     working = (threads or cores()) * 2 * 8 * source.results
-    return int(queries * numbers * 8 + words + totals + 2 * block + working + 2**23)
+    return int(queries * numbers * 8 + words + totals + 5 * block // 4 + working + 2**23)
 
 
 def _grouped(measures: tuple[Measure, ...]) -> list[_Group]:
@@ -129,15 +132,14 @@ def _check(group: _Group, source: Source, judge: Judge, whose: Counts) -> None:
     complete = source.results >= int(judge.candidates.max(initial=0))
     found = source.results
     if isinstance(source, Listed):
-        found -= int((source.ranking.rows == judge.truth.exclude[:, None]).any())
+        found -= int(_holds(source, judge.truth.exclude))
     wanted, why = int(group.cutoffs[-1]), "all of the gallery"
     if "relevant" in (one.definition.depth, one.options.get("depth")):
         most = int(_relevant(group, judge).max(initial=0))
         wanted, why = min(wanted, most), f"as many results as there are relevant photos ({min(wanted, most)})"
     elif last.cutoff is not None:
         why = f"{wanted} results"
-    never = isinstance(source, Listed) and not (source.ranking.rows == whose[:, None]).any()
-    if group.with_self and never and (whose >= 0).any():
+    if group.with_self and (whose >= 0).any() and not _holds(source, whose):
         raise UsageError(f"{last}: the query found itself in none of the results. Search without leaving it out.")
     if group.tied and not source.has_distances:
         raise UsageError(f"{last} looks at ties, and one fixed order has no distances.")
@@ -157,6 +159,13 @@ def _check(group: _Group, source: Source, judge: Judge, whose: Counts) -> None:
                 f"{int(open_end.sum())} queries, the first of them number {int(open_end.argmax())}. Search for more "
                 "results, or measure whole-gallery orders (WholeGallery, WholeCodes)."
             )
+
+
+def _holds(source: Source, own: Counts) -> bool:
+    """Whether any query is among its results."""
+    if (own < 0).all():
+        return False
+    return not isinstance(source, Listed) or bool((source.ranking.rows == own[:, None]).any())
 
 
 def _relevant(group: _Group, judge: Judge) -> Counts:
@@ -247,7 +256,8 @@ def _empty(group: _Group, judge: Judge) -> Values:
         width = (judge.truth.query_labels.shape[1],)
     elif group.first.definition.levels:
         width = (group.first.definition.levels,)
-    return np.full((len(group.measures), len(judge), *width), np.nan)
+    shape = (len(group.measures), len(judge), *width)
+    return np.full(shape, np.nan) if group.by_class else np.empty(shape)
 
 
 def _prepare(groups: list[_Group], judge: Judge) -> None:

@@ -200,18 +200,21 @@ def _sharing(queries, columns, times, counts):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _shared(queries, columns, out):  # type: ignore[no-untyped-def]
-    tile = 2048
+    tile = 2048  # of the gallery's words, kept in the cache while all queries of the block pass over it
     shared = np.empty(tile, np.uint64)
-    for i in range(queries.shape[0]):
-        for first in range(0, columns.shape[1], tile):
-            width = min(tile, columns.shape[1] - first)
-            shared[:width] = 0
-            for w in range(columns.shape[0]):
-                mine = queries[i, w]
-                for v in range(width):
-                    shared[v] |= mine & columns[w, first + v]
-            for v in range(width):
-                out[i, first + v] = shared[v] != 0
+    for first in range(0, columns.shape[1], tile):
+        part = columns[:, first : first + tile]
+        found = shared[: part.shape[1]]
+        for i in range(queries.shape[0]):
+            found[:] = 0
+            for w in range(part.shape[0]):
+                mine, words = queries[i, w], part[w]
+                if mine:
+                    for v in range(found.shape[0]):
+                        found[v] |= mine & words[v]
+            row = out[i, first : first + tile]
+            for v in range(found.shape[0]):
+                row[v] = min(found[v], np.uint64(1))
 
 
 @numba.njit(nogil=True, cache=True)

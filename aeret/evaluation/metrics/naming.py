@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import NoReturn
 
 from aeret.errors import UnknownNameError, UsageError
@@ -39,7 +40,7 @@ class Measure:
         """What the registry says of it."""
         return METRICS[self.name]
 
-    @property
+    @cached_property
     def options(self) -> Mapping[str, str]:
         """All parameters, the defaults too."""
         defaults = {name: parameter.default for name, parameter in self.definition.parameters.items()}
@@ -50,6 +51,7 @@ class Measure:
         return Measure(self.name, self.rel, self.changed, cutoff)
 
 
+@lru_cache(maxsize=4096)
 def parse(text: str) -> Measure:
     """Read a measure.
 

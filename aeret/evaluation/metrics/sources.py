@@ -18,7 +18,7 @@ from aeret.errors import UsageError
 from aeret.evaluation.metrics.judge import Bytes, Judge, Judged
 from aeret.evaluation.metrics.ranked import Values
 from aeret.retrieval.bits import ones
-from aeret.retrieval.full_order import cluster_ranks, full_order, order_of_bits
+from aeret.retrieval.full_order import cluster_ranks, flags_in_order, full_order, order_of_bits
 from aeret.retrieval.ranking import Ranking
 
 Sizes = NDArray[np.int32]
@@ -174,7 +174,7 @@ class WholeGallery:
     """Every query's order of the whole gallery by distance; with clusters, that of a strict cluster-first search."""
 
     has_distances = True
-    pair_bytes = 24
+    pair_bytes = 9
 
     def __init__(self, queries: Vectors, gallery: Vectors, clustering: Clustering | None = None) -> None:
         """Check the vectors.
@@ -206,18 +206,43 @@ class WholeGallery:
         """Return the orders of queries ``start`` to ``stop``, the query itself last."""
         asked, own = self._queries[start:stop], judge.truth.exclude[start:stop]
         squared = squared_by_products(asked, self._gallery, self._norms)
-        ranks, assignment = None, None
-        if self._clustering is not None:
-            ranks, assignment = cluster_ranks(asked, self._clustering.centroids), self._clustering.assignment
-        order = full_order(squared, ranks, assignment, own)
+        if self._clustering is None:
+            return _Distances(squared, own)
+        ranks = cluster_ranks(asked, self._clustering.centroids)
+        order = full_order(squared, ranks, self._clustering.assignment, own)
         return Ordered(order, lambda: _ties(np.take_along_axis(squared, order, axis=1), own >= 0), whole=True)
+
+
+class _Distances:
+    """A block of distances to the whole gallery: hits are sorted with them, rows only where they are wanted."""
+
+    def __init__(self, squared: Vectors, own: NDArray[np.int64]) -> None:
+        self._squared, self._own = squared, own
+
+    @cached_property
+    def _ordered(self) -> Ordered:
+        squared, own = self._squared, self._own
+        order = full_order(squared, last=own)
+        return Ordered(order, lambda: _ties(np.take_along_axis(squared, order, axis=1), own >= 0), whole=True)
+
+    def hits(self, judged: Judged) -> Bytes:
+        return flags_in_order(self._squared.view(np.uint32), judged.whole(), judged.owners, self._own)
+
+    def tied_hits(self, judged: Judged) -> Ties:
+        return self._ordered.tied_hits(judged)
+
+    def rows(self, top: int) -> NDArray[np.int64]:
+        return self._ordered.rows(top)
+
+    def tied_rows(self, top: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        return self._ordered.tied_rows(top)
 
 
 class WholeCodes:
     """Every query's order of the whole gallery of binary codes by Hamming distance: small whole numbers, many ties."""
 
     has_distances = True
-    pair_bytes = 16
+    pair_bytes = 11
 
     def __init__(self, queries: NDArray[np.uint64], gallery: NDArray[np.uint64]) -> None:
         """Take codes as words, uint64 (q, w) and (g, w) (:func:`aeret.retrieval.bits.words_of_bools`).
@@ -267,7 +292,7 @@ class _Codes:
 
     def hits(self, judged: Judged) -> Bytes:
         """Return the hits in order."""
-        return self._ordered.hits(judged)
+        return flags_in_order(self._distances.astype(np.uint32), judged.whole(), judged.owners, self._own)
 
     def tied_hits(self, judged: Judged) -> Ties:
         """Return the results and hits of each tie."""
