@@ -7,19 +7,15 @@ nothing more. Ties go to the earlier row.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
-from numba.core import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from aeret.errors import UsageError
+from aeret.retrieval.bits import ones, words_of_bytes
 
 Words = NDArray[np.uint64]
 
-_WORD = 8
 _MOST_BYTES = 8191  # distances are kept as uint16
 # A block's distances are one short vector loop; a tile of codes stays in the cache while all queries pass over it.
 _BLOCK, _TILE = 128, 16_384
@@ -56,10 +52,7 @@ def checked_codes(codes: NDArray[np.generic], name: str, width: int | None = Non
 
 def as_words(codes: NDArray[np.uint8]) -> Words:
     """Return codes, uint8 (n, bytes), as columns of words, uint64 (words, n), filled up with zeros."""
-    count, width = codes.shape
-    padded = np.zeros((count, -(-width // _WORD) * _WORD), np.uint8)
-    padded[:, :width] = codes
-    return np.ascontiguousarray(padded.view(np.uint64).T)
+    return words_of_bytes(codes).T.copy()  # never a view of the codes
 
 
 def as_codes(words: Words, width: int) -> NDArray[np.uint8]:
@@ -85,18 +78,6 @@ def nearest_codes(
     if n and count:
         _nearest_codes(np.ascontiguousarray(queries.T), codes, exclude, rows, distances)
     return rows, distances
-
-
-def _popcount(typing, value):  # type: ignore[no-untyped-def]
-    """Return the number of ones of a uint64; LLVM's ctpop, which vectorises."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.ctpop(arguments[0])
-
-    return types.uint64(types.uint64), generate
-
-
-popcount: Any = intrinsic(_popcount)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -150,7 +131,7 @@ def _nearest_codes(queries, codes, exclude, rows, distances):  # type: ignore[no
 def _least(word, column):  # type: ignore[no-untyped-def]
     least = np.uint64(64)
     for j in range(column.shape[0]):
-        least = min(least, popcount(word ^ column[j]))
+        least = min(least, ones(word ^ column[j]))
     return least
 
 
@@ -169,7 +150,7 @@ def _distances(query, codes, start, stop, far):  # type: ignore[no-untyped-def]
 @numba.njit(nogil=True, cache=True)
 def _add(word, column, far):  # type: ignore[no-untyped-def]
     for j in range(column.shape[0]):
-        far[j] += popcount(word ^ column[j])
+        far[j] += ones(word ^ column[j])
 
 
 @numba.njit(nogil=True, cache=True)

@@ -16,7 +16,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.retrieval.hamming import Words, as_words, nearest_codes, popcount
+from aeret.retrieval.bits import ones
+from aeret.retrieval.hamming import Words, as_words, nearest_codes
 from aeret.retrieval.smallest import sort_smallest
 
 _LONG_FROM = 8192
@@ -144,7 +145,7 @@ def _search(  # type: ignore[no-untyped-def]
                     seen[row] = i
                     distance = np.uint64(0)
                     for t in range(codes.shape[0]):
-                        distance += popcount(words[i, t] ^ codes[t, row])
+                        distance += ones(words[i, t] ^ codes[t, row])
                     keys[found] = (distance << _HALF) | np.uint64(row)
                     histogram[distance] += 1
                     found += 1
