@@ -47,7 +47,7 @@ def estimate_bytes(
     rankings = 12 * queries * results * 20
     per_query = queries * (8 * 120 + 8 * 6 * categories)
     statistics = 2**27  # resampling weights and compiled code
-    blocks = (threads or cores()) * block_bytes(gallery)
+    blocks = 2 * (threads or cores()) * block_bytes(gallery)  # of distances and orders, and of hits by class
     return int(vectors + labels + plane_bytes + rankings + per_query + statistics + blocks)
 
 
