@@ -5,7 +5,8 @@ Heavy packages are imported inside functions only, as in every stage.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ predicted one, or (``layout``) the overlap of its masks with those decoded."""
 _LEARN_FROM = 4000
 """Train photos that usual sizes are learnt from, evenly spaced; more change a median in the third digit."""
 _AT_ONCE = 512
+MOST_KEPT = 10**9
+"""Bytes of decoded masks that a searcher keeps between queries."""
+_log = logging.getLogger(__name__)
 
 
 class TextSearcher:
@@ -51,6 +55,7 @@ class TextSearcher:
 
         lookup(dict.fromkeys(LAYOUT_SIMILARITIES), similarity, "layout similarity")
         self.inputs, self.similarity = inputs, similarity
+        self._kept: list[NDArray[Any]] | None = None
         self.prepared = Prepared.open(inputs["prepare"])
         self.names = tuple(category.name for category in self.prepared.categories)
         self.vocabulary = Vocabulary.of(self.names)
@@ -141,7 +146,7 @@ class TextSearcher:
         return rank(self.parts([scene])[0], n, weights)
 
     def _evidence(self, scenes: Sequence[Scene]) -> list[Floats]:
-        """Return the distances of the decoded masks to each query; decoded in blocks, which are not kept."""
+        """Return the distances of the decoded masks to each query."""
         import numpy as np
 
         from aeret.retrieval.text.evidence import evidence_distances
@@ -152,13 +157,46 @@ class TextSearcher:
         alone[np.arange(count), 0, 0, np.arange(count)] = 1
         # The first channel that a category sets is its own, or its supercategory's.
         channels = encoding.encode(alone)[:, 0, 0, :].argmax(axis=1)
-        codes = np.asarray(self.gallery.matrices["codes"])
+        used = np.unique([channels[thing.category] for scene in scenes for thing in scene.things])
+        place = np.zeros(int(channels.max()) + 1, np.int64)
+        place[used] = np.arange(len(used))
         blocks: list[list[Floats]] = [[] for _ in scenes]
-        for start in range(0, len(codes), _AT_ONCE):
-            maps = self.encoder.decode(codes[start : start + _AT_ONCE])
+        for maps in self._maps_of(tuple(map(int, used))):
             for block, scene in zip(blocks, scenes, strict=True):
-                block.append(evidence_distances(scene, maps, channels))
+                block.append(evidence_distances(scene, maps, place[channels]))
         return [np.concatenate(block) for block in blocks]
+
+    def _maps_of(self, channels: tuple[int, ...]) -> Iterator[NDArray[Any]]:
+        """Yield decoded masks of some channels, uint8 (b, side, side, channels), of block after block of photos.
+
+        All channels are decoded at once and kept for later queries. A photo takes side * side bytes a channel: 80 KiB
+        with 80 channels of 32 x 32, 400 MB for 5,000 photos. Where that is more than :data:`MOST_KEPT`, nothing is
+        kept, every query decodes again, and a warning says how much it would take.
+        """
+        import numpy as np
+
+        from aeret.retrieval.text.evidence import kept_maps
+
+        if self._kept is not None:
+            for maps in self._kept:
+                yield np.moveaxis(maps[list(channels)], 0, -1)
+            return
+        codes = np.asarray(self.gallery.matrices["codes"])
+        kept: list[NDArray[Any]] | None = []
+        for start in range(0, len(codes), _AT_ONCE):
+            maps = kept_maps(self.encoder.decode(codes[start : start + _AT_ONCE]))
+            estimate = maps[0].nbytes * len(codes)
+            if kept is not None and estimate > MOST_KEPT:
+                _log.warning(
+                    "The decoded masks of %d photos would take %.0f MB, more than the %.0f MB kept between queries; "
+                    "every query decodes them again.",
+                    *(len(codes), estimate / 1e6, MOST_KEPT / 1e6),
+                )
+                kept = None
+            if kept is not None:
+                kept.append(np.ascontiguousarray(np.moveaxis(maps, -1, 0)))  # a query reads its channels alone
+            yield maps[..., list(channels)]
+        self._kept = kept
 
     @cached_property
     def _decoded(self) -> Any:

@@ -104,6 +104,29 @@ def test_the_photos_in_which_it_is_true_come_first(root: Path, text: str, kind: 
     assert right == 10 if similarity == "relations" or kind == 3 else right > 5
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_masks_are_decoded_once_for_all_queries_or_it_is_said(
+    root: Path, kept: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from aeret.pipeline.history import artifacts_of
+    from aeret.retrieval.text.evidence import evidence_distances
+    from aeret.retrieval.text.grammar import parse
+    from aeret.stages import text_search
+
+    monkeypatch.setattr(text_search, "_AT_ONCE", 25)
+    if not kept:
+        monkeypatch.setattr(text_search, "MOST_KEPT", N * CELLS**2 * 3 - 1)
+    searcher = text_search.TextSearcher(artifacts_of(root, "latest", text_search.NEEDED))
+    decode, decoded = searcher.encoder.decode, []
+    monkeypatch.setattr(searcher.encoder, "decode", lambda codes: (decoded.append(len(codes)), decode(codes))[1])
+    for text in ("person left of dog", "traffic light above dog", "person left of dog"):
+        scene = parse(text, searcher.vocabulary)
+        exact = evidence_distances(scene, masks().astype(np.float32), np.arange(3))
+        assert searcher.parts([scene])[0]["layout"] == pytest.approx(exact)
+    assert decoded == [25, 25, 10] * (1 if kept else 3)
+    assert ("more than the" in caplog.text) == (not kept)
+
+
 def test_labels_alone_do_not_know_sides(root: Path) -> None:
     found = files(call(root, "search", "person left of dog", "--results", "30", "--layout-weight", "0"))
     assert found == sorted(found) and {photo % 4 for photo in found} == {0, 1}

@@ -36,11 +36,12 @@ def evidence_distances(scene: Scene, maps: NDArray[np.floating], channels: NDArr
 
     Args:
         scene: the query.
-        maps: shares in [0, 1], float (g, size, size, channels).
+        maps: shares in [0, 1], float (g, size, size, channels), or what :func:`kept_maps` made of them.
         channels: channel of each category, int64 (categories,).
     """
     used = sorted({int(channels[thing.category]) for thing in scene.things})
-    small = _pooled(np.asarray(maps[..., used], np.float32))
+    small = np.asarray(maps[..., used], np.float32)
+    small = small / np.float32(255) if maps.dtype == np.uint8 else _pooled(small)
     size = small.shape[1]
     flat = {
         channel: np.ascontiguousarray(small[..., number].reshape(len(small), -1) ** _SHARPNESS)
@@ -64,6 +65,15 @@ def evidence_distances(scene: Scene, maps: NDArray[np.floating], channels: NDArr
         doubt = _DOUBT**2
         total -= np.log((joint + doubt * float(table.mean())) / (mass[first] * mass[second] + doubt))
     return total
+
+
+def kept_maps(maps: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Return maps as they are kept for many queries: at most 32 cells a side, shares in steps of 1/255.
+
+    Args:
+        maps: shares in [0, 1], float (g, size, size, channels).
+    """
+    return np.round(np.clip(_pooled(np.asarray(maps, np.float32)), 0, 1) * 255).astype(np.uint8)
 
 
 def _pooled(maps: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from aeret.errors import UsageError
 from aeret.retrieval.mask_overlap import planes_of
-from aeret.retrieval.text.evidence import evidence_distances
+from aeret.retrieval.text.evidence import evidence_distances, kept_maps
 from aeret.retrieval.text.grammar import parse
 from aeret.retrieval.text.layout import Layout, compile_layout
 from aeret.retrieval.text.search import code_distances, label_distances, rank
@@ -250,3 +250,12 @@ def test_equal_codes_are_equally_far_wherever_they_stand(similarity: str) -> Non
     found = code_distances(layouts, gallery, similarity)
     assert len(np.unique(found[copies])) == 1
     assert (code_distances(layouts, gallery[copies[-9:]], similarity) == found[3]).all()
+
+
+def test_kept_maps_are_a_quarter_of_the_bytes_and_give_the_same_evidence() -> None:
+    maps = np.random.default_rng(8).random((20, 40, 40, 4), np.float32)
+    kept = kept_maps(maps)
+    assert kept.dtype == np.uint8 and kept.shape == (20, 20, 20, 4)
+    scene = parse("big person left of dog", WORDS)
+    exact = evidence_distances(scene, maps, np.arange(4))
+    assert evidence_distances(scene, kept, np.arange(4)) == pytest.approx(exact, rel=1e-3)
