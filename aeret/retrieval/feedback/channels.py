@@ -55,7 +55,8 @@ def ranked(
         weights: float64 (arms, channels), in the order of the channels.
         n: results, fewer than the gallery holds.
         exclude: gallery row left out of each query's results, or -1; int64 (q,).
-        block: queries at a time; bounds the memory at ``block * g`` similarities a channel.
+        block: queries at a time; bounds the memory at ``block * g`` similarities a channel, beside the gallery's
+            vectors in float64.
 
     Raises:
         UsageError: the channels differ, or there are fewer than ``n`` photos.
@@ -67,14 +68,27 @@ def ranked(
     if n > size - int(bool((exclude >= 0).any())):
         raise UsageError(f"a gallery of {size} photos has no {n} results a query.")
     found = np.empty((len(weights), count, n), np.int64)
+    wide = {name: np.asarray(gallery[name], np.float64) for name in names}
     for start in range(0, count, block):
         stop = min(start + block, count)
-        similar = np.stack([queries[name][start:stop].astype(np.float64) @ gallery[name].T for name in names])
+        similar = np.stack([queries[name][start:stop].astype(np.float64) @ wide[name].T for name in names])
         similar -= similar.mean(axis=2, keepdims=True)
         similar /= np.maximum(similar.std(axis=2, keepdims=True), 1e-12)
+        own = np.flatnonzero(exclude[start:stop] >= 0)
         for arm, weight in enumerate(weights):
-            total = np.einsum("c,cqg->qg", weight, similar)
-            own = np.flatnonzero(exclude[start:stop] >= 0)
-            total[own, exclude[start:stop][own]] = -np.inf
-            found[arm, start:stop] = np.argsort(-total, axis=1, kind="stable")[:, :n]
+            far = np.einsum("c,cqg->qg", -weight, similar)
+            far[own, exclude[start:stop][own]] = np.inf
+            found[arm, start:stop] = _first(far, n)
     return found
+
+
+def _first(distances: NDArray[np.float64], n: int) -> NDArray[np.int64]:
+    """Return the columns of the ``n`` smallest of each row in order, int64 (q, n); ties by column."""
+    size = distances.shape[1]
+    last = np.partition(distances, n - 1, axis=1)[:, n - 1 : n]
+    rows = np.empty((len(distances), n), np.int64)
+    for row, (values, bound) in enumerate(zip(distances, last, strict=True)):
+        # All that tie with the last place are there, in order of column, so a stable sort of these few is that of all.
+        some = np.flatnonzero(values <= bound) if n < size else np.arange(size)
+        rows[row] = some[np.argsort(values[some], kind="stable")[:n]]
+    return rows

@@ -45,6 +45,24 @@ def test_channels_are_weighed_after_standardising_and_self_is_left_out() -> None
         assert found[arm].tolist() == np.argsort(-total, axis=1, kind="stable")[:, :6].tolist()
 
 
+def test_ties_go_by_row_and_the_gallery_is_sorted_no_further_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery = np.tile(np.eye(4, dtype=np.float32), (50, 1))
+    sorted_, argsort = [], np.argsort
+
+    def counting(values: np.ndarray, **options: object) -> np.ndarray:
+        sorted_.append(values.size)
+        return argsort(values, **options)
+
+    monkeypatch.setattr(np, "argsort", counting)
+    exclude = np.array([4, -1])
+    found = ranked({"a": gallery[[0, 3]]}, {"a": gallery}, np.ones((1, 1)), 6, exclude)
+    assert found[0].tolist() == [[0, 8, 12, 16, 20, 24], [3, 7, 11, 15, 19, 23]]
+    assert max(sorted_) == 50  # those that tie with the last place, of 200
+    assert ranked({"a": gallery[:1]}, {"a": gallery}, np.ones((1, 1)), 200, NONE[:1])[0, 0, :50].tolist() == list(
+        range(0, 200, 4)
+    )
+
+
 def test_values_are_the_mean_of_clicks() -> None:
     gains, rng = np.array([0.9, 0.1, 0.5, 0.0]), np.random.default_rng(2)
     looks = (1 / np.arange(1, 5)).sum()
