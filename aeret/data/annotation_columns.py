@@ -62,10 +62,85 @@ def refusal(path: Path, rule: str, problem: str, count: int = 1) -> DataError:
     )
 
 
+_SCANNED: dict[str, type[np.generic]] = {
+    "ids": np.int64,
+    "photos": np.int64,
+    "categories": np.int64,
+    "crowd": np.int8,
+    "kind": np.uint8,
+    "parts": np.int64,
+    "rle_lengths": np.int64,
+    "rle_sizes": np.int32,
+    "area": np.float64,
+    "boxes": np.float32,
+    "lengths": np.int64,
+    "points": np.float64,
+    "rle_text": np.uint8,
+}
+"""The columns that are scanned, in the order of :func:`_scanned`."""
+
+
+class _Column:
+    """A flat array that grows. Room that it has but does not use is never touched, and so takes no memory."""
+
+    def __init__(self, name: str) -> None:
+        self._values = np.empty(0, _SCANNED[name])
+        self._used = 0
+
+    def extend(self, values: NDArray[Any], left: float) -> None:
+        """Append values; about ``left`` times as many as there are then will follow."""
+        end = self._used + len(values)
+        if end > len(self._values):
+            values_before = self.array()
+            self._values = np.empty(int(end * (1.1 * left + 1.1)) + 16, self._values.dtype)
+            self._values[: self._used] = values_before
+        self._values[self._used : end] = values
+        self._used = end
+
+    def array(self) -> NDArray[Any]:
+        """Return what was appended."""
+        return self._values[: self._used]
+
+
+def _scanned(room: Room, text: mmap.mmap) -> list[NDArray[Any]]:
+    """Return what was scanned, by column; finish the numbers that the kernel left."""
+    from aeret.data import annotation_scan as scanner
+
+    rows, lengths, points, characters, mends = room.used.tolist()
+    targets: dict[int, NDArray[Any]] = {
+        scanner.OF_AREA: room.areas,
+        scanner.OF_BOX: room.boxes.reshape(-1),
+        scanner.OF_POINTS: room.points,
+    }
+    for owner, place, start, stop in room.mends[:mends].tolist():
+        value = _NUMBER.decode(text[start:stop])
+        if abs(value) > _LARGEST:
+            raise Irregular
+        targets[owner][place] = value
+    whole = room.whole[:rows]
+    sizes = whole[whole[:, scanner.KIND] == RLE][:, [scanner.HEIGHT, scanner.WIDTH]]
+    return [
+        whole[:, scanner.ID],
+        whole[:, scanner.PHOTO],
+        whole[:, scanner.CATEGORY],
+        whole[:, scanner.CROWD],
+        whole[:, scanner.KIND],
+        whole[:, scanner.PARTS],
+        whole[:, scanner.TEXT],
+        sizes.reshape(-1),
+        room.areas[:rows],
+        room.boxes[:rows].reshape(-1),
+        room.lengths[:lengths],
+        room.points[:points],
+        room.runs[:characters],
+    ]
+
+
 class AnnotationColumns:
     """Flat arrays that annotations are appended to, a batch at a time."""
 
     def __init__(self) -> None:
+        # A scan puts NumPy's in their place.
         self._ids, self._photos, self._categories = array("q"), array("q"), array("q")
         self._crowd, self._kind = array("b"), array("B")
         self._area, self._boxes, self._points = array("d"), array("f"), array("d")
@@ -106,22 +181,24 @@ class AnnotationColumns:
         self._rle_text += b"".join(texts)
 
     def scan(self, text: mmap.mmap, at: int) -> int:
-        """Append the annotations of a list without decoding records; return the place behind the list.
+        """Take the annotations of a list, all there are, without decoding records; return the place behind the list.
 
         Args:
             text: the file.
             at: where the first record is.
 
         Raises:
-            Irregular: something is not as the scanner expects it; what was appended until then is of no use.
+            Irregular: something is not as the scanner expects it.
             msgspec.DecodeError: a number is out of range.
         """
         from aeret.data import annotation_scan as scanner
 
-        view = np.frombuffer(text, np.uint8)
+        view = np.frombuffer(text, np.uint8)  # holds the memory
+        characters = (view.ctypes.data, len(view))
         room, how = scanner.make_room(_WINDOW), scanner.MORE
+        first, columns = at, [_Column(column) for column in _SCANNED]
         while how != scanner.END:
-            how, end = scanner.scan_annotations(view, at, at + _WINDOW, *room)
+            how, end = scanner.scan_annotations(characters, at, at + _WINDOW, *room)
             if how == scanner.IRREGULAR:
                 raise Irregular
             if how == scanner.FULL:  # of one long record
@@ -130,44 +207,14 @@ class AnnotationColumns:
             if room.wide[0]:
                 room.wide[0] = False
                 _demand_utf8(text[at:end])
-            self._take(room, text)
+            left = (len(text) - end) / (end - first)
+            for column, values in zip(columns, _scanned(room, text), strict=True):
+                column.extend(values, left)
             forget(text, at, end)
             at = end
+        for name, column in zip(_SCANNED, columns, strict=True):
+            setattr(self, f"_{name}", column.array())
         return at
-
-    def _take(self, room: Room, text: mmap.mmap) -> None:
-        """Append what was scanned."""
-        from aeret.data import annotation_scan as scanner
-
-        rows, lengths, points, characters, mends = room.used.tolist()
-        targets: dict[int, NDArray[Any]] = {
-            scanner.OF_AREA: room.areas,
-            scanner.OF_BOX: room.boxes.reshape(-1),
-            scanner.OF_POINTS: room.points,
-        }
-        for owner, place, start, stop in room.mends[:mends].tolist():
-            value = _NUMBER.decode(text[start:stop])
-            if abs(value) > _LARGEST:
-                raise Irregular
-            targets[owner][place] = value
-        whole = room.whole[:rows]
-        for column, number in (
-            (self._ids, scanner.ID),
-            (self._photos, scanner.PHOTO),
-            (self._categories, scanner.CATEGORY),
-            (self._parts, scanner.PARTS),
-            (self._rle_lengths, scanner.TEXT),
-        ):
-            column.frombytes(whole[:, number].tobytes())
-        self._crowd.frombytes(whole[:, scanner.CROWD].astype(np.int8).tobytes())
-        self._kind.frombytes(whole[:, scanner.KIND].astype(np.uint8).tobytes())
-        sizes = whole[whole[:, scanner.KIND] == RLE][:, [scanner.HEIGHT, scanner.WIDTH]]
-        self._rle_sizes.frombytes(sizes.astype(np.int32).tobytes())
-        self._area.frombytes(room.areas[:rows].tobytes())
-        self._boxes.frombytes(room.boxes[:rows].tobytes())
-        self._lengths.frombytes(room.lengths[:lengths].tobytes())
-        self._points.frombytes(room.points[:points].tobytes())
-        self._rle_text += room.runs[:characters].tobytes()
 
     def arrays(self, path: Path, photo_ids: NDArray[np.int64], category_ids: NDArray[np.int64]) -> dict[str, Any]:
         """Return the fields of a ``Collection`` that hold annotations, ids turned to rows."""

@@ -14,7 +14,18 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from aeret.data.json_tokens import integer, is_mark, literal, number, plain_key, skip, space
+from aeret.data.characters import Text, character
+from aeret.data.json_tokens import (
+    integer,
+    is_mark,
+    literal,
+    number,
+    plain_key,
+    plain_text,
+    short_number,
+    skip,
+    space,
+)
 
 _Bytes = NDArray[np.uint8]
 _Int = NDArray[np.int64]
@@ -35,7 +46,6 @@ _KEYS = ("id", "image_id", "category_id", "iscrowd", "bbox", "area", "segmentati
 _K_ID, _K_PHOTO, _K_CATEGORY, _K_CROWD, _K_BOX, _K_AREA, _K_MASK, _K_SIZE, _K_COUNTS, _K_OTHER = range(10)
 _NAMES = np.frombuffer("".join(_KEYS).encode(), np.uint8)
 _NAME_STARTS = np.cumsum([0, *map(len, _KEYS)])
-_TENS = 10.0 ** np.arange(16)
 _NEEDED = 1 << _K_ID | 1 << _K_PHOTO | 1 << _K_CATEGORY
 
 
@@ -80,7 +90,7 @@ def make_room(characters: int) -> Room:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _key(text: _Bytes, at: int) -> tuple[int, int]:
+def _key(text: Text, at: int) -> tuple[int, int]:
     """Read a key of plain ASCII and its colon.
 
     Returns:
@@ -96,7 +106,7 @@ def _key(text: _Bytes, at: int) -> tuple[int, int]:
         if _NAME_STARTS[key + 1] - first == length:
             same = True
             for i in range(length):
-                same &= text[start + i] == _NAMES[first + i]
+                same &= character(text, start + i) == _NAMES[first + i]
             if same:
                 found = key
     return value, found
@@ -114,7 +124,7 @@ def _list_mend(mends: _Int, used: _Int, owner: int, place: int, start: int, end:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _polygons(text: _Bytes, at: int, lengths: _Int, points: _Float, mends: _Int, used: _Int) -> tuple[int, int]:
+def _polygons(text: Text, at: int, lengths: _Int, points: _Float, mends: _Int, used: _Int) -> tuple[int, int]:
     """Read the parts of a polygon; return how (MORE is well) and where it ends."""
     at = space(text, at + 1)
     if is_mark(text, at, 93):
@@ -131,30 +141,14 @@ def _polygons(text: _Bytes, at: int, lengths: _Int, points: _Float, mends: _Int,
             while True:
                 if place == len(points):
                     return FULL, at
-                # Most are a few digits, a point and one or two digits more: read here, the rest of ways by a call.
-                start, digits, behind, mark = at, 0, 0, 0
-                last = min(at + 15, len(text) - 1)
-                while at < last:
-                    mark = int(text[at]) - 48
-                    if mark < 0 or mark > 9:
-                        break
-                    digits = digits * 10 + mark
-                    at += 1
-                plain = at > start and (at == start + 1 or text[start] != 48)
-                if plain and text[at] == 46:
-                    at += 1
-                    point = at
-                    while at < last:
-                        mark = int(text[at]) - 48
-                        if mark < 0 or mark > 9:
-                            break
-                        digits = digits * 10 + mark
-                        at += 1
-                    behind = at - point
-                    plain = behind > 0
-                mark = text[at]
-                if plain and (mark == 44 or mark == 93):
-                    points[place] = digits / _TENS[behind]
+                start, mark = at, 0
+                negative = character(text, at) == 45 if at < text[1] else False
+                value, at = short_number(text, at + 1 if negative else at)
+                if at > start + 1 or (at > start and not negative):
+                    mark = character(text, at)
+                # A negative 0 is left to others.
+                if (mark == 44 or mark == 93) and (value != 0 or not negative):
+                    points[place] = -value if negative else value
                 else:
                     at = start
                     points[place], at, known = number(text, at)
@@ -163,16 +157,16 @@ def _polygons(text: _Bytes, at: int, lengths: _Int, points: _Float, mends: _Int,
                     if not known and not _list_mend(mends, used, OF_POINTS, place, start, at):
                         return FULL, at
                     at = space(text, at)
-                    if at >= len(text):
+                    if at >= text[1]:
                         return IRREGULAR, at
-                    mark = text[at]
+                    mark = character(text, at)
                 place += 1
                 at += 1
                 if mark == 93:
                     break
                 if mark != 44:
                     return IRREGULAR, at
-                if at < len(text) and text[at] <= 32:
+                if at < text[1] and character(text, at) <= 32:
                     at = space(text, at)
         if used[LENGTHS] == len(lengths):
             return FULL, at
@@ -189,31 +183,31 @@ def _polygons(text: _Bytes, at: int, lengths: _Int, points: _Float, mends: _Int,
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _run_text(text: _Bytes, at: int, runs: _Bytes, used: _Int) -> tuple[int, int]:
+def _run_text(text: Text, at: int, runs: _Bytes, used: _Int) -> tuple[int, int]:
     """Copy a run-length string; return how (MORE is well) and where it ends."""
     place = used[CHARACTERS]
     at += 1
-    while at < len(text):
-        c = text[at]
-        if c == 34:
-            used[CHARACTERS] = place
-            return MORE, at + 1
-        if c == 92:  # of the characters of such strings, only the backslash itself is escaped
-            at += 1
-            if not is_mark(text, at, 92):
-                return IRREGULAR, at
-        if c < 32 or c >= 128:
+    while True:
+        end = plain_text(text, at)
+        # Of the characters of such strings, only the backslash itself is escaped.
+        escaped = is_mark(text, end, 92) and is_mark(text, end + 1, 92)
+        if end >= text[1] or not (escaped or character(text, end) == 34):
             return IRREGULAR, at
-        if place == len(runs):
+        after = place + end - at + int(escaped)
+        if after > len(runs):
             return FULL, at
-        runs[place] = c
-        place += 1
-        at += 1
-    return IRREGULAR, at
+        # An escape is copied with its first backslash.
+        for i in range(after - place):
+            runs[place + i] = character(text, at + i)
+        place = after
+        if not escaped:
+            used[CHARACTERS] = place
+            return MORE, end + 1
+        at = end + 2
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _run_list(text: _Bytes, at: int, runs: _Bytes, used: _Int) -> tuple[int, int]:
+def _run_list(text: Text, at: int, runs: _Bytes, used: _Int) -> tuple[int, int]:
     """Write the string of runs given as numbers (as ``encode_runs``); return how and where they end."""
     place = used[CHARACTERS]
     before, two_before = 0, 0
@@ -248,18 +242,18 @@ def _run_list(text: _Bytes, at: int, runs: _Bytes, used: _Int) -> tuple[int, int
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _mask(text: _Bytes, at: int, row: _Int, runs: _Bytes, used: _Int, wide: _Bool) -> tuple[int, int]:
+def _mask(text: Text, at: int, row: _Int, runs: _Bytes, used: _Int, wide: _Bool) -> tuple[int, int]:
     """Read a run-length mask; return how (MORE is well) and where it ends."""
     start = used[CHARACTERS]
     seen = 0
     at = space(text, at + 1)
     while True:
         at, key = _key(text, at)
-        if at < 0 or at >= len(text) or (key != _K_OTHER and seen & 1 << key):
+        if at < 0 or at >= text[1] or (key != _K_OTHER and seen & 1 << key):
             return IRREGULAR, at
         seen |= 1 << key
         if key == _K_SIZE:
-            if text[at] != 91:
+            if character(text, at) != 91:
                 return IRREGULAR, at
             height, at = integer(text, space(text, at + 1))
             if at < 0:
@@ -276,9 +270,9 @@ def _mask(text: _Bytes, at: int, row: _Int, runs: _Bytes, used: _Int, wide: _Boo
             at += 1
             row[HEIGHT], row[WIDTH] = height, width
         elif key == _K_COUNTS:
-            if text[at] == 34:
+            if character(text, at) == 34:
                 how, at = _run_text(text, at, runs, used)
-            elif text[at] == 91:
+            elif character(text, at) == 91:
                 how, at = _run_list(text, at, runs, used)
             else:
                 how = IRREGULAR
@@ -300,7 +294,7 @@ def _mask(text: _Bytes, at: int, row: _Int, runs: _Bytes, used: _Int, wide: _Boo
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _box(text: _Bytes, at: int, boxes: NDArray[np.float32], row: int, mends: _Int, used: _Int) -> tuple[int, int]:
+def _box(text: Text, at: int, boxes: NDArray[np.float32], row: int, mends: _Int, used: _Int) -> tuple[int, int]:
     """Read the four numbers of a box; return how (MORE is well) and where it ends."""
     for i in range(4):
         if not is_mark(text, at, 44 if i else 91):
@@ -319,7 +313,7 @@ def _box(text: _Bytes, at: int, boxes: NDArray[np.float32], row: int, mends: _In
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _record(
-    text: _Bytes,
+    text: Text,
     at: int,
     whole: _Int,
     areas: _Float,
@@ -343,14 +337,14 @@ def _record(
     at = space(text, at + 1)
     while True:
         at, key = _key(text, at)
-        if at < 0 or at >= len(text) or (key < _K_SIZE and seen & 1 << key):
+        if at < 0 or at >= text[1] or (key < _K_SIZE and seen & 1 << key):
             return IRREGULAR, at
         seen |= 1 << key
         how = MORE
         if key <= _K_CATEGORY:
             row[key], at = integer(text, at)
         elif key == _K_CROWD:
-            c = text[at]
+            c = character(text, at)
             if c == 48 or c == 49:
                 row[CROWD], at = integer(text, at)
                 if row[CROWD] > 1:
@@ -368,7 +362,7 @@ def _record(
             if at >= 0 and not known and not _list_mend(mends, used, OF_AREA, place, start, at):
                 how = FULL
         elif key == _K_MASK:
-            c = text[at]
+            c = character(text, at)
             if c == 91:
                 row[KIND] = 1
                 before = used[LENGTHS]
@@ -398,7 +392,7 @@ def _record(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def scan_annotations(
-    text: _Bytes,
+    text: Text,
     at: int,
     stop: int,
     whole: _Int,
@@ -414,7 +408,7 @@ def scan_annotations(
     """Read annotations up to the first that ends at or after ``stop``, or to the last that has room.
 
     Args:
-        text: uint8 (n) the file.
+        text: the file.
         at: where a record starts, or white space before it.
         stop: a place in the text.
         whole: and the others: a :class:`Room`.

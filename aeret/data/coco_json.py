@@ -29,8 +29,8 @@ from aeret.data.json_batches import RECORDS, Irregular, guess, sure
 from aeret.data.rules import name_problem
 from aeret.errors import DataError
 
-_LARGE = 16 << 20
-"""bytes of a file from which on loading numba (half a second, 70 MB) pays, where nothing has loaded it yet"""
+_LARGE = 32 << 20
+"""bytes of a file from which on it pays to load numba and the kernel (a second, 130 MB), if nothing has yet"""
 
 _SUSPECT = ("/", "\\", "..", "\0")
 """An ASCII name without any of these is one that :func:`name_problem` has nothing against."""

@@ -38,6 +38,7 @@ _FRESH_NS = 2_000_000_000
 _READERS = (
     "annotation_columns.py",
     "annotation_scan.py",
+    "characters.py",
     "coco_json.py",
     "collection_cache.py",
     "json_batches.py",

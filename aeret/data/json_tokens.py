@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-_Bytes = NDArray[np.uint8]
+from aeret.data.characters import Text, character, first_mark, next_eight
 
 _DIGITS, _DEEPEST, _LONGEST = 18, 60, 300
 """of a number; of nested lists and objects; characters of a number"""
@@ -39,50 +39,127 @@ def _powers() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
 _HIGH, _LOW = _powers()
 
 
+_ONE, _EIGHT, _SIXTEEN, _HALF, _WHOLE = (np.uint64(bits) for bits in (1, 8, 16, 32, 64))
+_ZEROS, _HIGHS = np.uint64(0x3030303030303030), np.uint64(0x8080808080808080)
+_TO_NINE, _CONTROLS = np.uint64(0x7676767676767676), np.uint64(0x2020202020202020)
+_ONES, _QUOTES, _SLASHES = (np.uint64(0x0101010101010101 * mark) for mark in (1, 34, 92))
+_PAIRS, _FOURS, _EIGHTS = np.uint64(2561), np.uint64(6553601), np.uint64(42949672960001)
+_LOW_BYTES, _LOW_PAIRS = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF)
+_TENS = 10.0 ** np.arange(9)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def space(text: _Bytes, at: int) -> int:
-    """Return where the next token starts."""
-    while at < len(text) and (text[at] == 32 or text[at] == 10 or text[at] == 13 or text[at] == 9):
+def short_number(text: Text, at: int) -> tuple[float, int]:
+    """Return a number of the kind ``123`` or ``123.45`` that ends, with what stops it, within eight characters.
+
+    Eight characters at once (Lemire, 2021): which are no digits shows in their upper bits, and three multiplications
+    join the digits. The end is ``at`` where the number is of another kind.
+    """
+    if at + 8 > text[1]:
+        return 0.0, at
+    digits = next_eight(text, at) ^ _ZEROS
+    # Of the marks of bytes above nine only the lowest is sure: a sum may carry into the next byte.
+    whole = first_mark((digits + _TO_NINE | digits) & _HIGHS)
+    if whole == 0 or whole > 6 or (character(text, at) == 48 and whole > 1):
+        return 0.0, at
+    end = at + whole
+    before = np.uint64(8 * whole)
+    if character(text, end) != 46:
+        digits <<= _WHOLE - before
+        behind = 0
+    else:
+        rest = digits >> (before + _EIGHT)
+        places = first_mark((rest + _TO_NINE | rest) & _HIGHS)
+        total = whole + places
+        if places == 0 or total > 6:
+            return 0.0, at
+        behind = places
+        end += behind + 1
+        digits &= (_ONE << before) - _ONE
+        digits |= (rest & ((_ONE << np.uint64(8 * places)) - _ONE)) << before
+        digits <<= _WHOLE - np.uint64(8 * total)
+    digits = digits * _PAIRS >> _EIGHT
+    digits = (digits & _LOW_BYTES) * _FOURS >> _SIXTEEN
+    digits = (digits & _LOW_PAIRS) * _EIGHTS >> _HALF
+    return np.int64(digits) / _TENS[behind], end
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def plain_text(text: Text, at: int) -> int:
+    """Return where the next character is that is a quote, a backslash, below 32 or above 127; the end if none is."""
+    while at + 8 <= text[1]:
+        word = next_eight(text, at)
+        quotes, slashes = word ^ _QUOTES, word ^ _SLASHES
+        # A byte that is 0 (or below 32) borrows; only the lowest mark is sure.
+        marks = (quotes - _ONES) & ~quotes | (slashes - _ONES) & ~slashes | (word - _CONTROLS) | word
+        marks &= _HIGHS
+        if marks:
+            at += first_mark(marks)
+            return at
+        at += 8
+    while at < text[1] and character(text, at) != 34 and character(text, at) != 92 and 32 <= character(text, at) < 128:
         at += 1
     return at
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def is_mark(text: _Bytes, at: int, mark: int) -> bool:
-    """Return whether the character ``mark`` is here."""
-    """Return whether the character ``mark`` is here."""
-    """Return whether the character ``mark`` is here."""
-    return at < len(text) and text[at] == mark
+def space(text: Text, at: int) -> int:
+    """Return where the next token starts."""
+    while at < text[1] and (
+        character(text, at) == 32 or character(text, at) == 10 or character(text, at) == 13 or character(text, at) == 9
+    ):
+        at += 1
+    return at
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def literal(text: _Bytes, at: int) -> int:
+def is_mark(text: Text, at: int, mark: int) -> bool:
+    """Return whether the character ``mark`` is here."""
+    """Return whether the character ``mark`` is here."""
+    """Return whether the character ``mark`` is here."""
+    return at < text[1] and character(text, at) == mark
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def literal(text: Text, at: int) -> int:
     """Return where the true, false or null that starts here ends; -1 where there is none."""
-    left = len(text) - at
-    if left >= 4 and text[at] == 116 and text[at + 1] == 114 and text[at + 2] == 117 and text[at + 3] == 101:
+    left = text[1] - at
+    if (
+        left >= 4
+        and character(text, at) == 116
+        and character(text, at + 1) == 114
+        and character(text, at + 2) == 117
+        and character(text, at + 3) == 101
+    ):
         return at + 4
-    if left >= 4 and text[at] == 110 and text[at + 1] == 117 and text[at + 2] == 108 and text[at + 3] == 108:
+    if (
+        left >= 4
+        and character(text, at) == 110
+        and character(text, at + 1) == 117
+        and character(text, at + 2) == 108
+        and character(text, at + 3) == 108
+    ):
         return at + 4
     if (
         left >= 5
-        and text[at] == 102
-        and text[at + 1] == 97
-        and text[at + 2] == 108
-        and text[at + 3] == 115
-        and text[at + 4] == 101
+        and character(text, at) == 102
+        and character(text, at + 1) == 97
+        and character(text, at + 2) == 108
+        and character(text, at + 3) == 115
+        and character(text, at + 4) == 101
     ):
         return at + 5
     return -1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _hex(text: _Bytes, at: int) -> int:
+def _hex(text: Text, at: int) -> int:
     """Return the value of four hexadecimal digits; -1 where they are not that."""
     value = 0
-    if at + 4 > len(text):
+    if at + 4 > text[1]:
         return -1
     for i in range(at, at + 4):
-        c = int(text[i])
+        c = int(character(text, i))
         if 48 <= c <= 57:
             c -= 48
         elif 65 <= c <= 70:
@@ -96,11 +173,11 @@ def _hex(text: _Bytes, at: int) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def string(text: _Bytes, at: int, wide: NDArray[np.bool_]) -> int:
+def string(text: Text, at: int, wide: NDArray[np.bool_]) -> int:
     """Return where the text whose opening quote is at ``at`` ends, behind its closing quote; -1 where in doubt."""
-    at += 1
-    while at < len(text):
-        c = text[at]
+    at = plain_text(text, at + 1)
+    while at < text[1]:
+        c = character(text, at)
         if c == 34:
             return at + 1
         if c < 32:
@@ -109,9 +186,9 @@ def string(text: _Bytes, at: int, wide: NDArray[np.bool_]) -> int:
             wide[0] = True
         if c == 92:
             at += 1
-            if at >= len(text):
+            if at >= text[1]:
                 return -1
-            e = text[at]
+            e = character(text, at)
             if e == 117:
                 value = _hex(text, at + 1)
                 # Halves of a pair may lack the other.
@@ -120,19 +197,19 @@ def string(text: _Bytes, at: int, wide: NDArray[np.bool_]) -> int:
                 at += 4
             elif not (e == 34 or e == 92 or e == 47 or e == 98 or e == 102 or e == 110 or e == 114 or e == 116):
                 return -1
-        at += 1
+        at = plain_text(text, at + 1)
     return -1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def plain_key(text: _Bytes, at: int) -> tuple[int, int, int]:
+def plain_key(text: Text, at: int) -> tuple[int, int, int]:
     """Read a key of plain ASCII and its colon; return where its value starts, or -1, and where it starts and ends."""
     if not is_mark(text, at, 34):
         return -1, at, at
     start = at + 1
     at = start
-    while at < len(text) and text[at] != 34:
-        if text[at] < 32 or text[at] >= 128 or text[at] == 92:
+    while at < text[1] and character(text, at) != 34:
+        if character(text, at) < 32 or character(text, at) >= 128 or character(text, at) == 92:
             return -1, start, at
         at += 1
     end = at
@@ -143,29 +220,29 @@ def plain_key(text: _Bytes, at: int) -> tuple[int, int, int]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _after_number(text: _Bytes, at: int) -> int:
+def _after_number(text: Text, at: int) -> int:
     """Return where the number that starts here ends; -1 where in doubt."""
     start = at
     if is_mark(text, at, 45):
         at += 1
     first = at
-    while at < len(text) and 48 <= text[at] <= 57:
+    while at < text[1] and 48 <= character(text, at) <= 57:
         at += 1
-    if at == first or (at > first + 1 and text[first] == 48):
+    if at == first or (at > first + 1 and character(text, first) == 48):
         return -1
     if is_mark(text, at, 46):
         at += 1
         first = at
-        while at < len(text) and 48 <= text[at] <= 57:
+        while at < text[1] and 48 <= character(text, at) <= 57:
             at += 1
         if at == first:
             return -1
-    if at < len(text) and (text[at] == 101 or text[at] == 69):
+    if at < text[1] and (character(text, at) == 101 or character(text, at) == 69):
         at += 1
-        if at < len(text) and (text[at] == 43 or text[at] == 45):
+        if at < text[1] and (character(text, at) == 43 or character(text, at) == 45):
             at += 1
         first = at
-        while at < len(text) and 48 <= text[at] <= 57:
+        while at < text[1] and 48 <= character(text, at) <= 57:
             at += 1
         if at == first or at > first + 3:
             return -1
@@ -173,13 +250,13 @@ def _after_number(text: _Bytes, at: int) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def skip(text: _Bytes, at: int, wide: NDArray[np.bool_]) -> int:
+def skip(text: Text, at: int, wide: NDArray[np.bool_]) -> int:
     """Return where the JSON value that starts here ends; -1 where in doubt."""
     depth, objects = 0, 0
     while True:
-        if at >= len(text):
+        if at >= text[1]:
             return -1
-        c = text[at]
+        c = character(text, at)
         opened = False
         if c == 123 or c == 91:
             at = space(text, at + 1)
@@ -218,20 +295,20 @@ def skip(text: _Bytes, at: int, wide: NDArray[np.bool_]) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def integer(text: _Bytes, at: int) -> tuple[int, int]:
+def integer(text: Text, at: int) -> tuple[int, int]:
     """Return a whole number of at most eighteen digits, and where it ends or -1."""
     negative = is_mark(text, at, 45)
     if negative:
         at += 1
     first = at
     value = 0
-    while at < len(text) and 48 <= text[at] <= 57 and at - first <= _DIGITS:
-        value = value * 10 + (int(text[at]) - 48)
+    while at < text[1] and 48 <= character(text, at) <= 57 and at - first <= _DIGITS:
+        value = value * 10 + (int(character(text, at)) - 48)
         at += 1
     digits = at - first
-    if digits == 0 or digits > _DIGITS or (text[first] == 48 and (digits > 1 or negative)):
+    if digits == 0 or digits > _DIGITS or (character(text, first) == 48 and (digits > 1 or negative)):
         return 0, -1
-    if at < len(text) and (text[at] == 46 or text[at] == 101 or text[at] == 69):
+    if at < text[1] and (character(text, at) == 46 or character(text, at) == 101 or character(text, at) == 69):
         return 0, -1
     return -value if negative else value, at
 
@@ -276,7 +353,7 @@ def _scaled(digits: int, power: int) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def number(text: _Bytes, at: int) -> tuple[float, int, bool]:
+def number(text: Text, at: int) -> tuple[float, int, bool]:
     """Return a number, where it ends or -1, and whether the value is sure."""
     start = at
     negative = is_mark(text, at, 45)
@@ -284,32 +361,32 @@ def number(text: _Bytes, at: int) -> tuple[float, int, bool]:
         at += 1
     first = at
     digits = 0
-    while at < len(text) and 48 <= text[at] <= 57:
-        digits = digits * 10 + (int(text[at]) - 48)
+    while at < text[1] and 48 <= character(text, at) <= 57:
+        digits = digits * 10 + (int(character(text, at)) - 48)
         at += 1
     count = at - first
-    if count == 0 or (count > 1 and text[first] == 48):
+    if count == 0 or (count > 1 and character(text, first) == 48):
         return 0.0, -1, False
     power = 0
-    if at < len(text) and text[at] == 46:
+    if at < text[1] and character(text, at) == 46:
         at += 1
         point = at
-        while at < len(text) and 48 <= text[at] <= 57:
-            digits = digits * 10 + (int(text[at]) - 48)
+        while at < text[1] and 48 <= character(text, at) <= 57:
+            digits = digits * 10 + (int(character(text, at)) - 48)
             at += 1
         power = point - at
         if power == 0:
             return 0.0, -1, False
-        count = count - power - int(text[first] == 48)
-    if at < len(text) and (text[at] == 101 or text[at] == 69):
+        count = count - power - int(character(text, first) == 48)
+    if at < text[1] and (character(text, at) == 101 or character(text, at) == 69):
         at += 1
         down = is_mark(text, at, 45)
-        if at < len(text) and (text[at] == 43 or text[at] == 45):
+        if at < text[1] and (character(text, at) == 43 or character(text, at) == 45):
             at += 1
         behind = at
         exponent = 0
-        while at < len(text) and 48 <= text[at] <= 57 and at - behind < 4:
-            exponent = exponent * 10 + (int(text[at]) - 48)
+        while at < text[1] and 48 <= character(text, at) <= 57 and at - behind < 4:
+            exponent = exponent * 10 + (int(character(text, at)) - 48)
             at += 1
         if at == behind or at - behind > 3:
             return 0.0, -1, False

@@ -100,7 +100,8 @@ def coverage(collection: Collection, annotation_rows: ArrayLike, size: int) -> N
         DataError: a run-length mask whose runs do not fill its photo.
     """
     rows = np.asarray(annotation_rows, np.int64).reshape(-1)
-    covered, bad = cover_annotations(rows, size, *_columns(collection))
+    covered = np.zeros((len(rows), size, size), np.float32)
+    bad = cover_annotations(covered, rows, *_columns(collection))
     _demand_sound(collection, bad)
     return covered
 

@@ -279,8 +279,8 @@ def add_annotation(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def cover_annotations(
+    covered: NDArray[np.float32],
     rows: _Int,
-    size: int,
     kind: NDArray[np.uint8],
     part_offsets: _Int,
     point_offsets: _Int,
@@ -289,12 +289,14 @@ def cover_annotations(
     rle_text: NDArray[np.uint8],
     heights: NDArray[np.int32],
     widths: NDArray[np.int32],
-) -> tuple[NDArray[np.float32], int]:
-    """Return float32 (k, size, size) coverage of each annotation in ``rows``, and the first row with bad runs or -1.
+) -> int:
+    """Write the coverage of each annotation in ``rows`` into ``covered``, and return the first with bad runs or -1.
 
-    ``heights`` and ``widths`` are those of the annotation's photo; the other columns are those of ``Collection``.
+    ``covered`` is float32 (k, size, size) of zeros; only cells that are covered are touched, so that memory which the
+    system has yet to give is not asked for. ``heights`` and ``widths`` are those of the annotation's photo; the other
+    columns are those of ``Collection``.
     """
-    covered = np.zeros((len(rows), size, size), np.float32)
+    size = covered.shape[1]
     out, window = np.zeros((size, size)), np.array([size, 0, size, 0])
     acc, steps = np.zeros((size, size + 2)), np.zeros((size + 2, size))
     bad = -1
@@ -309,7 +311,7 @@ def cover_annotations(
             for x in range(window[2], window[3]):
                 covered[k, y, x] = out[y, x]
         _clear(out, window)
-    return covered, bad
+    return bad
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
