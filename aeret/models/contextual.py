@@ -11,6 +11,7 @@ The trained network is written as plain arrays, for :mod:`aeret.retrieval.rerank
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,14 @@ class ContextualModel(keras.Model):
             "heads": np.int64(self.heads),
             "trained_on": np.unique(np.asarray(trained_on, np.int64)),
         }
-        np.savez(temporary, **(parts | self.arrays()))
-        temporary.replace(path)
+        try:
+            with temporary.open("wb") as file:
+                np.savez(file, **(parts | self.arrays()))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 class _Attention(keras.layers.Layer):

@@ -140,3 +140,28 @@ def test_the_loss_is_its_formula() -> None:
 def test_what_cannot_be_trained_on_is_refused(tmp_path: Path, changes: dict, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         fit_contextual(**{**training(), **SMALL, **changes}, folder=tmp_path, barred=np.array([5000]))
+
+
+def test_what_writes_the_network_and_what_reads_it_agree() -> None:
+    from aeret.models import contextual as written
+    from aeret.retrieval.rerankers import contextual as read
+
+    assert written.VERSION == read.VERSION
+    assert np.float32(written.EPSILON) == read._EPSILON
+
+
+def test_a_network_is_on_the_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ContextualModel(anchors=4, width=8, layers=1, heads=2)
+    flushed: list[bool] = []
+    monkeypatch.setattr("os.fsync", lambda _: flushed.append((tmp_path / "c.npz").exists()))
+    model.write(tmp_path / "c.npz", np.array([1]))
+    assert flushed == [False] and [path.name for path in tmp_path.iterdir()] == ["c.npz"]
+    before = (tmp_path / "c.npz").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        model.write(tmp_path / "c.npz", np.array([2]))
+    assert [path.name for path in tmp_path.iterdir()] == ["c.npz"] and (tmp_path / "c.npz").read_bytes() == before
