@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from aeret.embeddings.blocks import over_blocks
 from aeret.embeddings.distances import Vectors, squared_distance
+from aeret.embeddings.one_thread import one_thread
 
 _BLOCK, _COLUMNS = 4096, 64
 _KEPT = 8
@@ -147,10 +148,8 @@ def _search(
     others: Vectors,
 ) -> None:
     """Search all centroids; write which are nearest, labels and bounds."""
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)  # a setting of this thread alone
-    rough, found = faiss.knn(vectors, centroids, kept.shape[1])
-    faiss.omp_set_num_threads(threads)
+    with one_thread():
+        rough, found = faiss.knn(vectors, centroids, kept.shape[1])
     kept[:] = found
     _choose(vectors, centroids, rough, np.float32(2 * (vectors.shape[1] + 4) * _ROUNDING), kept, labels, own, others)
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from aeret.embeddings.blocks import over_blocks
 from aeret.embeddings.distances import Vectors
+from aeret.embeddings.one_thread import one_blas_thread
 
 _CANDIDATES, _KEPT, _SHARE = 32, 8, 32
 _BLOCK = 4096
@@ -35,7 +35,7 @@ def seed_centroids(vectors: Vectors, k: int, rng: np.random.Generator, threads: 
     norms = np.einsum("ij,ij->i", centred, centred)
     chosen = [int(rng.integers(len(vectors)))]
     # One BLAS thread: products on several add in another order.
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         nearest = _distances(centred, norms, np.array(chosen), threads)[0]
         while len(chosen) < k:
             cumulated = np.cumsum(nearest, dtype=np.float64)

@@ -14,6 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from aeret.embeddings.one_thread import one_thread
 from aeret.errors import UsageError
 
 Vectors = NDArray[np.float32]
@@ -79,10 +80,8 @@ def nearest_rows(queries: Vectors, vectors: Vectors, n: int) -> tuple[NDArray[np
     wanted = min(len(vectors), n + n // 4 + 1)
     if not (n and len(queries)):
         return np.empty((len(queries), n), np.int64), np.empty((len(queries), n), np.float32)
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)  # a setting of this thread alone: callers bring their own threads
-    rough, candidates = faiss.knn(queries, vectors, wanted)
-    faiss.omp_set_num_threads(threads)
+    with one_thread():
+        rough, candidates = faiss.knn(queries, vectors, wanted)
     keys = np.empty((len(queries), wanted), np.uint64)
     _score(queries, vectors, candidates, keys)
     keys.sort(axis=1)

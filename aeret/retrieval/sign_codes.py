@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from aeret.embeddings.distances import Vectors, checked
+from aeret.embeddings.one_thread import one_blas_thread, one_thread
 from aeret.errors import UsageError
 from aeret.rng import generator
 
@@ -73,12 +73,9 @@ def fit_sign_codes(vectors: NDArray[np.floating], bits: int, seed: int) -> SignC
         vectors = vectors[np.sort(rng.choice(len(vectors), _LEARN_FROM, replace=False))]
     transform = faiss.ITQTransform(vectors.shape[1], bits, True)
     transform.itq.seed = int(rng.integers(2**31))
-    threads = faiss.omp_get_max_threads()
     # Products on several threads add in another order.
-    with threadpool_limits(1, user_api="blas"):
-        faiss.omp_set_num_threads(1)
+    with one_blas_thread(), one_thread():
         transform.train(vectors)
-        faiss.omp_set_num_threads(threads)
     whole = transform.pca_then_itq
     matrix = faiss.vector_to_array(whole.A).reshape(bits, vectors.shape[1])
     bias = faiss.vector_to_array(whole.b) if whole.have_bias else np.zeros(bits, np.float32)

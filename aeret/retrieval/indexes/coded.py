@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.embeddings.distances import Vectors
+from aeret.embeddings.one_thread import one_thread
 from aeret.progress import Progress
 from aeret.retrieval.indexes.index import Block, Index, inserted
 from aeret.retrieval.indexes.refine import refine
-from aeret.retrieval.indexes.scoring import longest, one_thread, rounding
+from aeret.retrieval.indexes.scoring import longest, rounding
 
 _FILE = "codes.faiss"
 _ENCODED_AT_ONCE = 65536

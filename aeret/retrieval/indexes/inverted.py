@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from aeret.embeddings.blocks import over_blocks
 from aeret.embeddings.distances import Vectors, nearest_rows
+from aeret.embeddings.one_thread import one_thread
 from aeret.progress import Progress
 from aeret.retrieval.indexes.index import EVERYTHING, Block, Index, inserted
 from aeret.retrieval.indexes.refine import refine
-from aeret.retrieval.indexes.scoring import longest, nearest_raw, one_thread, rounding
+from aeret.retrieval.indexes.scoring import longest, nearest_raw, rounding
 from aeret.retrieval.indexes.training import train_centroids
 
 _FILE = "lists.faiss"

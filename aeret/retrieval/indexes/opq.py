@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.embeddings.distances import Vectors
+from aeret.embeddings.one_thread import one_thread
 from aeret.progress import Progress
 from aeret.retrieval.indexes.pq import ProductCodes
-from aeret.retrieval.indexes.scoring import negated_product, one_thread
+from aeret.retrieval.indexes.scoring import negated_product
 from aeret.retrieval.indexes.training import clustering_settings, parts_of, sample
 
 # Rotations settle early; faiss' 50 rounds take minutes.

@@ -5,15 +5,13 @@ Raw means squared (Euclidean, and cosine on unit vectors) or negated (dot produc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import faiss
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from aeret.embeddings.distances import Vectors, nearest_rows, squared_distance, squared_distances
+from aeret.embeddings.one_thread import one_thread
 
 _SCORED_AT_ONCE = 2**22
 _ROUNDING = 2.0**-24
@@ -65,17 +63,6 @@ def rounding(width: int, reach: NDArray[np.floating]) -> NDArray[np.float64]:
 def longest(vectors: Vectors) -> float:
     """Return the largest length of a vector."""
     return float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors).max(initial=0.0)))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep faiss on the calling thread inside the block: callers bring their own threads."""
-    threads = faiss.omp_get_max_threads()  # a setting of this thread alone
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(threads)
 
 
 def _largest_products(

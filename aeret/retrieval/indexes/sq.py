@@ -7,8 +7,8 @@ from typing import Any
 import faiss
 
 from aeret.embeddings.distances import Vectors
+from aeret.embeddings.one_thread import one_thread
 from aeret.retrieval.indexes.coded import Coded, faiss_metric
-from aeret.retrieval.indexes.scoring import one_thread
 from aeret.retrieval.indexes.training import bits_of, sample
 
 _SAMPLE = 100_000

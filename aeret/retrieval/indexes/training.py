@@ -8,8 +8,8 @@ import faiss
 import numpy as np
 
 from aeret.embeddings.distances import Vectors
+from aeret.embeddings.one_thread import one_thread
 from aeret.errors import UsageError
-from aeret.retrieval.indexes.scoring import one_thread
 from aeret.rng import derive, generator
 
 _ITERATIONS = 10

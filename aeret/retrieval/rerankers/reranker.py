@@ -25,10 +25,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from aeret.embeddings.blocks import over_blocks
 from aeret.embeddings.distances import Vectors, checked
+from aeret.embeddings.one_thread import one_blas_thread
 from aeret.errors import UsageError
 from aeret.progress import Progress, silent
 from aeret.retrieval.ranking import Ranking
@@ -173,7 +173,7 @@ class Reranker:
                 rows[number, :top], distances[number, :top] = chosen[order], own[order]
 
         size = max(1, _AT_ONCE // max(1, top * gallery.shape[1]))
-        limits = threadpool_limits(1, user_api="blas") if self.blas else nullcontext()
+        limits = one_blas_thread() if self.blas else nullcontext()
         with progress(f"re-rank, {self.name}", len(queries), unit="query") as step, limits:
             if top:
                 for _ in over_blocks(len(queries), size, work, threads, step):
