@@ -23,6 +23,7 @@ COMMANDS = {
     "metrics": "aeret.cli.metrics",
     "index": "aeret.cli.index",
     "search": "aeret.cli.search",
+    "similar": "aeret.cli.similar",
     "feedback": "aeret.cli.feedback",
 }
 

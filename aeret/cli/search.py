@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aeret.cli.options import runs_option
+from aeret.retrieval.similarity_names import TEXT_LAYOUTS
 
 if TYPE_CHECKING:
     from aeret.stages.text_search import TextSearcher
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--similarity",
-    type=click.Choice(["relations", "cosine", "euclidean", "layout"]),
+    type=click.Choice(TEXT_LAYOUTS),
     default="relations",
     show_default=True,
     help="How layouts are compared: relations in the decoded masks, codes (cosine, euclidean), or overlap (layout).",

@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aeret.retrieval.similarity_names import TEXT_LAYOUTS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 NEEDED = ("prepare", "encode-masks", "embed")
 """Stages whose artifacts a text search reads."""
-LAYOUT_SIMILARITIES = ("relations", "cosine", "euclidean", "layout")
+LAYOUT_SIMILARITIES = TEXT_LAYOUTS
 """How a photo's layout is compared with the query: ``relations`` asks the masks decoded from its predicted code
 (:mod:`aeret.retrieval.text.evidence`); the others compile the query to a layout, and compare its code with the
 predicted one, or (``layout``) the overlap of its masks with those decoded."""

@@ -127,6 +127,15 @@ def test_masks_are_decoded_once_for_all_queries_or_it_is_said(
     assert ("more than the" in caplog.text) == (not kept)
 
 
+def test_similar_layouts_are_those_whose_decoded_masks_overlap_most(root: Path) -> None:
+    found = files(call(root, "similar", "--photo", "4", "--similarity", "layout", "--results", "59"))
+    dense = masks()
+    common, either = ((dense[4:5] & dense).sum(axis=(1, 2)), (dense[4:5] | dense).sum(axis=(1, 2)))
+    overlap = (common / np.maximum(either, 1)).sum(axis=1) / (either > 0).sum(axis=1)
+    expected = np.argsort(-overlap.astype(np.float32), kind="stable")
+    assert found == [photo for photo in expected if photo != 4]
+
+
 def test_labels_alone_do_not_know_sides(root: Path) -> None:
     found = files(call(root, "search", "person left of dog", "--results", "30", "--layout-weight", "0"))
     assert found == sorted(found) and {photo % 4 for photo in found} == {0, 1}
