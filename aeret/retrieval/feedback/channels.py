@@ -59,13 +59,13 @@ def ranked(
             vectors in float64.
 
     Raises:
-        UsageError: the channels differ, or there are fewer than ``n`` photos.
+        UsageError: the channels differ, or ``n`` is not in 1 to the number of photos.
     """
     names = list(queries)
     if names != list(gallery) or weights.shape[1] != len(names):
         raise UsageError(f"channels {names} of queries, {list(gallery)} of the gallery and weights do not fit.")
     count, size = len(exclude), len(gallery[names[0]])
-    if n > size - int(bool((exclude >= 0).any())):
+    if not 1 <= n <= size - int(bool((exclude >= 0).any())):
         raise UsageError(f"a gallery of {size} photos has no {n} results a query.")
     found = np.empty((len(weights), count, n), np.int64)
     wide = {name: np.asarray(gallery[name], np.float64) for name in names}

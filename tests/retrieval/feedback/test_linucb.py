@@ -118,6 +118,7 @@ def test_contexts_are_standardised_with_a_constant() -> None:
         (lambda: weightings(3, 0), "at least one step"),
         (lambda: ranked({"a": V}, {"b": V}, np.ones((1, 1)), 1, NONE), "do not fit"),
         (lambda: ranked({"a": V}, {"a": V}, np.ones((1, 1)), 4, NONE), "no 4 results"),
+        (lambda: ranked({"a": V}, {"a": V}, np.ones((1, 1)), 0, NONE), "no 0 results"),
         (lambda: simulate(np.zeros((2, 3, 4)), np.zeros((3, 1)), np.zeros((1, 1)), 0), "do not fit"),
         (lambda: simulate(np.zeros((1, 3, 4)), np.zeros((3, 1)), np.zeros((1, 1)), 0, noise=0.5), "noise"),
     ],

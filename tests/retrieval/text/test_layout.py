@@ -241,15 +241,12 @@ def test_evidence_of_no_map_is_that_of_chance() -> None:
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
-def test_equal_codes_are_equally_far_wherever_they_stand(similarity: str) -> None:
+def test_equal_codes_are_equally_far_in_any_gallery(similarity: str) -> None:
     rng = np.random.default_rng(3)
-    gallery = rng.standard_normal((1001, 67)).astype(np.float32)
-    copies = np.arange(3, 1001, 7)
-    gallery[copies] = gallery[3]
-    layouts = rng.standard_normal((2, 67)).astype(np.float32)
-    found = code_distances(layouts, gallery, similarity)
-    assert len(np.unique(found[copies])) == 1
-    assert (code_distances(layouts, gallery[copies[-9:]], similarity) == found[3]).all()
+    code, layouts = (rng.standard_normal((1, 1000)).astype(np.float32) for _ in range(2))
+    alone = code_distances(layouts, code, similarity)
+    for copies in (2, 3, 50, 101):  # a matrix product sums these in other orders
+        assert (code_distances(layouts, np.repeat(code, copies, axis=0), similarity) == alone).all()
 
 
 def test_kept_maps_are_a_quarter_of_the_bytes_and_give_the_same_evidence() -> None:
