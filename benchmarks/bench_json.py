@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import aeret.data.raster  # noqa: F401 (loads numba, as every stage that reads a collection does)
 from aeret.data.collection import read_collection
 from benchmarks.measure import Row, compare, peak_memory, real_data, report, skipped
 from benchmarks.real_annotations import write_val_size

@@ -92,7 +92,7 @@ class _Column:
         end = self._used + len(values)
         if end > len(self._values):
             values_before = self.array()
-            self._values = np.empty(int(end * (1.1 * left + 1.1)) + 16, self._values.dtype)
+            self._values = np.empty(int(end * (1.3 * left + 1.3)) + 16, self._values.dtype)
             self._values[: self._used] = values_before
         self._values[self._used : end] = values
         self._used = end
