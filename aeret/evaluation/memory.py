@@ -40,7 +40,7 @@ def estimate_bytes(
         threads: blocks in flight; 0 means one per core.
     """
     photos = queries + gallery
-    # The normalised copies, members laid out by cluster (one search or one measure of clusters at a time), and the codes.
+    # The normalised copies; members laid out by cluster, by one search or measure at a time; the codes.
     vectors = photos * size * 4 * 2 + gallery * (4 * size + size // 8 + 48)
     labels = photos * (categories + 64)
     # Three searches, compressed, and twice four times as many results of hashed search.

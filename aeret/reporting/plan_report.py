@@ -72,8 +72,8 @@ def verdict(trials: Sequence[Trial], measure: str) -> str:
         )
     return (
         f"Take {_name(chosen)}: {measure} {show(chosen.value, 'measure')} at {chosen.ms:.3g} ms a query and "
-        f"{chosen.megabytes:.3g} MB. It is the smallest of those within the budget that are as good as the best of them: "
-        "the 95 % interval of the difference does not lie below zero."
+        f"{chosen.megabytes:.3g} MB. It is the smallest of those within the budget that are as good as the best of "
+        "them: the 95 % interval of the difference does not lie below zero."
     )
 
 

@@ -23,7 +23,6 @@ class Embedded:
     def __init__(self, inputs: Mapping[str, Path]) -> None:
         from aeret.data.prepared import Prepared
         from aeret.embeddings.store import EmbeddingSet
-
         from aeret.errors import UsageError
 
         if not (inputs["embed"] / "gallery").is_dir():
