@@ -194,27 +194,32 @@ def numpy_codes(queries: NDArray[np.float32], gallery: NDArray[np.float32], trut
     return values
 
 
-def whole_galleries(count: int, threads: int, some: int = 640) -> list[Row]:
-    queries, gallery, truth = whole(count, some)
-    few = 32
-    part = Truth(truth.query_labels[:few], truth.gallery_labels, truth.exclude[:few])
+def whole_galleries(count: int, threads: int, queries: int = QUERIES, few: int = 32) -> list[Row]:
+    vectors, gallery, truth = whole(count, queries)
+    some = queries // 4  # of vectors, which take longer
+    asked, found = vectors[:, :BITS] > 0, gallery[:, :BITS] > 0
+    signs = np.where(asked[:few], 1, -1).astype(np.float32), np.where(found, 1, -1).astype(np.float32)
+    codes = WholeCodes(words_of_bools(asked), words_of_bools(found))
+    part = _first(truth, few)
     rows = []
-    asked, found = queries[:, :BITS] > 0, gallery[:, :BITS] > 0
-    signs = np.where(asked, 1, -1).astype(np.float32), np.where(found, 1, -1).astype(np.float32)
-    words = words_of_bools(asked), words_of_bools(found)
-    vectors = WholeGallery(queries, gallery)
-    codes = WholeCodes(*words)
     for what, peer, source, name, theirs in (
-        ("mAP, vectors", "numpy by query", vectors, "AP", lambda: numpy_vectors(queries[:few], gallery, part)),
-        ("mAP, codes", "CalcTopMap", codes, "AP(ties=expected)", lambda: numpy_codes(signs[0][:few], signs[1], part)),
-    ):
+        ("mAP, vectors", "numpy by query", WholeGallery(vectors[:some], gallery), "AP",
+         lambda: numpy_vectors(vectors[:few], gallery, part)),
+        ("mAP, codes", "CalcTopMap", codes, "AP(ties=expected)", lambda: numpy_codes(signs[0], signs[1], part)),
+    ):  # fmt: skip
+        true = _first(truth, source.queries)
         with threadpool_limits(threads):
-            timed = compare(lambda: measure([name], source, truth, threads=threads), theirs, rounds=3)  # noqa: B023
-            mine, other = measure([name], source, truth)[parse(name)][:few], np.array(theirs())
-        scale = few / some
-        rows.append(_row(what, peer, threads, timed.ours * 1000 / some, timed.peer * 1000 / few, timed.ratio / scale,
-                         timed.low / scale, "1 : 1", float(np.abs(mine - other).max())))  # fmt: skip
+            timed = compare(lambda: measure([name], source, true, threads=threads), theirs, rounds=3)  # noqa: B023
+            mine, other = measure([name], source, true)[parse(name)][:few], np.array(theirs())
+        scale = source.queries / few
+        seconds = timed.ours * 1000 / source.queries, timed.peer * 1000 / few
+        off = float(np.abs(mine - other).max())
+        rows.append(_row(what, peer, threads, *seconds, timed.ratio * scale, timed.low * scale, "1 : 1", off))
     return rows
+
+
+def _first(truth: Truth, queries: int) -> Truth:
+    return Truth(truth.query_labels[:queries], truth.gallery_labels, truth.exclude[:queries])
 
 
 IMPORTS = """

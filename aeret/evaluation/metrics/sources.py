@@ -299,7 +299,7 @@ class _Codes:
         hits = judged.whole()
         groups = 64 * self._asked.shape[1] + 1
         sizes, sums = np.empty((len(hits), groups), np.int32), np.empty((len(hits), groups), np.int32)
-        _histogram(self._distances, hits, judged.owners, self._own, sizes, sums)
+        _histogram(self._asked, self._columns, hits, judged.owners, self._own, sizes, sums)
         return sizes, sums
 
     def rows(self, top: int) -> NDArray[np.int64]:
@@ -367,15 +367,22 @@ def _hamming(asked, columns, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _histogram(distances, hits, owners, own, sizes, sums):  # type: ignore[no-untyped-def]
+def _histogram(asked, columns, hits, owners, own, sizes, sums):  # type: ignore[no-untyped-def]
     groups = sizes.shape[1]
-    pairs = np.empty(distances.shape[1], np.uint16)
+    # Distances of one query alone, that stay in the cache.
+    distances = np.empty((1, columns.shape[1]), np.uint16)
+    pairs = np.empty(columns.shape[1], np.uint16)
     # Four counts side by side: two equal distances in a row need not wait for each other.
     counts = np.empty((4, 2 * groups), np.int32)
+    of = -1
     for p in range(hits.shape[0]):
         i = owners[p]
+        if i != of:
+            _hamming(asked[i : i + 1], columns, distances)
+            of = i
+        near, mine = distances[0], hits[p]
         for j in range(pairs.shape[0]):
-            pairs[j] = distances[i, j] * 2 + hits[p, j]
+            pairs[j] = (near[j] << np.uint16(1)) | np.uint16(mine[j])
         counts[:] = 0
         for j in range(0, pairs.shape[0] - 3, 4):
             counts[0, pairs[j]] += 1
