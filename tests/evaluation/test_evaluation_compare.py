@@ -19,7 +19,7 @@ def weaker(task) -> list[Evaluation]:
     rng = np.random.default_rng(0)
     arms = []
     for _ in range(2):
-        noise = 12 * rng.standard_normal(task.photos.vectors.shape)
+        noise = 30 * rng.standard_normal(task.photos.vectors.shape)
         photos = replace(task.photos, vectors=(task.photos.vectors + noise).astype(np.float32))
         arms.append(task.run(queries=photos, gallery=photos, codes=None))
     return arms
