@@ -56,12 +56,12 @@ def sweep_command(clusters: tuple[int, ...], name: str, sample: int, out: Path |
       aeret clusters sweep --k 10,20,40,80,160 --run latest
     """
     from aeret.cli.report_lines import frame_text
-    from aeret.pipeline.history import artifacts_of, find_runs
+    from aeret.pipeline.history import artifacts_of, find_run
     from aeret.settings import Settings
     from aeret.stages.cluster_sweep import NEEDED, sweep_run
 
-    inputs = artifacts_of(root, name, NEEDED)
-    run = find_runs(root, name)[0]
+    run = find_run(root, name)
+    inputs = artifacts_of(root, run, NEEDED)
     target = out or root / "sweeps" / run.id
     settings = Settings.model_validate(run.settings)
     sweep, chosen = sweep_run(inputs, settings, clusters, run.id, sample, target, progress_of(quiet))

@@ -36,11 +36,11 @@ def command(name: str, root: Path, relevance: str, rounds: int, noise: float, se
     """
     from aeret.artifacts import write_text
     from aeret.cli.report_lines import frame_text
-    from aeret.pipeline.history import artifacts_of
+    from aeret.pipeline.history import artifacts_of, find_run
     from aeret.retrieval.feedback.channels import CHANNELS
     from aeret.stages.click_feedback import NEEDED, simulate_run
 
-    found = simulate_run(artifacts_of(root, name, NEEDED), relevance, seed, rounds, noise)
+    found = simulate_run(artifacts_of(root, find_run(root, name), NEEDED), relevance, seed, rounds, noise)
     click.echo(f"Users find relevant: {relevance}; {rounds} queries of each of 8 users; value = expected click rate")
     click.echo(frame_text(found.summary))
     arms = found.arms.rename(columns={f"weight {number}": channel for number, channel in enumerate(CHANNELS)})

@@ -82,12 +82,12 @@ def plan_command(
       aeret index plan --memory 512MB --latency 2ms
       aeret index plan --measure "F(rel=any)@10" --index flat --index ivf-pq --run latest
     """
-    from aeret.pipeline.history import artifacts_of, find_runs
+    from aeret.pipeline.history import artifacts_of, find_run
     from aeret.settings import Settings
     from aeret.stages.index_plan import NEEDED, plan_index
 
-    inputs = artifacts_of(root, name, NEEDED)
-    run = find_runs(root, name)[0]
+    run = find_run(root, name)
+    inputs = artifacts_of(root, run, NEEDED)
     target = out or root / "plans" / run.id
     text = plan_index(
         inputs,
@@ -132,7 +132,7 @@ def build_command(
       aeret index build ivf-pq gallery.index --option lists=500 --option parts=32
     """
     from aeret.errors import UsageError
-    from aeret.pipeline.history import artifacts_of
+    from aeret.pipeline.history import artifacts_of, find_run
     from aeret.registry import lookup
     from aeret.retrieval.indexes import INDEXES
     from aeret.stages.index_plan import NEEDED, gallery_vectors
@@ -140,7 +140,7 @@ def build_command(
     index_type = lookup(INDEXES, kind, "index")
     if "hamming" in index_type.METRICS:
         raise UsageError(f"The index {kind} takes binary codes, and a run has embeddings; name another.")
-    vectors, ids = gallery_vectors(artifacts_of(root, name, NEEDED))
+    vectors, ids = gallery_vectors(artifacts_of(root, find_run(root, name), NEEDED))
     index = index_type.build(
         vectors, ids=ids, metric=metric, seed=seed, progress=progress_of(quiet), **_pairs(options, "--option")
     )

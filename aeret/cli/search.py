@@ -58,14 +58,14 @@ def command(
       aeret search "dog on couch" --page found.html
       aeret search --evaluate
     """
-    from aeret.pipeline.history import artifacts_of
+    from aeret.pipeline.history import artifacts_of, find_run
     from aeret.retrieval.text.grammar import parse
     from aeret.retrieval.text.search import WEIGHTS
     from aeret.stages.text_search import NEEDED, TextSearcher
 
     if evaluate == (text is not None):
         raise click.UsageError('Give a query, for example `aeret search "person left of dog"`, or --evaluate.')
-    searcher = TextSearcher(artifacts_of(root, name, NEEDED), similarity)
+    searcher = TextSearcher(artifacts_of(root, find_run(root, name), NEEDED), similarity)
     weights = {**WEIGHTS} if layout_weight is None else {**WEIGHTS, "layout": layout_weight}
     if text is None:
         if searcher.photos() is None:

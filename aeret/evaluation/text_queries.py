@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from aeret.evaluation.significance import bootstrap_interval, holm, randomisation_test
 from aeret.retrieval.text.geometry import areas, placed, related
 from aeret.retrieval.text.grammar import parse
-from aeret.retrieval.text.scene import Scene, Thing
+from aeret.retrieval.text.scene import SPOKEN, Scene, Thing
 from aeret.retrieval.text.search import Floats, rank
 from aeret.retrieval.text.things import Things
 from aeret.retrieval.text.truth import holds
@@ -33,15 +33,6 @@ from aeret.retrieval.text.vocabulary import Vocabulary
 from aeret.rng import generator
 
 TOP = 10
-RELATIONS = {
-    "left": "left of",
-    "right": "right of",
-    "above": "above",
-    "below": "below",
-    "on": "on",
-    "in": "in",
-    "near": "near",
-}
 PLACES = {
     "left": "at the left",
     "right": "at the right",
@@ -180,7 +171,7 @@ def _true_of(
 ) -> list[tuple[str, str]]:
     """Return kind and text of all that holds in one photo."""
     found: list[tuple[str, str]] = []
-    for kind, spoken in RELATIONS.items():
+    for kind, spoken in SPOKEN.items():
         table = related(kind, boxes, boxes)
         np.fill_diagonal(table, False)
         for first, second in zip(*np.nonzero(table), strict=True):

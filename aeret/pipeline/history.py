@@ -110,25 +110,34 @@ def artifact_of(root: Path, run: Run, stage: str) -> Path | None:
     return None
 
 
-def artifacts_of(root: Path, name: str, stages: Sequence[str]) -> dict[str, Path]:
-    """Return the finished artifacts of one run, by stage, for a question asked of the run afterwards.
+def artifacts_of(root: Path, run: Run, stages: Sequence[str]) -> dict[str, Path]:
+    """Return the finished artifacts of a run, by stage, for a question asked of the run afterwards.
 
     Args:
         root: the folder of all runs.
-        name: see :func:`find_runs`.
+        run: see :func:`find_run`.
         stages: whose artifacts are needed.
 
     Raises:
-        UsageError: no such run, several, or one that has not got as far.
+        UsageError: the run has not got as far.
+    """
+    found = {stage: artifact_of(root, run, stage) for stage in stages}
+    missing = [stage for stage, folder in found.items() if folder is None or not (folder / "artifact.json").is_file()]
+    if missing:
+        raise UsageError(f"run {run.id} has no {' and no '.join(missing)} yet; finish it with `aeret run` first.")
+    return {stage: folder for stage, folder in found.items() if folder is not None}
+
+
+def find_run(root: Path, name: str) -> Run:
+    """Return the one run that a name stands for.
+
+    Raises:
+        UsageError: no such run, or several; see :func:`find_runs`.
     """
     runs = find_runs(root, name)
     if len(runs) > 1:
         raise UsageError(f"--run {name} is {len(runs)} runs; name one of {', '.join(run.id for run in runs)}.")
-    found = {stage: artifact_of(root, runs[0], stage) for stage in stages}
-    missing = [stage for stage, folder in found.items() if folder is None or not (folder / "artifact.json").is_file()]
-    if missing:
-        raise UsageError(f"run {runs[0].id} has no {' and no '.join(missing)} yet; finish it with `aeret run` first.")
-    return {stage: folder for stage, folder in found.items() if folder is not None}
+    return runs[0]
 
 
 def list_runs(root: Path) -> list[Run]:

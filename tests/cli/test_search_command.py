@@ -108,7 +108,7 @@ def test_the_photos_in_which_it_is_true_come_first(root: Path, text: str, kind: 
 def test_masks_are_decoded_once_for_all_queries_or_it_is_said(
     root: Path, kept: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from aeret.pipeline.history import artifacts_of
+    from aeret.pipeline.history import artifacts_of, find_run
     from aeret.retrieval.text.evidence import evidence_distances
     from aeret.retrieval.text.grammar import parse
     from aeret.stages import text_search
@@ -116,7 +116,7 @@ def test_masks_are_decoded_once_for_all_queries_or_it_is_said(
     monkeypatch.setattr(text_search, "_AT_ONCE", 25)
     if not kept:
         monkeypatch.setattr(text_search, "MOST_KEPT", N * CELLS**2 * 3 - 1)
-    searcher = text_search.TextSearcher(artifacts_of(root, "latest", text_search.NEEDED))
+    searcher = text_search.TextSearcher(artifacts_of(root, find_run(root, "latest"), text_search.NEEDED))
     decode, decoded = searcher.encoder.decode, []
     monkeypatch.setattr(searcher.encoder, "decode", lambda codes: (decoded.append(len(codes)), decode(codes))[1])
     for text in ("person left of dog", "traffic light above dog", "person left of dog"):

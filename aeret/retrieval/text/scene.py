@@ -57,7 +57,7 @@ class Scene:
         """
         related = {each for relation in self.relations for each in (relation.first, relation.second)}
         parts = [
-            f"{self._words(each.first, names)} {_SPOKEN[each.kind]} {self._words(each.second, names)}"
+            f"{self._words(each.first, names)} {SPOKEN[each.kind]} {self._words(each.second, names)}"
             for each in self.relations
         ]
         parts += [self._words(number, names) for number in range(len(self.things)) if number not in related]
@@ -72,7 +72,7 @@ class Scene:
         return f"{count}{thing.size + ' ' if thing.size else ''}{names[thing.category]}{which}{where}"
 
 
-_SPOKEN = {
+SPOKEN = {
     "left": "left of",
     "right": "right of",
     "above": "above",
@@ -81,3 +81,4 @@ _SPOKEN = {
     "in": "in",
     "near": "near",
 }
+"""Kind of relation to the words for it."""
