@@ -115,40 +115,27 @@ def space(text: Text, at: int) -> int:
 @njit(cache=True, nogil=True, error_model="numpy")
 def is_mark(text: Text, at: int, mark: int) -> bool:
     """Return whether the character ``mark`` is here."""
-    """Return whether the character ``mark`` is here."""
-    """Return whether the character ``mark`` is here."""
     return at < text[1] and character(text, at) == mark
+
+
+_LITERALS = (b"true", b"null", b"false")
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _spelt(text: Text, at: int, word: bytes) -> bool:
+    """Return whether ``word`` stands here."""
+    place = 0
+    while place < len(word) and at + place < text[1] and character(text, at + place) == word[place]:
+        place += 1
+    return place == len(word)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def literal(text: Text, at: int) -> int:
     """Return where the true, false or null that starts here ends; -1 where there is none."""
-    left = text[1] - at
-    if (
-        left >= 4
-        and character(text, at) == 116
-        and character(text, at + 1) == 114
-        and character(text, at + 2) == 117
-        and character(text, at + 3) == 101
-    ):
-        return at + 4
-    if (
-        left >= 4
-        and character(text, at) == 110
-        and character(text, at + 1) == 117
-        and character(text, at + 2) == 108
-        and character(text, at + 3) == 108
-    ):
-        return at + 4
-    if (
-        left >= 5
-        and character(text, at) == 102
-        and character(text, at + 1) == 97
-        and character(text, at + 2) == 108
-        and character(text, at + 3) == 115
-        and character(text, at + 4) == 101
-    ):
-        return at + 5
+    for word in _LITERALS:
+        if _spelt(text, at, word):
+            return at + len(word)
     return -1
 
 
