@@ -1,4 +1,4 @@
-"""Pipeline files: settings, the stages to run, and a matrix of settings to run them with."""
+"""Pipeline files: settings, the stages to run, a matrix of settings to run them with, presets, experiments."""
 
 from __future__ import annotations
 
@@ -7,30 +7,70 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from ruamel.yaml.comments import CommentedMap
 
 from aeret.errors import SettingsError
 from aeret.settings import Settings, plain, read_yaml, settings_from, validated
-from aeret.stages import STAGES
+from aeret.stages import DEFAULT_STAGES, STAGES
+
+VARIANT = "variant"
+"""The axis that ``pipeline.variants`` adds to the matrix."""
 
 
-class PipelineBlock(BaseModel):
-    """The ``pipeline:`` block of a pipeline file."""
+class Strict(BaseModel):
+    """Base of the models of this block: frozen, unknown keys refused, fields documented by the string under them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+
+Values = Annotated[list[Any], Field(min_length=1)]
+Shown = Literal["pairs", "cutoffs", "growth", "clusters", "effects", "trade-off", "time", "selection"]
+
+
+class Preset(Strict):
+    """One size of a pipeline: what it changes."""
+
+    about: str = ""
+    """What it is for and how long it takes."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Dotted setting to value; wins over the settings of the file."""
+    matrix: dict[str, Values] = Field(default_factory=dict)
+    """Takes the place of the same keys of ``pipeline.matrix``."""
+    variants: tuple[str, ...] = ()
+    """The variants that run; all when absent."""
+
+
+class PipelineBlock(Strict):
+    """The ``pipeline:`` block of a pipeline file."""
+
     name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$")] = ""
     """Names the runs, and so their folders; the file's own name when absent."""
-    stages: Annotated[tuple[str, ...], Field(min_length=1)] = tuple(STAGES)
-    matrix: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
+    title: str = ""
+    """Heading in the report of the experiments."""
+    about: str = ""
+    """What the experiment asks, for its report."""
+    extends: str = ""
+    """Another pipeline file, beside this one, whose settings and presets hold where this one says nothing."""
+    experiments: tuple[str, ...] = ()
+    """Pipeline files, relative to this one, that run one after the other into one report."""
+    stages: Annotated[tuple[str, ...], Field(min_length=1)] = DEFAULT_STAGES
+    matrix: dict[str, Values] = Field(default_factory=dict)
     """Setting to values (``cnn.arm: [joint, labels-only]``); every combination is one run."""
+    variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Name to the settings it changes, dotted: one more axis of the matrix, called ``variant``."""
+    presets: dict[str, Preset] = Field(default_factory=dict)
+    """Name to a size of this pipeline, chosen with ``--preset``."""
+    preset: str = ""
+    """The preset that runs when none is asked for."""
     compare: str = ""
-    """A matrix setting whose values are compared when all runs are done."""
+    """A matrix setting, or ``variant``, whose values are compared when all runs are done."""
     baseline: str = ""
     """The value of ``compare`` that the others are tested against; the first when absent."""
+    shows: tuple[Shown, ...] = ()
+    """What the report of the experiments shows of this one."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +93,13 @@ class Pipeline:
     cells: tuple[Cell, ...]
     compare: str
     baseline: str
+    title: str = ""
+    about: str = ""
+    preset: str = ""
+    preset_about: str = ""
+    shows: tuple[Shown, ...] = ()
+    experiments: tuple[Pipeline, ...] = ()
+    """Read with the same preset and overrides; a pipeline that has some has no cells of its own."""
 
 
 def settings_of_file(path: Path | None, overrides: Sequence[str] = ()) -> Settings:
@@ -62,46 +109,131 @@ def settings_of_file(path: Path | None, overrides: Sequence[str] = ()) -> Settin
         SettingsError: the file or an override does not fit the schema; names file and line.
     """
     tree = read_yaml(path) if path else CommentedMap()
-    tree.pop("pipeline", None)
+    if path and "pipeline" in tree:
+        tree, _ = _opened(path)
     return settings_from(tree, overrides, source=str(path) if path else "settings")
 
 
-def read_pipeline(path: Path, overrides: Sequence[str] = ()) -> Pipeline:
+def read_pipeline(path: Path, overrides: Sequence[str] = (), preset: str = "") -> Pipeline:
     """Read a pipeline file and resolve the settings of every cell of its matrix.
 
-    A value given with ``--set`` wins over the matrix: the cells it makes equal become one.
+    A value given with ``--set`` wins over the matrix: the cells it makes equal become one. The order, from weak to
+    strong: the extended file, the file, the preset, the variant, the matrix, ``--set``.
+
+    Args:
+        path: of the file.
+        overrides: of ``--set``.
+        preset: one of the file's; its own choice when empty.
 
     Raises:
-        SettingsError: the file or an override does not fit the schema; names file and line.
+        SettingsError: the file or an override does not fit the schema, or there is no such preset; names file and line.
     """
-    tree = read_yaml(path)
-    block_tree = tree.pop("pipeline", None)
-    if block_tree is not None and not isinstance(block_tree, CommentedMap):
-        raise SettingsError(f"{path}: pipeline: expected a mapping, got {type(block_tree).__name__}.")
-    block: PipelineBlock = validated(PipelineBlock, plain(block_tree or {}), block_tree or CommentedMap(), str(path))
-    unknown = [name for name in block.stages if name not in STAGES]
-    if unknown:
-        raise SettingsError(f"{path}: pipeline.stages: {unknown[0]!r} is no stage; known: {', '.join(STAGES)}.")
-    _check_matrix(block, path)
+    tree, block = _opened(path)
+    chosen = _preset(block, preset, path)
+    name = block.name or slug(path.stem)
+    texts = {
+        "title": block.title or name,
+        "about": block.about,
+        "preset": preset or block.preset,
+        "preset_about": chosen.about,
+    }
+    if block.experiments:
+        if tree or block.matrix or block.variants:
+            raise SettingsError(
+                f"{path}: a pipeline of experiments has no settings, matrix or variants of its own; put them into "
+                f"{', '.join(block.experiments)}, or into a file that those extend."
+            )
+        parts = tuple(read_pipeline(path.parent / each, overrides, texts["preset"]) for each in block.experiments)
+        names = [part.name for part in parts]
+        twice = [each for each in names if names.count(each) > 1]
+        if twice:
+            raise SettingsError(
+                f"{path}: pipeline.experiments: two are named {twice[0]!r}; name one of them otherwise."
+            )
+        return Pipeline(name, (), (), "", "", **texts, shows=(), experiments=parts)
     taken = {text.partition("=")[0] for text in overrides}
-    matrix = {key: values for key, values in block.matrix.items() if key not in taken}
+    axes = {key: values for key, values in (block.matrix | chosen.matrix).items() if key not in taken}
+    variants = {each: block.variants[each] for each in chosen.variants or block.variants}
+    if variants:
+        axes[VARIANT] = list(variants)
     cells: list[Cell] = []
-    for combination in itertools.product(*matrix.values()):
-        values = dict(zip(matrix, combination, strict=True))
+    for combination in itertools.product(*axes.values()):
+        values = dict(zip(axes, combination, strict=True))
         label = _unlike(".".join(slug(str(value)) for value in combination), {cell.label for cell in cells})
-        cells.append(Cell(values, settings_from(tree, overrides, source=str(path), values=values), label))
+        settings = chosen.settings | variants.get(values.get(VARIANT, ""), {})
+        settings |= {key: value for key, value in values.items() if key != VARIANT}
+        cells.append(Cell(values, settings_from(tree, overrides, source=str(path), values=settings), label))
     return Pipeline(
-        name=block.name or slug(path.stem),
+        name=name,
         stages=block.stages,
         cells=tuple(cells),
-        compare=block.compare if block.compare in matrix else "",
+        compare=block.compare if block.compare in axes else "",
         baseline=block.baseline,
+        shows=block.shows,
+        **texts,
     )
 
 
 def slug(text: str) -> str:
     """Return a text as part of a file name: letters, digits, ``.``, ``_`` and ``-``, at most 40 of them."""
     return re.sub(r"[^\w.-]+", "-", text).strip("-.")[:40] or "value"
+
+
+def _opened(path: Path) -> tuple[CommentedMap, PipelineBlock]:
+    """Return the settings of a pipeline file, over those of the file it extends, and its checked block."""
+    tree = read_yaml(path)
+    block = _block(tree, path)
+    if block.extends:
+        base_path = path.parent / block.extends
+        base = read_yaml(base_path)
+        base_block = _block(base, base_path)
+        if base_block.extends or base_block.experiments:
+            raise SettingsError(f"{base_path}: is extended by {path}, so it may not extend or gather other files.")
+        # By itself first: what is wrong in it is said with its own lines.
+        settings_from(base, source=str(base_path))
+        _fill(tree, base)
+        presets = base_block.presets | {
+            name: _over(base_block.presets[name], own) if name in base_block.presets else own
+            for name, own in block.presets.items()
+        }
+        block = block.model_copy(update={"presets": presets, "preset": block.preset or base_block.preset})
+    _check(block, path)
+    return tree, block
+
+
+def _block(tree: CommentedMap, path: Path) -> PipelineBlock:
+    part = tree.pop("pipeline", None)
+    if part is not None and not isinstance(part, CommentedMap):
+        raise SettingsError(f"{path}: pipeline: expected a mapping, got {type(part).__name__}.")
+    block: PipelineBlock = validated(PipelineBlock, plain(part or {}), part or CommentedMap(), str(path))
+    return block
+
+
+def _fill(tree: CommentedMap, base: CommentedMap) -> None:
+    for key, value in base.items():
+        if isinstance(value, CommentedMap) and isinstance(tree.get(key), CommentedMap):
+            _fill(tree[key], value)
+        else:
+            tree.setdefault(key, value)
+
+
+def _over(base: Preset, own: Preset) -> Preset:
+    return Preset(
+        about=own.about or base.about,
+        settings=base.settings | own.settings,
+        matrix=base.matrix | own.matrix,
+        variants=own.variants or base.variants,
+    )
+
+
+def _preset(block: PipelineBlock, name: str, path: Path) -> Preset:
+    name = name or block.preset
+    if not name:
+        return Preset()
+    if name not in block.presets and not block.experiments:
+        known = ", ".join(block.presets) or "none"
+        raise SettingsError(f"{path}: there is no preset {name!r}; presets of this file: {known}.")
+    return block.presets.get(name, Preset())
 
 
 def _unlike(label: str, taken: set[str]) -> str:
@@ -112,19 +244,32 @@ def _unlike(label: str, taken: set[str]) -> str:
     return name
 
 
-def _check_matrix(block: PipelineBlock, path: Path) -> None:
-    for key, values in block.matrix.items():
-        twice = [value for number, value in enumerate(values) if value in values[:number]]
-        if twice:
-            raise SettingsError(f"{path}: pipeline.matrix.{key}: {twice[0]!r} is given twice; give every value once.")
-    if block.compare and block.compare not in block.matrix:
-        raise SettingsError(f"{path}: pipeline.compare: {block.compare!r} is not in the matrix {list(block.matrix)}.")
+def _check(block: PipelineBlock, path: Path) -> None:
+    unknown = [name for name in block.stages if name not in STAGES]
+    if unknown:
+        raise SettingsError(f"{path}: pipeline.stages: {unknown[0]!r} is no stage; known: {', '.join(STAGES)}.")
+    for place, matrix in (
+        ("matrix", block.matrix),
+        *((f"presets.{n}.matrix", p.matrix) for n, p in block.presets.items()),
+    ):
+        for key, values in matrix.items():
+            twice = [value for number, value in enumerate(values) if value in values[:number]]
+            if twice:
+                raise SettingsError(f"{path}: pipeline.{place}.{key}: {twice[0]!r} is given twice; give it once.")
+    for name, preset in block.presets.items():
+        lost = [each for each in preset.variants if each not in block.variants]
+        if lost:
+            known = ", ".join(block.variants) or "none"
+            raise SettingsError(f"{path}: pipeline.presets.{name}.variants: {lost[0]!r} is no variant; known: {known}.")
+    axes = block.matrix | ({VARIANT: list(block.variants)} if block.variants else {})
+    if block.compare and block.compare not in axes:
+        raise SettingsError(f"{path}: pipeline.compare: {block.compare!r} is not in the matrix {list(axes)}.")
     if block.baseline:
         if not block.compare:
             raise SettingsError(f"{path}: pipeline.baseline: needs pipeline.compare, the setting it is a value of.")
-        known = [str(value) for value in block.matrix[block.compare]]
-        if block.baseline not in known:
+        known_values = [str(value) for value in axes[block.compare]]
+        if block.baseline not in known_values:
             raise SettingsError(
                 f"{path}: pipeline.baseline: {block.baseline!r} is none of the values of {block.compare}: "
-                f"{', '.join(known)}."
+                f"{', '.join(known_values)}."
             )

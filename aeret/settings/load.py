@@ -176,7 +176,7 @@ def _place(location: tuple[str, ...], tree: Any, source: str) -> str:
     place = source
     node = tree
     for key in location:
-        if isinstance(node, CommentedMap) and key in node:
+        if isinstance(node, CommentedMap) and key in (node.lc.data or {}):
             line, column = node.lc.key(key)
         elif isinstance(node, list) and key.isdigit() and int(key) < len(node):
             line, column = node.lc.item(int(key))  # type: ignore[attr-defined]

@@ -34,6 +34,9 @@ STAGES: dict[str, str] = {
 }
 """Stage name to module, in the order data flows."""
 
+DEFAULT_STAGES = tuple(STAGES)
+"""What a pipeline runs unless it says otherwise."""
+
 
 class Stage(Protocol):
     """What a stage module offers (see the package docstring)."""

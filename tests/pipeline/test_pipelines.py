@@ -95,3 +95,77 @@ def test_shipped_pipelines_are_valid() -> None:
     for path in files:
         assert read_pipeline(path).cells
         assert path.read_text().startswith("#"), f"{path.name} must open with what it does and how long it takes"
+
+
+BASE = """
+pipeline:
+  preset: small
+  presets:
+    smoke: {about: seconds, settings: {data.manifest: scenes}, matrix: {seed: [0]}}
+    small: {about: minutes, settings: {data.manifest: coco_mix, cnn.input_size: 64}}
+cnn: {latent_weight: 0.5, training: {epochs: 3}}
+"""
+CHILD = """
+pipeline:
+  extends: base.yaml
+  matrix: {seed: [0, 1]}
+  variants:
+    plain: {}
+    strong: {cnn.latent_weight: 2.0}
+  compare: variant
+  baseline: plain
+  presets:
+    smoke: {variants: [plain], settings: {cnn.training.epochs: 1}}
+cnn: {training: {batch_size: 32}}
+"""
+
+
+def family(tmp_path: Path) -> Path:
+    (tmp_path / "base.yaml").write_text(BASE)
+    return write(tmp_path, CHILD)
+
+
+def test_a_file_extends_another_and_presets_merge(tmp_path: Path) -> None:
+    small = read_pipeline(family(tmp_path))
+    assert (small.preset, small.preset_about) == ("small", "minutes")
+    assert [cell.values for cell in small.cells] == [
+        {"seed": seed, "variant": variant} for seed in (0, 1) for variant in ("plain", "strong")
+    ]
+    assert [cell.settings.cnn.latent_weight for cell in small.cells] == [0.5, 2.0, 0.5, 2.0]
+    own = small.cells[0].settings
+    assert (own.data.manifest, own.cnn.input_size, own.cnn.training.epochs, own.cnn.training.batch_size) == (
+        "coco_mix", 64, 3, 32,
+    )  # fmt: skip
+    smoke = read_pipeline(tmp_path / "arms.yaml", preset="smoke")
+    assert [cell.label for cell in smoke.cells] == ["0.plain"]
+    assert smoke.cells[0].settings.cnn.training.epochs == 1
+    assert smoke.cells[0].settings.data.manifest == "scenes"
+
+
+def test_experiments_are_read_with_one_preset(tmp_path: Path) -> None:
+    family(tmp_path)
+    whole = tmp_path / "paper.yaml"
+    whole.write_text("pipeline: {experiments: [arms.yaml], preset: smoke, title: All}\n")
+    pipeline = read_pipeline(whole)
+    assert not pipeline.cells
+    assert [(part.name, part.preset, len(part.cells)) for part in pipeline.experiments] == [("arms", "smoke", 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (CHILD.replace("[plain]", "[plan]"), "presets.smoke.variants: 'plan' is no variant; known: plain, strong"),
+        (CHILD.replace("strong: {cnn.latent_weight: 2.0}", "strong: {cnn.latent_wait: 2}"), "cnn.latent_wait=2: .*did"),
+        (CHILD.replace("base.yaml", "none.yaml"), "none.yaml: no such file"),
+        (CHILD.replace("batch_size: 32", "batch_size: 0"), r"arms.yaml:\d+:\d+: cnn.training.batch_size"),
+        ("pipeline: {experiments: [arms.yaml]}\nseed: 1\n", "has no settings, matrix or variants of its own"),
+        ("pipeline: {experiments: [base.yaml, base.yaml]}\n", "two are named 'base'"),
+        ("pipeline: {preset: big}\n", "there is no preset 'big'; presets of this file: none"),
+    ],
+)
+def test_bad_families(tmp_path: Path, text: str, message: str) -> None:
+    family(tmp_path)
+    path = tmp_path / "arms.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=message):
+        read_pipeline(path)
