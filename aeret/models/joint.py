@@ -17,7 +17,7 @@ from aeret.errors import UsageError
 from aeret.losses.labels import LABEL_LOSSES
 from aeret.losses.latent import LATENT_LOSSES, contrastive
 from aeret.models.backbones import BACKBONES
-from aeret.models.backbones.backbone import Pieces
+from aeret.models.backbones.pieces import Pieces
 from aeret.models.pooling import pool
 from aeret.registry import lookup
 from aeret.rng import derive

@@ -14,6 +14,18 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+FeatureSelectionMethod = Literal[
+    "sequential",
+    "random",
+    "centre-out",
+    "variance",
+    "information-gain",
+    "chi-squared",
+    "correlation",
+    "greedy",
+    "genetic",
+    "lasso",
+]
 
 
 class Section(BaseModel):
@@ -137,8 +149,31 @@ class CnnSettings(Section):
 
     arm: Literal["joint", "labels-only", "latent-only", "shuffled-latents"] = "joint"
     """The method, or one of its three controls; all the same code, data order and seed."""
-    backbone: Literal["alexnet", "alexnet-small", "alexnet-small-bn", "resnet18", "resnet18-small"] = "resnet18-small"
-    """A network of ``aeret models list``; ``-small`` names a stem made for small photos."""
+    backbone: Literal[
+        "alexnet",
+        "alexnet-bn",
+        "alexnet-caffe",
+        "alexnet-small",
+        "alexnet-small-bn",
+        "bigru",
+        "dcgan-discriminator",
+        "googlenet",
+        "googlenet-bn",
+        "nin",
+        "nin-bn",
+        "resnet18",
+        "resnet18-small",
+        "vgg-f",
+        "vgg-f-bn",
+        "vgg-s",
+        "vgg-s-bn",
+        "vgg19",
+        "vgg19-bn",
+        "zfnet",
+        "zfnet-bn",
+    ] = "resnet18-small"
+    """A network of ``aeret models list``; ``-small`` names a stem made for small photos, ``-bn`` a variant with
+    batch normalisation."""
     input_size: Annotated[int, Field(ge=16, le=1024)] = 96
     """Side in pixels of what the network sees, at most ``data.photo_size``."""
     pooling: Literal["gap", "gem", "flat"] = "gap"
@@ -164,6 +199,29 @@ class CnnSettings(Section):
     label_loss: Literal["bce", "softmax"] = "bce"
     """``bce`` (multi-label sigmoid), or ``softmax`` for single-label collections."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weights: str = ""
+    """What the backbone starts from: empty (drawn by the seed), ``imagenet`` (``vgg19`` and ``resnet18`` only; fetched by
+    Keras), or a path: a folder of stage ``train-cnn``, or a Keras file (``.weights.h5`` or ``.keras``) whose layers have
+    the backbone's names. Heads are never taken over."""
+    pretraining: Literal["none", "layer-wise", "gan"] = "none"
+    """What the backbone learns from the train photos alone, before labels and codes: nothing; ``layer-wise`` (block after
+    block from the bottom up, each as a denoising autoencoder of what the blocks below make of a photo); or ``gan``
+    (``dcgan-discriminator`` only: to tell photos from those of a generator)."""
+    pretraining_epochs: Count = 5
+    """Epochs of each block (``layer-wise``), or of the whole (``gan``, which needs many more)."""
+    pretraining_corruption: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """``layer-wise``: share of a block's input values set to zero; the whole input is the target. 0 does not denoise."""
+    transfer: Literal["none", "frozen", "head-only", "fine-tuned"] = "none"
+    """What then learns labels and codes: everything from the first step (``none``); nothing but linear read-outs of the
+    pooled map, which is the embedding (``frozen``: ``embedding_size``, ``embedding_norm`` and ``reduce_channels`` do not
+    count); embedding and heads on a backbone that stays as it is (``head-only``); or the same first, and then the upper
+    end of the backbone too (``fine-tuned``). Needs ``weights`` or ``pretraining``."""
+    transfer_head_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """``fine-tuned``: share of the epochs in which embedding and heads learn alone."""
+    transfer_unfreeze: Literal["last-block", "all"] = "last-block"
+    """``fine-tuned``: what of the backbone learns after that: the layers whose map is smallest, or all."""
+    transfer_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """``fine-tuned``: the learning rate from then on, as a share of ``training.learning_rate``."""
     flip: bool = True
     crop: Annotated[float, Field(gt=0, le=1)] = 0.7
     """Smallest side of a random crop as a share of the photo; photo and mask are cropped together. 1 means no crops."""
@@ -177,6 +235,40 @@ class CnnSettings(Section):
             raise ValueError(
                 f"arm {self.arm!r} needs latent_weight > 0, got 0; the arm without latents is 'labels-only'"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _start_fits(self) -> CnnSettings:
+        if self.weights and self.pretraining != "none":
+            raise ValueError(
+                f"weights={self.weights!r} and pretraining={self.pretraining!r} are two starts of one backbone; take one"
+            )
+        if self.pretraining == "gan" and self.backbone != "dcgan-discriminator":
+            raise ValueError(
+                f"pretraining 'gan' trains a discriminator, got backbone {self.backbone!r}; set "
+                "cnn.backbone=dcgan-discriminator, or pretraining 'layer-wise'"
+            )
+        if self.weights == "imagenet" and self.backbone not in ("vgg19", "resnet18"):
+            raise ValueError(
+                f"there are no ImageNet weights for backbone {self.backbone!r}, only for vgg19 and resnet18; take one "
+                "of these, or give the path of a file of weights"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _transfer_fits(self) -> CnnSettings:
+        if self.transfer == "none":
+            return self
+        if not self.weights and self.pretraining == "none":
+            raise ValueError(
+                f"transfer {self.transfer!r} needs a backbone that knows something: set weights or pretraining too"
+            )
+        if self.transfer == "frozen" and self.arm not in ("joint", "labels-only"):
+            raise ValueError(
+                f"transfer 'frozen' trains no embedding, so arm {self.arm!r} has nothing to differ in; take arm 'joint'"
+            )
+        if self.transfer == "fine-tuned" and self.training.epochs < 2:
+            raise ValueError("transfer 'fine-tuned' has two phases and needs training.epochs >= 2, got 1")
         return self
 
 
@@ -218,6 +310,45 @@ class ClusterSettings(Section):
     """Best and worst queries shown in the report."""
 
 
+class FeatureSelectionSettings(Section):
+    """Which variables carry the answer (stage ``feature-selection``, in a pipeline when it is named there)."""
+
+    datasets: Literal["digits", "embedding", "both"] = "both"
+    """``digits``: pixels of scikit-learn's digits and a softmax classifier; ``embedding``: the run's own and retrieval."""
+    methods: Annotated[tuple[FeatureSelectionMethod, ...], Field(min_length=1)] = (
+        "sequential",
+        "random",
+        "centre-out",
+        "variance",
+        "information-gain",
+        "chi-squared",
+        "correlation",
+        "greedy",
+        "genetic",
+        "lasso",
+    )
+    """Techniques; ``centre-out`` is for pictures and left out for an embedding."""
+    dimensions: tuple[Count, ...] = ()
+    """Numbers of variables to measure at; the whole number is always one. Empty means a grid that suits the dataset."""
+    repetitions: Count = 200
+    """Random subsets of each size on the digits."""
+    embedding_repetitions: Count = 30
+    """The same on the embedding."""
+    measure: str = "nDCG(rel=jaccard)@10"
+    """What retrieval is measured by: a measure by labels with a cut-off (``aeret metrics list``)."""
+    photos: Annotated[int, Field(ge=20)] = 1000
+    """Of more queries, or of a larger gallery, a seeded sample of so many is used."""
+    l2: Positive = 1e-4
+    """Penalty of the softmax classifier: ``l2 / 2`` times the sum of squared weights beside the mean cross-entropy."""
+    greedy_block: Annotated[int, Field(ge=0)] = 0
+    """Variables that a round of greedy search adds; 0 means one 64th of all, at least 1."""
+    population: Annotated[int, Field(ge=3)] = 24
+    """Subsets of one generation of the genetic algorithm."""
+    generations: Count = 10
+    threads: Annotated[int, Field(ge=0)] = 0
+    """0 means one per core. Never changes a result."""
+
+
 class Settings(Section):
     """All settings of one run."""
 
@@ -229,6 +360,7 @@ class Settings(Section):
     cnn: CnnSettings = CnnSettings()
     embed: EmbedSettings = EmbedSettings()
     evaluation: ClusterSettings = ClusterSettings()
+    feature_selection: FeatureSelectionSettings = FeatureSelectionSettings()
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Settings:
@@ -240,5 +372,9 @@ class Settings(Section):
         return self
 
 
-PACE_ONLY: dict[str, tuple[str, ...]] = {"data": ("workers",), "embed": ("part_size",)}
+PACE_ONLY: dict[str, tuple[str, ...]] = {
+    "data": ("workers",),
+    "embed": ("part_size",),
+    "feature_selection": ("threads",),
+}
 """Settings that change how fast a result is there, never what it is; artifacts do not depend on them."""

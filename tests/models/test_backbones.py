@@ -85,7 +85,7 @@ def test_photos_are_normalised_inside():
 
 def test_a_strided_convolution_pads_evenly_as_in_pytorch():
     """Of a 7/2 convolution with padding 3, output 0 sees inputs -3..3; Keras' "same" would see -2..4."""
-    from aeret.models.backbones.backbone import Pieces
+    from aeret.models.backbones.pieces import Pieces
 
     inputs = keras.Input((8, 8, 1))
     model = keras.Model(inputs, Pieces(0).conv(inputs, "c", 1, 7, 2, 3, bias=False))
@@ -146,6 +146,6 @@ def test_batch_norm_keeps_the_compute_type():
 
 
 def test_layer_seed_is_derived_from_its_name():
-    from aeret.models.backbones.backbone import Pieces
+    from aeret.models.backbones.pieces import Pieces
 
     assert Pieces(3).initializer("conv1").seed == derive(3, "weights", "conv1") % 2**31

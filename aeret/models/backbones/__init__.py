@@ -3,39 +3,90 @@
 A backbone takes float32 (b, S, S, 3) photos in 0..255 RGB and normalises them itself; its map is (b, h, w, channels).
 Side of the map by side of the photo:
 
-=================  ======  ======  ======  ======  ========  ==================
-backbone           64      96      128     224     channels  parameters, no head
-=================  ======  ======  ======  ======  ========  ==================
-alexnet            1       2       3       6       256       2,469,696
-alexnet-small      3       5       7       13      128       614,304
-alexnet-small-bn   3       5       7       13      256       1,940,672
-resnet18           2       3       4       7       512       11,176,512
-resnet18-small     4       6       8       14      256       2,795,040
-=================  ======  ======  ======  ======  ========  ==================
+================  ======  ======  ======  ======  ========  ===================
+backbone          64      96      128     224     channels  parameters, no head
+================  ======  ======  ======  ======  ========  ===================
+alexnet           1       2       3       6       256       2,469,696
+alexnet-bn        1       2       3       6       256       2,470,848
+alexnet-caffe     1       2       3       6       256       2,334,080
+alexnet-small     3       5       7       13      128       614,304
+alexnet-small-bn  3       5       7       13      256       1,940,672
+googlenet         2       3       4       7       1024      5,973,552
+googlenet-bn      2       3       4       7       1024      5,980,832
+nin               1       2       3       6       1024      6,570,176
+nin-bn            1       2       3       6       1024      6,574,432
+resnet18          2       3       4       7       512       11,176,512
+resnet18-small    4       6       8       14      256       2,795,040
+vgg-f             1       2       3       6       256       2,203,392
+vgg-f-bn          1       2       3       6       256       2,204,480
+vgg-s             1       2       3       6       512       6,528,640
+vgg-s-bn          1       2       3       6       512       6,530,528
+vgg19             2       3       4       7       512       20,024,384
+vgg19-bn          2       3       4       7       512       20,029,888
+zfnet             1       2       3       6       256       3,726,464
+zfnet-bn          1       2       3       6       256       3,727,840
+================  ======  ======  ======  ======  ========  ===================
 
-The ``-small`` variants have a stem that keeps resolution at the small photos that a CPU can train on, and half the
-channels to pay for it.
+The networks without suffix are those of their papers, to the last parameter. ``alexnet`` is torchvision's. The ``-bn``
+variants have the same convolutions and maps, with batch normalisation in place of biases and of local response
+normalisation: they can be trained from scratch on a few thousand photos. The ``-small`` variants have a stem that keeps
+resolution at the small photos that a CPU can train on, and half the channels to pay for it.
 """
 
-from aeret.models.backbones.alexnet import alexnet, alexnet_small, alexnet_small_bn
-from aeret.models.backbones.backbone import Backbone
+from functools import partial
+
+from aeret.models.backbones.alexnet import alexnet, alexnet_caffe, alexnet_small, alexnet_small_bn
+from aeret.models.backbones.backbone import Backbone, fully_connected
+from aeret.models.backbones.googlenet import googlenet, googlenet_classifier
+from aeret.models.backbones.nin import nin, nin_classifier
 from aeret.models.backbones.resnet18 import resnet18, resnet18_small
+from aeret.models.backbones.vgg19 import vgg19
+from aeret.models.backbones.vgg_f import vgg_f
+from aeret.models.backbones.vgg_s import vgg_s
+from aeret.models.backbones.zfnet import zfnet
 
 ALEXNET = (
     'A. Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014 (torchvision\'s AlexNet)'
 )
+ALEXNET_CAFFE = (
+    'A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet classification with deep convolutional neural networks", '
+    "NIPS 2012 (Caffe's AlexNet, two towers)"
+)
+GOOGLENET = 'C. Szegedy et al., "Going deeper with convolutions", CVPR 2015'
+NIN = 'M. Lin, Q. Chen, S. Yan, "Network in network", ICLR 2014'
 RESNET = 'K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", CVPR 2016'
+DEVIL = 'K. Chatfield, K. Simonyan, A. Vedaldi, A. Zisserman, "Return of the devil in the details", BMVC 2014'
+VGG = 'K. Simonyan, A. Zisserman, "Very deep convolutional networks for large-scale image recognition", ICLR 2015'
+ZFNET = 'M. Zeiler, R. Fergus, "Visualizing and understanding convolutional networks", ECCV 2014'
+BN = "; batch normalisation"
+
+Dense = partial(Backbone, classifier=fully_connected)
+"""A backbone whose own classifier is fc6, fc7 and the classes."""
 
 BACKBONES: dict[str, Backbone] = {
-    "alexnet": Backbone(alexnet, 224, 63, ALEXNET, fully_connected=(4096, 4096)),
+    "alexnet": Dense(alexnet, 224, 63, ALEXNET),
+    "alexnet-bn": Dense(alexnet, 224, 63, ALEXNET + BN, normalised=True),
+    "alexnet-caffe": Dense(alexnet_caffe, 227, 55, ALEXNET_CAFFE),
     "alexnet-small": Backbone(alexnet_small, 96, 29, ALEXNET + "; 5x5 stem of stride 2, half the channels"),
     "alexnet-small-bn": Backbone(
-        alexnet_small_bn, 96, 25, ALEXNET + "; 7x7 stem of stride 4 without pooling, batch normalisation"
+        alexnet_small_bn, 96, 25, ALEXNET + "; 7x7 stem of stride 4 without pooling" + BN, normalised=True
     ),
+    "googlenet": Backbone(googlenet, 224, 47, GOOGLENET, googlenet_classifier),
+    "googlenet-bn": Backbone(googlenet, 224, 47, GOOGLENET + BN, googlenet_classifier, normalised=True),
+    "nin": Backbone(nin, 224, 55, NIN, nin_classifier),
+    "nin-bn": Backbone(nin, 224, 55, NIN + BN, nin_classifier, normalised=True),
     "resnet18": Backbone(resnet18, 224, 16, RESNET),
     "resnet18-small": Backbone(
         resnet18_small, 96, 16, RESNET + "; 3x3 stem of stride 2, no pooling, half the channels"
     ),
+    "vgg-f": Dense(vgg_f, 224, 55, DEVIL),
+    "vgg-f-bn": Dense(vgg_f, 224, 55, DEVIL + BN, normalised=True),
+    "vgg-s": Dense(vgg_s, 224, 55, DEVIL),
+    "vgg-s-bn": Dense(vgg_s, 224, 55, DEVIL + BN, normalised=True),
+    "vgg19": Dense(vgg19, 224, 32, VGG),
+    "vgg19-bn": Dense(vgg19, 224, 32, VGG + BN, normalised=True),
+    "zfnet": Dense(zfnet, 224, 63, ZFNET),
+    "zfnet-bn": Dense(zfnet, 224, 63, ZFNET + BN, normalised=True),
 }
 """Name -> backbone, as ``cnn.backbone`` names them."""
 

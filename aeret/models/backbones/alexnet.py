@@ -1,21 +1,40 @@
-"""AlexNet: five convolutions, three poolings, no normalisation but in the variants whose name ends in ``-bn``.
+"""AlexNet: five convolutions and three poolings, in torchvision's form, in Caffe's, and smaller.
 
-Krizhevsky, Sutskever, Hinton, "ImageNet classification with deep convolutional neural networks", NIPS 2012, in the
-one-tower form of Krizhevsky 2014 that torchvision has: 61,100,840 parameters at 224 px and 1,000 classes. (Caffe's
-two-tower form has 60,965,224; Caffe pools rounding up.)
+Krizhevsky, Sutskever, Hinton, "ImageNet classification with deep convolutional neural networks", NIPS 2012. Theirs had
+two towers (one a GPU), local response normalisation, and 60,965,224 parameters at 227 px and 1,000 classes: that is
+Caffe's form, whose poolings round up. torchvision has the one-tower form of Krizhevsky 2014 without normalisation:
+61,100,840 parameters at 224 px.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from aeret.models.backbones.backbone import Pieces
+import keras
+from keras import ops
+
+from aeret.models.backbones.pieces import Pieces
 
 
 def alexnet(pieces: Pieces, photos: Any) -> Any:
     """Stack 64/11s4 192/5 384/3 256/3 256/3 with 3x3 poolings of stride 2 after the first, second and fifth."""
     x = pieces.conv_relu(photos, "conv1", 64, 11, 4, 2)
     return _after_stem(pieces, pieces.max_pool(x, "pool1"), 64)
+
+
+def alexnet_caffe(pieces: Pieces, photos: Any, towers: int = 2) -> Any:
+    """Stack 96/11s4 256/5 384/3 384/3 256/3 with the second, fourth and fifth in two towers that do not see each other.
+
+    With one tower it has 62,378,344 parameters.
+    """
+    x = pieces.local_response(pieces.conv_relu(photos, "conv1", 96, 11, 4), "lrn1")
+    x = pieces.max_pool(x, "pool1", ceil=True)
+    x = pieces.local_response(_in_towers(pieces, x, "conv2", 256, 5, towers), "lrn2")
+    x = pieces.max_pool(x, "pool2", ceil=True)
+    x = pieces.conv_relu(x, "conv3", 384, 3, padding=1)
+    x = _in_towers(pieces, x, "conv4", 384, 3, towers)
+    x = _in_towers(pieces, x, "conv5", 256, 3, towers)
+    return pieces.max_pool(x, "pool5", ceil=True)
 
 
 def alexnet_small(pieces: Pieces, photos: Any) -> Any:
@@ -25,17 +44,13 @@ def alexnet_small(pieces: Pieces, photos: Any) -> Any:
 
 
 def alexnet_small_bn(pieces: Pieces, photos: Any) -> Any:
-    """Stack 64/7s4 192/5 256/3 256/3 256/3 under batch normalisation: a map of 5x5 at 96 px, 3x3 at 64 px."""
-    x = _norm_relu(pieces, photos, "conv1", 64, 7, 4, 3)
-    x = _norm_relu(pieces, x, "conv2", 192, 5, padding=2)
+    """Stack 64/7s4 192/5 256/3 256/3 256/3: a map of 5x5 at 96 px, 3x3 at 64 px."""
+    x = pieces.conv_relu(photos, "conv1", 64, 7, 4, 3)
+    x = pieces.conv_relu(x, "conv2", 192, 5, padding=2)
     x = pieces.max_pool(x, "pool2")
     for number in (3, 4, 5):
-        x = _norm_relu(pieces, x, f"conv{number}", 256, 3, padding=1)
+        x = pieces.conv_relu(x, f"conv{number}", 256, 3, padding=1)
     return pieces.max_pool(x, "pool5")
-
-
-def _norm_relu(pieces: Pieces, x: Any, name: str, channels: int, kernel: int, stride: int = 1, padding: int = 0) -> Any:
-    return pieces.relu(pieces.conv_norm(x, name, channels, kernel, stride, padding), name)
 
 
 def _after_stem(pieces: Pieces, x: Any, width: int) -> Any:
@@ -45,3 +60,14 @@ def _after_stem(pieces: Pieces, x: Any, width: int) -> Any:
     x = pieces.conv_relu(x, "conv4", 4 * width, 3, padding=1)
     x = pieces.conv_relu(x, "conv5", 4 * width, 3, padding=1)
     return pieces.max_pool(x, "pool5")
+
+
+def _in_towers(pieces: Pieces, x: Any, name: str, channels: int, kernel: int, towers: int) -> Any:
+    if towers == 1:
+        return pieces.conv_relu(x, name, channels, kernel, padding=kernel // 2)
+    # One convolution a tower: TensorFlow on CPU has no gradient of grouped convolutions.
+    parts = [
+        pieces.conv_relu(part, f"{name}_tower{tower}", channels // towers, kernel, padding=kernel // 2)
+        for tower, part in enumerate(ops.split(x, towers, axis=-1))
+    ]
+    return keras.layers.Concatenate(name=f"{name}_towers")(parts)

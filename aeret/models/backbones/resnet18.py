@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from aeret.models.backbones.backbone import Pieces
+from aeret.models.backbones.pieces import Pieces
 
 
 def resnet18(pieces: Pieces, photos: Any) -> Any:
