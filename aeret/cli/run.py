@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from aeret.cli.options import runs_option, settings_options
 
+if TYPE_CHECKING:
+    from aeret.pipeline.history import Run
+    from aeret.pipeline.pipelines import Pipeline
+
 
 @click.command("run")
 @click.argument("pipeline", required=False, type=click.Path(path_type=Path))
 @settings_options
+@click.option(
+    "--preset", default="", help="One of the file's presets (smoke, small, full); its own choice when absent."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would run and what is up to date, and stop.")
 @runs_option
-def command(pipeline: Path | None, config: Path | None, overrides: tuple[str, ...], dry_run: bool, root: Path) -> None:
+def command(
+    pipeline: Path | None, config: Path | None, overrides: tuple[str, ...], preset: str, dry_run: bool, root: Path
+) -> None:
     """Run all stages of a pipeline file; skip what is up to date, resume what was killed.
 
     PIPELINE may also be given as --config.
@@ -23,30 +34,75 @@ def command(pipeline: Path | None, config: Path | None, overrides: tuple[str, ..
     Example:
       aeret run pipelines/demo.yaml
       aeret run pipelines/coco.yaml --set data.manifest=my.yaml --set cnn.training.epochs=30
+      aeret run pipelines/paper.yaml --preset small
     """
     from aeret.cli.report_lines import headline_lines
     from aeret.pipeline import history
     from aeret.pipeline.graph import plan
     from aeret.pipeline.pipelines import read_pipeline
-    from aeret.pipeline.run import run_pipeline
+    from aeret.pipeline.run import parts_of, run_pipeline
 
     if pipeline and config:
         raise click.UsageError(f"{pipeline} and --config {config} are both given; give one pipeline file.")
     path = pipeline or config
     if path is None:
         raise click.UsageError("Give a pipeline file, for example `aeret run pipelines/demo.yaml`.")
-    plan_of_runs = read_pipeline(path, overrides)
+    pipeline_read = read_pipeline(path, overrides, preset)
+    parts = pipeline_read.experiments or (pipeline_read,)
+    if pipeline_read.preset:
+        click.echo(f"Preset {pipeline_read.preset}: {_preset_about(parts)}".rstrip(": "))
     if dry_run:
-        for cell in plan_of_runs.cells:
-            click.echo(f"{plan_of_runs.name} {cell.label}".rstrip())
-            for task in plan(cell.settings, plan_of_runs.stages, root):
-                click.echo(f"  {task.stage:<13} {'up to date' if task.done else 'would run ':<10} {task.folder}")
+        for part in parts_of(pipeline_read, root):
+            for cell in part.cells:
+                click.echo(f"{part.name} {cell.label}".rstrip())
+                for task in plan(cell.settings, part.stages, root):
+                    click.echo(f"  {task.stage:<13} {'up to date' if task.done else 'would run ':<10} {task.folder}")
         return
-    runs = run_pipeline(plan_of_runs, root, click.echo)
+    runs = run_pipeline(pipeline_read, root, click.echo)
+    if pipeline_read.experiments:
+        _report(pipeline_read, runs, root, path)
+        return
     for run in runs:
         for line in headline_lines(run, history.folder_of(root, run)):
             click.echo(line)
-    if plan_of_runs.compare:
+    if pipeline_read.shows:
+        _report(pipeline_read, runs, root, path)
+    elif pipeline_read.compare:
         from aeret.cli.runs import compare_group
 
-        compare_group(root, runs, plan_of_runs.compare, plan_of_runs.baseline)
+        compare_group(root, runs, pipeline_read.compare, pipeline_read.baseline)
+
+
+def _preset_about(parts: Sequence[Pipeline]) -> str:
+    return next((part.preset_about for part in parts if part.preset_about), "")
+
+
+def _report(pipeline: Pipeline, runs: Sequence[Run], root: Path, path: Path) -> None:
+    """Write the report of the experiments beside the comparisons, and say where."""
+    from datetime import datetime
+
+    from aeret.cli.options import progress_of
+    from aeret.pipeline.history import artifact_of
+    from aeret.stages.experiments import FinishedRun, Question, report_experiments
+
+    parts = pipeline.experiments or (pipeline,)
+    questions = []
+    for part in parts:
+        finished = tuple(
+            FinishedRun(run.id, run.values, {e["stage"]: artifact_of(root, run, e["stage"]) for e in run.stages})  # type: ignore[misc]
+            for run in runs
+            if run.pipeline == part.name
+        )
+        questions.append(Question(part.name, part.title, part.about, part.shows, part.compare, part.baseline, finished))
+    manifests = dict.fromkeys(str(run.settings["data"]["manifest"]) for run in runs)
+    preset = f" --preset {pipeline.preset}" if pipeline.preset else ""
+    facts = {
+        "collection": ", ".join(manifests),
+        "command": f"aeret run {path}{preset}",
+        "group": runs[0].group,
+        "date": datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
+    }
+    target = root / "comparisons" / runs[0].group
+    report_experiments(questions, pipeline.title, pipeline.about, facts, target, progress_of(False))
+    click.echo("")
+    click.echo(f"Report: {(target / 'report.html').resolve()}")

@@ -11,8 +11,8 @@ from typing import Any
 import aeret
 from aeret.artifacts import RECORD, digest, file_digest
 from aeret.pipeline.backend import keras_backend
-from aeret.settings import PACE_ONLY, Settings
-from aeret.stages import STAGES, load_stage, source_digests
+from aeret.settings import IDLE, PACE_ONLY, Settings
+from aeret.stages import STAGES, inputs_of, load_stage, rooms_of, source_digests
 
 _BACKEND_ROOMS = {"models", "training"}
 
@@ -54,9 +54,10 @@ def plan(settings: Settings, targets: Iterable[str], root: Path) -> list[Task]:
         if name in tasks:
             return tasks[name]
         stage = load_stage(name)
-        inputs = [visit(each) for each in stage.INPUTS]
+        inputs = [visit(each) for each in inputs_of(stage, settings)]
         values = settings.model_dump(mode="json")
-        code = _code_digest((*stage.ROOMS, f"stages/{stage.__name__.rpartition('.')[2]}.py"))  # type: ignore[attr-defined]
+        rooms = rooms_of(stage, settings)
+        code = _code_digest((*rooms, f"stages/{stage.__name__.rpartition('.')[2]}.py"))  # type: ignore[attr-defined]
         sources = source_digests(stage, settings)
         parts = {
             "stage": name,
@@ -65,7 +66,7 @@ def plan(settings: Settings, targets: Iterable[str], root: Path) -> list[Task]:
             "sources": sources,
             "code": code,
             # Backends round differently; a number must not silently come from another one.
-            "backend": keras_backend() if _BACKEND_ROOMS & {*stage.ROOMS} else "",
+            "backend": keras_backend() if _BACKEND_ROOMS & {*rooms} else "",
         }
         key = digest(parts)
         tasks[name] = Task(
@@ -87,9 +88,11 @@ def plan(settings: Settings, targets: Iterable[str], root: Path) -> list[Task]:
 
 
 def _deciding(section: str, value: Any) -> Any:
-    if section not in PACE_ONLY:
-        return value
-    return {key: each for key, each in value.items() if key not in PACE_ONLY[section]}
+    without = set(PACE_ONLY.get(section, ()))
+    if section in IDLE:
+        switch, off, idle = IDLE[section]
+        without |= {*idle} if value[switch] == off else set()
+    return {key: each for key, each in value.items() if key not in without} if without else value
 
 
 @lru_cache

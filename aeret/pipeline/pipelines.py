@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,8 @@ from aeret.stages import DEFAULT_STAGES, STAGES
 
 VARIANT = "variant"
 """The axis that ``pipeline.variants`` adds to the matrix."""
+SOURCE = "source"
+"""What ``cnn.weights`` says where the pipeline's source makes them."""
 
 
 class Strict(BaseModel):
@@ -56,6 +58,8 @@ class PipelineBlock(Strict):
     """Another pipeline file, beside this one, whose settings and presets hold where this one says nothing."""
     experiments: tuple[str, ...] = ()
     """Pipeline files, relative to this one, that run one after the other into one report."""
+    source: str = ""
+    """A pipeline file, relative to this one, whose first run is made before; ``cnn.weights: source`` is its network."""
     stages: Annotated[tuple[str, ...], Field(min_length=1)] = DEFAULT_STAGES
     matrix: dict[str, Values] = Field(default_factory=dict)
     """Setting to values (``cnn.arm: [joint, labels-only]``); every combination is one run."""
@@ -98,6 +102,8 @@ class Pipeline:
     preset: str = ""
     preset_about: str = ""
     shows: tuple[Shown, ...] = ()
+    source: Pipeline | None = None
+    """What is made before; see :func:`with_source`."""
     experiments: tuple[Pipeline, ...] = ()
     """Read with the same preset and overrides; a pipeline that has some has no cells of its own."""
 
@@ -131,26 +137,32 @@ def read_pipeline(path: Path, overrides: Sequence[str] = (), preset: str = "") -
     tree, block = _opened(path)
     chosen = _preset(block, preset, path)
     name = block.name or slug(path.stem)
-    texts = {
-        "title": block.title or name,
-        "about": block.about,
-        "preset": preset or block.preset,
-        "preset_about": chosen.about,
-    }
+    chosen_name = preset or block.preset
+
+    def pipeline(**parts: Any) -> Pipeline:
+        return Pipeline(
+            name=name,
+            title=block.title or name,
+            about=block.about,
+            preset=chosen_name,
+            preset_about=chosen.about,
+            **parts,
+        )
+
     if block.experiments:
         if tree or block.matrix or block.variants:
             raise SettingsError(
                 f"{path}: a pipeline of experiments has no settings, matrix or variants of its own; put them into "
                 f"{', '.join(block.experiments)}, or into a file that those extend."
             )
-        parts = tuple(read_pipeline(path.parent / each, overrides, texts["preset"]) for each in block.experiments)
+        parts = tuple(read_pipeline(path.parent / each, overrides, chosen_name) for each in block.experiments)
         names = [part.name for part in parts]
         twice = [each for each in names if names.count(each) > 1]
         if twice:
             raise SettingsError(
                 f"{path}: pipeline.experiments: two are named {twice[0]!r}; name one of them otherwise."
             )
-        return Pipeline(name, (), (), "", "", **texts, shows=(), experiments=parts)
+        return pipeline(stages=(), cells=(), compare="", baseline="", experiments=parts)
     taken = {text.partition("=")[0] for text in overrides}
     axes = {key: values for key, values in (block.matrix | chosen.matrix).items() if key not in taken}
     variants = {each: block.variants[each] for each in chosen.variants or block.variants}
@@ -163,15 +175,27 @@ def read_pipeline(path: Path, overrides: Sequence[str] = (), preset: str = "") -
         settings = chosen.settings | variants.get(values.get(VARIANT, ""), {})
         settings |= {key: value for key, value in values.items() if key != VARIANT}
         cells.append(Cell(values, settings_from(tree, overrides, source=str(path), values=settings), label))
-    return Pipeline(
-        name=name,
+    return pipeline(
         stages=block.stages,
         cells=tuple(cells),
         compare=block.compare if block.compare in axes else "",
         baseline=block.baseline,
         shows=block.shows,
-        **texts,
+        # Without the overrides: what they change is the question, not where its weights come from.
+        source=read_pipeline(path.parent / block.source, (), chosen_name) if block.source else None,
     )
+
+
+def with_source(pipeline: Pipeline, weights: Path) -> Pipeline:
+    """Return a pipeline with ``cnn.weights: source`` resolved to the artifact that its source makes."""
+
+    def resolved(cell: Cell) -> Cell:
+        if cell.settings.cnn.weights != SOURCE:
+            return cell
+        cnn = cell.settings.cnn.model_copy(update={"weights": str(weights.resolve())})
+        return replace(cell, settings=cell.settings.model_copy(update={"cnn": cnn}))
+
+    return replace(pipeline, cells=tuple(resolved(cell) for cell in pipeline.cells))
 
 
 def slug(text: str) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aeret.artifacts import read_record
 from aeret.errors import ResourceError
 from aeret.pipeline import history
 from aeret.pipeline.execute import execute_in_process
-from aeret.pipeline.graph import plan
-from aeret.pipeline.pipelines import Pipeline
+from aeret.pipeline.graph import Task, plan
+from aeret.pipeline.pipelines import Cell, Pipeline, with_source
 
 
 def run_pipeline(pipeline: Pipeline, root: Path, log: Callable[[str], None]) -> list[history.Run]:
@@ -23,7 +23,7 @@ def run_pipeline(pipeline: Pipeline, root: Path, log: Callable[[str], None]) -> 
         log: called with lines for the user.
 
     Returns:
-        One record a cell of the matrix.
+        One record a cell of the matrix, of all experiments in their order; ``Run.pipeline`` names the experiment.
 
     Raises:
         DataError: a file of the collection is missing; nothing ran.
@@ -31,32 +31,53 @@ def run_pipeline(pipeline: Pipeline, root: Path, log: Callable[[str], None]) -> 
         KeyboardInterrupt: Ctrl-C or SIGTERM; the record says ``interrupted`` and the same command resumes.
     """
     # All plans first: what is wrong with the last cell is said before the first has run for hours.
-    plans = [plan(cell.settings, pipeline.stages, root) for cell in pipeline.cells]
+    parts = parts_of(pipeline, root)
+    plans = {part.name: [plan(cell.settings, part.stages, root) for cell in part.cells] for part in parts}
     group = history.new_group(root, pipeline.name)
-    runs = []
-    for number, (cell, tasks) in enumerate(zip(pipeline.cells, plans, strict=True), 1):
-        where = f" {number}/{len(pipeline.cells)} ({cell.label})" if cell.label else ""
-        log(f"Run {group}{where}")
-        run = history.start(root, group, cell.label, pipeline.name, cell.values, cell.settings)
-        try:
-            for step, task in enumerate(tasks, 1):
-                if task.done:
-                    log(f"  [{step}/{len(tasks)}] {task.stage}: up to date")
-                    history.note_stage(root, run, task, "up to date", 0.0)
-                    continue
-                log(f"  [{step}/{len(tasks)}] {task.stage} ...")
-                record = execute_in_process(task, cell.settings, root)
-                log(f"  [{step}/{len(tasks)}] {task.stage}: {record.seconds:.0f} s")
-                history.note_stage(root, run, task, "made", record.seconds)
-            _take_headline(root, run)
-            history.finish(root, run, "done")
-        except BaseException as error:
-            # A full disk may refuse the record too; what went wrong first is what the user must read.
-            with contextlib.suppress(ResourceError):
-                history.finish(root, run, "failed" if isinstance(error, Exception) else "interrupted")
-            raise
-        runs.append(run)
+    total = sum(len(part.cells) for part in parts)
+    runs: list[history.Run] = []
+    for part in parts:
+        for cell, tasks in zip(part.cells, plans[part.name], strict=True):
+            label = ".".join(each for each in (part.name if len(parts) > 1 else "", cell.label) if each)
+            where = f" {len(runs) + 1}/{total} ({label})" if label else ""
+            log(f"Run {group}{where}")
+            run = history.start(root, group, label, part.name, cell.values, cell.settings)
+            _run_cell(root, run, cell, tasks, log)
+            runs.append(run)
     return runs
+
+
+def parts_of(pipeline: Pipeline, root: Path) -> list[Pipeline]:
+    """Return what runs, in order: the experiments, each after the source of its weights."""
+    parts: list[Pipeline] = []
+    for part in pipeline.experiments or (pipeline,):
+        if part.source is not None:
+            parts.append(part.source)
+            made = plan(part.source.cells[0].settings, ("train-cnn",), root)
+            part = with_source(part, made[-1].folder)
+        parts.append(part)
+    return parts
+
+
+def _run_cell(root: Path, run: history.Run, cell: Cell, tasks: Sequence[Task], log: Callable[[str], None]) -> None:
+    try:
+        for step, task in enumerate(tasks, 1):
+            # A cell before this one may have made it since the plan.
+            if task.done:
+                log(f"  [{step}/{len(tasks)}] {task.stage}: up to date")
+                history.note_stage(root, run, task, "up to date", 0.0)
+                continue
+            log(f"  [{step}/{len(tasks)}] {task.stage} ...")
+            record = execute_in_process(task, cell.settings, root)
+            log(f"  [{step}/{len(tasks)}] {task.stage}: {record.seconds:.0f} s")
+            history.note_stage(root, run, task, "made", record.seconds)
+        _take_headline(root, run)
+        history.finish(root, run, "done")
+    except BaseException as error:
+        # A full disk may refuse the record too; what went wrong first is what the user must read.
+        with contextlib.suppress(ResourceError):
+            history.finish(root, run, "failed" if isinstance(error, Exception) else "interrupted")
+        raise
 
 
 def _take_headline(root: Path, run: history.Run) -> None:

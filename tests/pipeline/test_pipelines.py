@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from aeret.errors import SettingsError
-from aeret.pipeline.pipelines import read_pipeline
+from aeret.pipeline.pipelines import read_pipeline, with_source
 
 MATRIX = """
 pipeline:
@@ -90,10 +90,11 @@ def test_bad_blocks(tmp_path: Path, text: str, message: str) -> None:
 
 def test_shipped_pipelines_are_valid() -> None:
     folder = Path(__file__).resolve().parents[2] / "pipelines"
-    files = sorted(folder.glob("*.yaml"))
+    files = sorted(folder.rglob("*.yaml"))
     assert files
     for path in files:
-        assert read_pipeline(path).cells
+        pipeline = read_pipeline(path)
+        assert pipeline.cells or all(part.cells for part in pipeline.experiments)
         assert path.read_text().startswith("#"), f"{path.name} must open with what it does and how long it takes"
 
 
@@ -169,3 +170,25 @@ def test_bad_families(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(SettingsError, match=message):
         read_pipeline(path)
+
+
+def test_weights_come_from_the_source_with_the_same_preset(tmp_path: Path) -> None:
+    family(tmp_path)
+    path = tmp_path / "transfer.yaml"
+    path.write_text(
+        "pipeline:\n  extends: base.yaml\n  source: arms.yaml\n"
+        "  variants: {scratch: {}, frozen: {cnn.weights: source, cnn.transfer: frozen}}\n"
+    )
+    pipeline = read_pipeline(path, ["seed=5"], "smoke")
+    assert pipeline.source is not None
+    assert [cell.settings.seed for cell in pipeline.source.cells] == [0]
+    made = with_source(pipeline, tmp_path / "network")
+    assert [cell.settings.cnn.weights for cell in made.cells] == ["", str(tmp_path / "network")]
+
+
+@pytest.mark.parametrize("preset", ["smoke", "small", "full"])
+def test_the_paper_has_three_presets(preset: str) -> None:
+    paper = read_pipeline(Path(__file__).resolve().parents[2] / "pipelines" / "paper.yaml", preset=preset)
+    assert all(part.cells and part.shows and part.about and part.preset_about for part in paper.experiments)
+    arms = {str(cell.values["cnn.arm"]) for part in paper.experiments for cell in part.cells if "cnn.arm" in cell.values}
+    assert arms == {"joint", "labels-only"}

@@ -36,7 +36,7 @@ def cluster_section(evaluation: Evaluation, material: Material, side: int) -> Se
             Notice("The photos of this gallery are not at hand, so clusters are not shown as photos.", "note")
         )
     else:
-        blocks.extend(_galleries(evaluation, material.gallery, material.categories, side))
+        blocks.extend(cluster_galleries(evaluation, material.gallery, material.categories, side))
     return Section("clusters", "Clusters", tuple(blocks))
 
 
@@ -132,7 +132,8 @@ def _sizes(evaluation: Evaluation) -> Figure:
     return with_data(figure, columns, [(place + 1, int(sizes[place])) for place in chosen])
 
 
-def _galleries(evaluation: Evaluation, gallery: Split, names: tuple[str, ...], side: int) -> list[Block]:
+def cluster_galleries(evaluation: Evaluation, gallery: Split, names: tuple[str, ...], side: int) -> list[Gallery]:
+    """Return strips of the biggest, the purest and the most mixed clusters, photos nearest the centre."""
     sizes = np.asarray(evaluation.clusters["sizes"])
     labels = np.asarray(gallery.labels)
     lift = purity(labels, evaluation.assignment, len(sizes))
@@ -148,7 +149,7 @@ def _galleries(evaluation: Evaluation, gallery: Split, names: tuple[str, ...], s
         ("mixed", "The most mixed clusters", mixed, "No category stands out: what do these photos share?"),
     )
     ending = " Photos nearest the centre, nearest first; only clusters of five photos or more."
-    blocks: list[Block] = []
+    blocks: list[Gallery] = []
     for name, title, chosen, caption in groups:
         strips = tuple(
             _strip(evaluation, gallery, names, cluster, lift[cluster], sizes[cluster], side) for cluster in chosen

@@ -1,0 +1,112 @@
+"""Average precision and recall of the first ten as the number of query images, or of gallery images, grows.
+
+The paper's third table averages "for different image numbers" and does not say which images. Both readings are here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from aeret.errors import UsageError
+from aeret.evaluation.evaluate import PhotoSet
+from aeret.evaluation.result import Evaluation
+from aeret.retrieval import exhaustive
+from aeret.rng import generator
+
+N = 10
+COLUMNS = ("images", "measure", "mean", "sd")
+_DRAWS = 30
+_ORDERS = 5
+
+
+def sizes(count: int, smallest: int = 50) -> list[int]:
+    """Return numbers of images that double up to ``count``."""
+    grown = [smallest << step for step in range(64) if smallest << step < count]
+    return [*grown, count]
+
+
+def query_growth(evaluation: Evaluation, numbers: Sequence[int], seed: int) -> pd.DataFrame:
+    """Average P@10 and R@10 over random samples of the queries.
+
+    Args:
+        evaluation: of all queries.
+        numbers: query images of a sample, drawn without replacement, 30 times.
+        seed: of the draws; the same for every evaluation that is given the same.
+
+    Returns:
+        images, measure (``P`` or ``R``), mean and sd over the samples; of all queries there is one, and no sd (NaN).
+    """
+    values = evaluation.per_query[[f"P(rel=any)@{N}", f"R(rel=any)@{N}"]].to_numpy(np.float64)
+    rows = []
+    for number in numbers:
+        rng = generator(seed, "query growth", number)
+        means = [np.nanmean(values[rng.choice(len(values), number, replace=False)], axis=0) for _ in range(_DRAWS)]
+        if number == len(values):
+            means = means[:1]
+        for column, name in enumerate("PR"):
+            each = [mean[column] for mean in means]
+            rows.append((number, name, float(np.mean(each)), _sd(each)))
+    return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+
+
+def gallery_growth(queries: PhotoSet, gallery: PhotoSet, numbers: Sequence[int], seed: int) -> pd.DataFrame:
+    """Average P@10 and R@10 of exhaustive search in nested random parts of the gallery.
+
+    Args:
+        queries: as they were evaluated; the gallery itself means that no photo finds itself.
+        gallery: likewise.
+        numbers: gallery images of a part.
+        seed: of the five orders that the parts are taken from.
+
+    Returns:
+        images, measure, mean over queries with a relevant photo in the part, then mean and sd over the orders; of the
+        whole gallery there is one, and no sd (NaN).
+
+    Raises:
+        UsageError: a part of ten images or fewer.
+    """
+    small = [number for number in numbers if number <= N]
+    if small:
+        raise UsageError(f"a part of {small[0]} images has no first {N}; ask for more than {N}.")
+    orders = [generator(seed, "gallery growth", draw).permutation(len(gallery.ids)) for draw in range(_ORDERS)]
+    rows = []
+    for number in numbers:
+        drawn = orders if number < len(gallery.ids) else orders[:1]
+        found = [_in_part(queries, gallery, np.sort(order[:number])) for order in drawn]
+        for column, name in enumerate("PR"):
+            each = [means[column] for means in found]
+            rows.append((number, name, float(np.mean(each)), _sd(each)))
+    return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+
+
+def _in_part(queries: PhotoSet, gallery: PhotoSet, part: NDArray[np.int64]) -> tuple[float, float]:
+    place = np.full(len(gallery.ids), -1, np.int64)
+    place[part] = np.arange(len(part))
+    exclude = place if queries is gallery else np.full(len(queries.ids), -1, np.int64)
+    found = exhaustive.search(np.asarray(queries.vectors), np.asarray(gallery.vectors)[part], N, exclude).rows
+    hits, relevant = _hits(queries.labels, gallery.labels[part], found, exclude)
+    known = relevant > 0
+    return float((hits[known] / found.shape[1]).mean()), float((hits[known] / relevant[known]).mean())
+
+
+def _sd(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+
+
+def _hits(
+    queries: NDArray[np.bool_], gallery: NDArray[np.bool_], rows: NDArray[np.int64], exclude: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return hits of the rankings and relevant photos of each query, float64 (q,); relevant is to share a label."""
+    hits = (queries[:, None, :] & gallery[rows]).any(axis=2).sum(axis=1).astype(np.float64)
+    relevant = np.empty(len(queries))
+    dense = gallery.astype(np.float32)
+    for start in range(0, len(queries), 1024):
+        shared = queries[start : start + 1024].astype(np.float32) @ dense.T > 0
+        relevant[start : start + 1024] = shared.sum(axis=1)
+    own = exclude >= 0
+    relevant[own] -= queries[own].any(axis=1)
+    return hits, relevant

@@ -1,0 +1,110 @@
+"""Table 1: pairwise F after k-means, k fixed, beside its floors and its ceiling."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aeret.errors import UsageError
+from aeret.evaluation.experiment import Experiment, Trial
+from aeret.evaluation.pair_bootstrap import FDifference, f_difference
+from aeret.evaluation.result import Evaluation
+from aeret.evaluation.significance import holm
+from aeret.reporting.experiments.rows import LEVEL, NAMES, first_cells, id_of, mean_cell
+from aeret.reporting.plots.intervals import Bar, intervals
+from aeret.reporting.values import Block, Cell, Column, Estimate, Figure, Table
+
+_PARTITIONS = {"single cluster": "floor", "random partition": "floor", "label oracle": "floor"}
+
+
+def pair_blocks(experiment: Experiment) -> list[Block]:
+    """Return the table and its picture.
+
+    Raises:
+        UsageError: the runs were clustered with different k: F would compare the k.
+    """
+    numbers = {int(trial.evaluation.facts["clusters"]) for trial in experiment.trials}
+    if len(numbers) > 1:
+        raise UsageError(
+            f"experiment {experiment.name}: pairwise F of runs with k = {sorted(numbers)} cannot be compared; give "
+            "evaluation.clusters one value."
+        )
+    columns = (
+        *NAMES,
+        Column("precision", "precision", "measure", "TP / (TP + FP), of pairs in one cluster."),
+        Column("recall", "recall", "measure", "TP / (TP + FN), of pairs that share a category."),
+        Column("f", "F", "measure"),
+        Column("kappa", "kappa", "signed", "F corrected for chance: 0 at chance, 1 when pairs and labels agree."),
+        Column("difference", "F difference", "signed", "From the baseline of the same group, 95 % interval."),
+        Column("p_holm", "adjusted p", "p", "Paired bootstrap over photos, Holm over this table."),
+    )
+    differences = _differences(experiment)
+    adjusted = (
+        dict(zip(differences, holm(np.array([each.p for each in differences.values()])), strict=True))
+        if differences
+        else {}
+    )
+    rows: list[tuple[Cell, ...]] = []
+    kinds: list[str] = []
+    bars: list[Bar] = []
+    for group, arm, trials in experiment.rows():
+        found = differences.get((group, arm))
+        p = adjusted.get((group, arm))
+        measured = [mean_cell(trials, lambda each, name=name: _pair(each, name)) for name in _MEASURES]  # type: ignore[misc]
+        against = Estimate(found.difference, found.low, found.high) if found else None
+        rows.append((*first_cells(group, arm, trials), *measured, against, p))
+        kinds.append("lead" if p is not None and p < LEVEL else "")
+        values = [_pair(trial.evaluation, "f") for trial in trials]
+        bars.append(Bar(str(rows[-1][0]), float(np.mean(values)), min(values), max(values), arm or "all"))
+    floors: dict[str, float] = {}
+    for name, kind in _PARTITIONS.items():
+        cells = [float(np.mean([_pair(t.evaluation, column, name) for t in experiment.trials])) for column in _MEASURES]
+        rows.append((name, None, *cells, None, None))
+        kinds.append(kind)
+        floors[name] = float(np.mean([_pair(trial.evaluation, "f", name) for trial in experiment.trials]))
+    k = numbers.pop()
+    caption = (
+        f"Over all pairs of gallery photos, k-means with k = {k} throughout; mean ± sd over seeds. F is easily fooled: "
+        "a single cluster has recall 1, so read kappa beside it. Bold: the difference stands at 0.05 after Holm."
+    )
+    notes = ("The label oracle puts each photo into the cluster of its most frequent own label: a ceiling of a kind.",)
+    table = Table(
+        id_of(experiment, "pairs"),
+        "Pairwise precision, recall and F",
+        columns,
+        tuple(rows),
+        tuple(kinds),
+        caption,
+        notes,
+    )
+    shown = {name: floors[name] for name in ("random partition",)}
+    picture = intervals(bars, id_of(experiment, "pairs-plot"), "pairwise F after k-means", shown)
+    note = (
+        f"Dots are means over seeds, lines reach from the lowest to the highest seed. Not drawn: a single cluster has "
+        f"F {floors['single cluster']:.3f}, the label oracle {floors['label oracle']:.3f}."
+    )
+    return [table, Figure(id_of(experiment, "pairs-figure"), "Pairwise F by network and arm", picture, note)]
+
+
+_MEASURES = ("precision", "recall", "f", "kappa")
+
+
+def _pair(evaluation: Evaluation, column: str, partition: str = "clusters") -> float:
+    frame = evaluation.pairs
+    return float(frame.loc[frame["name"] == partition, column].iloc[0])
+
+
+def _differences(experiment: Experiment) -> dict[tuple[str, str], FDifference]:
+    found: dict[tuple[str, str], FDifference] = {}
+    for group, arms in experiment.groups().items():
+        base = arms.get(experiment.reference) if experiment.compare else None
+        if not base:
+            continue
+        labels = base[0].opened().photo_sets()[1].labels
+        for arm, trials in arms.items():
+            if arm != experiment.reference:
+                found[group, arm] = f_difference(labels, _assignments(base), _assignments(trials))
+    return found
+
+
+def _assignments(trials: list[Trial]) -> list[np.ndarray]:
+    return [trial.evaluation.assignment for trial in trials]

@@ -1,0 +1,33 @@
+"""Top-1 and top-10 accuracy with the time of a query, as seed 003 reports them: the share of relevant results."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aeret.evaluation.experiment import Experiment, measure_of
+from aeret.reporting.experiments.rows import NAMES, first_cells, id_of, mean_cell
+from aeret.reporting.values import Block, Cell, Column, Table
+
+_TOP = (1, 10)
+
+
+def time_blocks(experiment: Experiment) -> list[Block]:
+    """Return the table."""
+    searches = list(dict.fromkeys(name for trial in experiment.trials for name in trial.evaluation.timings))
+    columns = (
+        *NAMES,
+        *(Column(f"top{n}", f"top-{n} accuracy", "measure", "Mean share of relevant results.") for n in _TOP),
+        *(Column(f"t{place}", f"{name}, ms", "number") for place, name in enumerate(searches)),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for group, arm, trials in experiment.rows():
+        tops = [mean_cell(trials, lambda each, n=n: measure_of(each, f"P(rel=any)@{n}")) for n in _TOP]  # type: ignore[misc]
+        times = [
+            float(np.median([trial.evaluation.timings.get(name, np.nan) for trial in trials])) for name in searches
+        ]
+        rows.append((*first_cells(group, arm, trials), *tops, *times))
+    caption = (
+        "Milliseconds of one query, each search alone on one core, median over seeds; the machine's load is in them. "
+        "Relevant is what shares a category."
+    )
+    return [Table(id_of(experiment, "time"), "Accuracy and retrieval time", columns, tuple(rows), (), caption)]
