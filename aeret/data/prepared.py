@@ -27,6 +27,7 @@ import numpy.typing as npt
 import pyarrow.parquet as parquet
 
 from aeret.data.masks import MaskPlanes
+from aeret.data.transforms import crop_flip_photos
 from aeret.errors import DataError
 from aeret.registry import lookup
 
@@ -70,7 +71,7 @@ class PreparedSplit:
     flags: dict[str, npt.NDArray[np.bool_]]
     """Boolean key of the image records (``true_masks``) to bool (n,)."""
     mapped: npt.NDArray[np.uint8] = field(repr=False)
-    """uint8 (n, S, S, 3): the photos, memory-mapped and read-only; :meth:`photos` bounds what stays resident."""
+    """uint8 (n, S, S, 3): the photos, memory-mapped and read-only; the methods bound what stays resident."""
     _touched: int = field(default=0, repr=False)
 
     def __len__(self) -> int:
@@ -85,13 +86,40 @@ class PreparedSplit:
         Returns:
             uint8 (b, S, S, 3).
         """
-        index = positions if isinstance(positions, slice) else np.asarray(positions, np.int64)
-        batch = np.array(self.mapped[index])
-        self._touched += batch.nbytes
+        # A slice is a view of the file; an array of positions has copied already.
+        if isinstance(positions, slice):
+            batch = np.array(self.mapped[positions])
+        else:
+            batch = np.asarray(self.mapped[np.asarray(positions, np.int64)])
+        self._count(len(batch))
+        return batch
+
+    def crops(
+        self,
+        positions: npt.NDArray[np.int64],
+        boxes: npt.NDArray[np.float32],
+        flips: npt.NDArray[np.bool_],
+        size: int,
+        factors: npt.NDArray[np.float32] | None = None,
+    ) -> npt.NDArray[np.uint8]:
+        """Cut boxes out of photos, straight from the mapped file; see :func:`.transforms.crop_flip_photos`.
+
+        Args:
+            positions: int64 (b,) positions within the split.
+            boxes, flips, size, factors: as there.
+
+        Returns:
+            uint8 (b, size, size, 3).
+        """
+        batch = crop_flip_photos(self.mapped, positions, boxes, flips, size, factors)
+        self._count(len(batch))
+        return batch
+
+    def _count(self, photos: int) -> None:
+        self._touched += photos * self.mapped[:1].nbytes
         if self._touched > _RESIDENT:
             self._touched = 0
             _release(self.mapped)
-        return batch
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 A box is four shares of the stored square: ``y0, x0, y1, x1`` in [0, 1], measured from the top left corner. The same
 box and the same flip given to :func:`crop_flip_photos` and :func:`crop_flip_masks` show the same part of the scene,
-whatever the two resolutions are. The kernels run on one core, release the GIL and use no fast-math: the same input
-gives the same bytes.
+whatever the two resolutions are. Photos stay whole grey levels: what a network learns from and what it is asked with
+are rounded alike. The kernels run on one core, release the GIL and use no fast-math: the same input gives the same
+bytes.
 """
 
 from __future__ import annotations
@@ -52,36 +53,69 @@ def whole_boxes(count: int) -> Floats:
     return boxes
 
 
-def crop_flip_photos(
-    photos: npt.NDArray[np.uint8], boxes: Floats, flips: npt.NDArray[np.bool_], size: int, out: Floats | None = None
-) -> Floats:
-    """Cut one box out of each photo, resize it, and mirror it left to right where asked.
-
-    The filter is the triangle ("bilinear") widened by the reduction, as Pillow's ``resize(..., BILINEAR, box=box)``: it
-    is antialiased at any reduction, and plain bilinear where the box is enlarged.
+def colour_factors(rng: np.random.Generator, count: int, strength: float) -> Floats:
+    """Draw the factors of brightness, contrast and saturation, each uniform in [1 - strength, 1 + strength].
 
     Args:
-        photos: uint8 (b, S, S, 3).
+        rng: a generator of :mod:`aeret.rng`; always 3 count draws, so the strength does not shift later draws.
+        count: how many photos.
+        strength: in [0, 1]; 0 gives ones, which change nothing.
+
+    Returns:
+        float32 (count, 3).
+
+    Raises:
+        UsageError: ``strength`` or ``count`` is out of range.
+    """
+    if not 0 <= strength <= 1 or count < 0:
+        raise UsageError(f"colour_factors: expected count >= 0 and a strength in [0, 1], got {count} and {strength}.")
+    factors: Floats = (1.0 + strength * rng.uniform(-1.0, 1.0, (count, 3))).astype(np.float32)
+    return factors
+
+
+def crop_flip_photos(
+    photos: npt.NDArray[np.uint8],
+    rows: npt.NDArray[np.int64],
+    boxes: Floats,
+    flips: npt.NDArray[np.bool_],
+    size: int,
+    factors: Floats | None = None,
+) -> npt.NDArray[np.uint8]:
+    """Cut one box out of each photo, resize it, mirror it left to right where asked, and change its colours.
+
+    The filter is the triangle ("bilinear") widened by the reduction, as Pillow's ``resize(..., BILINEAR, box=box)``: it
+    is antialiased at any reduction, and plain bilinear where the box is enlarged. Then come brightness, contrast and
+    saturation, in this order: contrast pivots on the photo's mean grey (BT.601 luma), saturation on each pixel's grey.
+    Between all these nothing is rounded; the end is clipped to 0..255 and rounded once to the nearest level, halves up.
+
+    Args:
+        photos: uint8 (n, S, S, 3); a mapped file is read where ``rows`` point, and not copied.
+        rows: int64 (b,) rows of ``photos``; a row may come twice.
         boxes: float32 (b, 4), shares of the photo's side.
         flips: bool (b,).
         size: side of the result in pixels.
-        out: where to write, float32 (b, size, size, 3), C order; allocated when not given.
+        factors: float32 (b, 3) of :func:`colour_factors`; colours stay as they are where not given.
 
     Returns:
-        float32 (b, size, size, 3) in 0..255.
+        uint8 (b, size, size, 3).
 
     Raises:
-        UsageError: a shape, type or box does not fit.
+        UsageError: a shape, type, row or box does not fit.
     """
     if photos.ndim != 4 or photos.shape[1] != photos.shape[2] or photos.shape[3] != 3 or photos.dtype != np.uint8:
         raise UsageError(
             f"crop_flip_photos: expected uint8 photos (b, S, S, 3), got {photos.dtype} {tuple(photos.shape)}."
         )
-    _check_boxes("crop_flip_photos", boxes, flips, len(photos), size)
-    result = _output("crop_flip_photos", out, (len(photos), size, size, 3))
-    side = photos.shape[1]
-    flat = np.ascontiguousarray(photos).reshape(len(photos), side, side * 3)
-    _crop_flip_photos(flat, boxes.astype(np.float64), flips, result.reshape(len(photos), size, size * 3))
+    rows = _checked_rows("crop_flip_photos", rows, len(photos))
+    _check_boxes("crop_flip_photos", boxes, flips, len(rows), size)
+    factors = np.ones((len(rows), 3), np.float32) if factors is None else factors
+    if factors.shape != (len(rows), 3) or factors.dtype != np.float32:
+        raise UsageError(
+            f"crop_flip_photos: expected float32 factors ({len(rows)}, 3), got {factors.dtype} {factors.shape}."
+        )
+    flat = np.ascontiguousarray(photos).reshape(len(photos), photos.shape[1], photos.shape[1] * 3)
+    result = np.empty((len(rows), size, size, 3), np.uint8)
+    _crop_flip_photos(flat, rows, boxes.astype(np.float64), flips, factors, result.reshape(len(rows), size, size * 3))
     return result
 
 
@@ -112,10 +146,7 @@ def crop_flip_masks(
     Raises:
         UsageError: a shape, row or box does not fit.
     """
-    rows = np.asarray(rows, np.int64)
-    count = len(planes.offsets) - 1
-    if rows.ndim != 1 or (rows.size and (rows.min() < 0 or rows.max() >= count)):
-        raise UsageError(f"crop_flip_masks: expected rows (b,) in 0..{count - 1}, got {rows}.")
+    rows = _checked_rows("crop_flip_masks", rows, len(planes.offsets) - 1)
     _check_boxes("crop_flip_masks", boxes, flips, len(rows), size)
     shape = (len(rows), size, size, planes.categories)
     result = _output("crop_flip_masks", out, shape)
@@ -134,34 +165,11 @@ def crop_flip_masks(
     return result
 
 
-def colour_jitter(photos: Floats, rng: np.random.Generator, strength: float) -> Floats:
-    """Change brightness, then contrast, then saturation of each photo by its own factors, in place.
-
-    Each factor is uniform in [1 - strength, 1 + strength]. Contrast pivots on the photo's mean grey (BT.601 luma),
-    saturation on each pixel's grey; the result is clipped to 0..255 once, at the end.
-
-    Args:
-        photos: float32 (b, h, w, 3) in 0..255, C order; overwritten.
-        rng: a generator of :mod:`aeret.rng`; always 3 b draws, so the strength does not shift later draws.
-        strength: in [0, 1]; 0 changes nothing.
-
-    Returns:
-        ``photos``.
-
-    Raises:
-        UsageError: a shape, type or the strength does not fit.
-    """
-    fits = photos.ndim == 4 and photos.shape[3] == 3 and photos.dtype == np.float32 and photos.flags.c_contiguous
-    if not fits:
-        raise UsageError(
-            f"colour_jitter: expected C-ordered float32 (b, h, w, 3), got {photos.dtype} {tuple(photos.shape)}."
-        )
-    if not 0 <= strength <= 1:
-        raise UsageError(f"colour_jitter: expected a strength in [0, 1], got {strength}.")
-    draws = rng.uniform(-1.0, 1.0, (len(photos), 3))
-    if strength:
-        _colour_jitter(photos.reshape(*photos.shape[:2], -1), (1.0 + strength * draws).astype(np.float32))
-    return photos
+def _checked_rows(name: str, rows: npt.ArrayLike, count: int) -> npt.NDArray[np.int64]:
+    rows = np.asarray(rows, np.int64)
+    if rows.ndim != 1 or (rows.size and (rows.min() < 0 or rows.max() >= count)):
+        raise UsageError(f"{name}: expected rows (b,) in 0..{count - 1}, got {rows}.")
+    return rows
 
 
 def _check_boxes(name: str, boxes: Floats, flips: npt.NDArray[np.bool_], count: int, size: int) -> None:
@@ -220,8 +228,8 @@ def _area_taps(start, end, side, size, first, count, weights):  # type: ignore[n
 
 
 @_jit
-def _crop_flip_photos(photos, boxes, flips, out):  # type: ignore[no-untyped-def]
-    """Resample uint8 (b, S, 3 S) into float32 (b, size, 3 size), rows then columns, in loops that vectorise."""
+def _crop_flip_photos(photos, rows, boxes, flips, factors, out):  # type: ignore[no-untyped-def]
+    """Resample uint8 (n, S, 3 S) into uint8 (b, size, 3 size), rows then columns, in loops that vectorise."""
     side = photos.shape[1]
     size = out.shape[1]
     width = 2 * int(np.ceil(max(1.0, side / size))) + 2
@@ -236,17 +244,20 @@ def _crop_flip_photos(photos, boxes, flips, out):  # type: ignore[no-untyped-def
     # Unsigned: numba would check a signed index for being negative.
     source = np.empty(3 * size, np.uint32)
     weights = np.empty((width, 3 * size), np.float32)
-    for b in range(photos.shape[0]):
+    # One photo before rounding, each line as red, green, blue; small enough to stay in the processor's cache.
+    exact = np.empty((size, 3 * size), np.float32)
+    for b in range(rows.shape[0]):
         _triangle_taps(boxes[b, 0], boxes[b, 2], side, size, first_y, count_y, weight_y)
         _triangle_taps(boxes[b, 1], boxes[b, 3], side, size, first_x, count_x, weight_x)
         most = count_x.max()
         weights[:] = np.float32(0)
         for j in range(size):
-            to = 3 * (size - 1 - j if flips[b] else j)
+            to = size - 1 - j if flips[b] else j
             for c in range(3):
-                source[to + c] = 3 * first_x[j] + c
+                source[c * size + to] = 3 * first_x[j] + c
                 for t in range(count_x[j]):
-                    weights[t, to + c] = weight_x[j, t]
+                    weights[t, c * size + to] = weight_x[j, t]
+        photo = photos[rows[b]]
         left = 3 * first_x[0]
         right = 3 * (first_x[size - 1] + count_x[size - 1])
         row = line[left:right]
@@ -254,11 +265,11 @@ def _crop_flip_photos(photos, boxes, flips, out):  # type: ignore[no-untyped-def
             row[:] = np.float32(0)
             for t in range(count_y[i]):
                 # Slices from 0: without them numba checks each index for a negative one and does not vectorise.
-                above = photos[b, first_y[i] + t, left:right]
+                above = photo[first_y[i] + t, left:right]
                 weight = weight_y[i, t]
                 for k in range(row.shape[0]):
                     row[k] += weight * np.float32(above[k])
-            target = out[b, i]
+            target = exact[i]
             weight_0, weight_1, line_1 = weights[0], weights[1], line[3:]
             for k in range(target.shape[0]):
                 target[k] = weight_0[k] * line[source[k]] + weight_1[k] * line_1[source[k]]
@@ -266,6 +277,39 @@ def _crop_flip_photos(photos, boxes, flips, out):  # type: ignore[no-untyped-def
                 weight_t, line_t = weights[t], line[3 * t :]
                 for k in range(target.shape[0]):
                     target[k] += weight_t[k] * line_t[source[k]]
+        _colour_and_round(exact, factors[b], out[b])
+
+
+@_jit
+def _colour_and_round(photo, factors, out):  # type: ignore[no-untyped-def]
+    """Apply (brightness, contrast, saturation) to float32 (h, 3 w), colours apart, into uint8 (h, 3 w), interleaved."""
+    height, width = photo.shape[0], photo.shape[1] // 3
+    red_share, green_share, blue_share = np.float32(_GREY[0]), np.float32(_GREY[1]), np.float32(_GREY[2])
+    brightness, contrast, saturation = factors[0], factors[1], factors[2]
+    # Column by column: one running sum would wait for each addition.
+    columns = np.zeros(3 * width, np.float32)
+    for i in range(height):
+        row = photo[i]
+        for k in range(columns.shape[0]):
+            columns[k] += row[k]
+    total = 0.0
+    for k in range(width):
+        total += _GREY[0] * columns[k] + _GREY[1] * columns[width + k] + _GREY[2] * columns[2 * width + k]
+    gain = brightness * contrast
+    # contrast * (brightness * v - mean) + mean, with mean taken after brightness
+    shift = np.float32((np.float32(1) - contrast) * brightness * total / (height * width))
+    # grey + saturation * (v - grey), of v = gain * photo + shift; the shares of grey sum to 1
+    own = saturation * gain
+    common = (np.float32(1) - saturation) * gain
+    half, most = np.float32(0.5), np.float32(255)
+    for i in range(height):
+        red, green, blue = photo[i, :width], photo[i, width : 2 * width], photo[i, 2 * width :]
+        target = out[i]
+        for j in range(width):
+            base = common * (red_share * red[j] + green_share * green[j] + blue_share * blue[j]) + shift
+            target[3 * j] = np.uint8(min(max(base + own * red[j], np.float32(0)), most) + half)
+            target[3 * j + 1] = np.uint8(min(max(base + own * green[j], np.float32(0)), most) + half)
+            target[3 * j + 2] = np.uint8(min(max(base + own * blue[j], np.float32(0)), most) + half)
 
 
 @_jit
@@ -285,13 +329,12 @@ def _crop_flip_masks(offsets, category, bits, side, rows, boxes, flips, out):  #
         _area_taps(boxes[b, 0], boxes[b, 2], side, size, first_y, count_y, weight_y)
         _area_taps(boxes[b, 1], boxes[b, 3], side, size, first_x, count_x, weight_x)
         for p in range(offsets[rows[b]], offsets[rows[b] + 1]):
-            at = 0
-            for y in range(side):
-                for x in range(side):
-                    cells[y, x] = np.float32((bits[p, at >> 3] >> (7 - (at & 7))) & 1)
-                    at += 1
+            # Most of a plane is empty: only the box around its set cells is worked on.
+            top, bottom, left, right = _unpack(bits[p], cells)
             channel = category[p]
             for i in range(size):
+                if first_y[i] >= bottom or first_y[i] + count_y[i] <= top:
+                    continue
                 line[:] = np.float32(0)
                 for t in range(count_y[i]):
                     weight = weight_y[i, t]
@@ -299,6 +342,8 @@ def _crop_flip_masks(offsets, category, bits, side, rows, boxes, flips, out):  #
                     for k in range(side):
                         line[k] += weight * source[k]
                 for j in range(size):
+                    if first_x[j] >= right or first_x[j] + count_x[j] <= left:
+                        continue
                     value = np.float32(0)
                     for t in range(count_x[j]):
                         value += weight_x[j, t] * line[first_x[j] + t]
@@ -307,34 +352,20 @@ def _crop_flip_masks(offsets, category, bits, side, rows, boxes, flips, out):  #
 
 
 @_jit
-def _colour_jitter(photos, factors):  # type: ignore[no-untyped-def]
-    """Apply (brightness, contrast, saturation) factors to float32 (b, h, 3 w), in place."""
-    height, width = photos.shape[1], photos.shape[2]
-    red_share, green_share, blue_share = np.float32(_GREY[0]), np.float32(_GREY[1]), np.float32(_GREY[2])
-    columns = np.empty(width, np.float32)
-    for b in range(photos.shape[0]):
-        photo = photos[b]
-        brightness, contrast, saturation = factors[b, 0], factors[b, 1], factors[b, 2]
-        # Column by column: one running sum would wait for each addition.
-        columns[:] = np.float32(0)
-        for i in range(height):
-            row = photo[i]
-            for k in range(width):
-                columns[k] += row[k]
-        total = 0.0
-        for k in range(0, width, 3):
-            total += _GREY[0] * columns[k] + _GREY[1] * columns[k + 1] + _GREY[2] * columns[k + 2]
-        gain = brightness * contrast
-        # contrast * (brightness * v - mean) + mean, with mean taken after brightness
-        shift = np.float32((1.0 - contrast) * brightness * total / max(1, height * (width // 3)))
-        # grey + saturation * (v - grey), of v = gain * photo + shift; the shares of grey sum to 1
-        own = saturation * gain
-        common = (np.float32(1) - saturation) * gain
-        for i in range(height):
-            row = photo[i]
-            for j in range(width // 3):
-                red, green, blue = row[3 * j], row[3 * j + 1], row[3 * j + 2]
-                base = common * (red_share * red + green_share * green + blue_share * blue) + shift
-                row[3 * j] = min(max(base + own * red, np.float32(0)), np.float32(255))
-                row[3 * j + 1] = min(max(base + own * green, np.float32(0)), np.float32(255))
-                row[3 * j + 2] = min(max(base + own * blue, np.float32(0)), np.float32(255))
+def _unpack(bits, cells):  # type: ignore[no-untyped-def]
+    """Write a plane's bits as 0 and 1; return the rows [top, bottom) and columns [left, right) that hold all ones."""
+    side = cells.shape[0]
+    flat = cells.reshape(-1)
+    flat[:] = np.float32(0)
+    top, bottom, left, right = side, 0, side, 0
+    for n in range(bits.shape[0]):
+        if bits[n] == 0:
+            continue
+        for k in range(8):
+            at = 8 * n + k
+            if at < flat.shape[0] and (bits[n] >> (7 - k)) & 1:
+                flat[at] = np.float32(1)
+                y, x = at // side, at % side
+                top, bottom = min(top, y), max(bottom, y + 1)
+                left, right = min(left, x), max(right, x + 1)
+    return top, bottom, left, right

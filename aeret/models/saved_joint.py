@@ -102,13 +102,14 @@ class SavedJoint:
     def _predict(self, photos: npt.NDArray[np.uint8], batch_size: int) -> dict[str, Floats]:
         size, count = self.settings.input_size, len(photos)
         result = {
-            "embedding": np.empty((count, self.settings.embedding_size), np.float32),
+            "embedding": np.empty((count, self.model.output["embedding"].shape[-1]), np.float32),
             "label_scores": np.empty((count, len(self.categories)), np.float32),
             "code": np.empty((count, self.latent_size), np.float32),
         }
         for start in range(0, count, batch_size):
             batch = photos[start : start + batch_size]
-            resized = crop_flip_photos(batch, whole_boxes(len(batch)), np.zeros(len(batch), np.bool_), size)
+            rows, flips = np.arange(len(batch)), np.zeros(len(batch), np.bool_)
+            resized = crop_flip_photos(batch, rows, whole_boxes(len(batch)), flips, size)
             outputs = self.model.predict_on_batch(resized)
             for name, output in (("embedding", "embedding"), ("label_scores", "label_logits"), ("code", "code")):
                 result[name][start : start + len(batch)] = outputs[output]

@@ -7,6 +7,9 @@ order, whole and unchanged.
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,13 +19,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from aeret.data.transforms import (
-    colour_jitter,
-    crop_flip_masks,
-    crop_flip_photos,
-    random_boxes,
-    whole_boxes,
-)
+from aeret.data.transforms import colour_factors, crop_flip_masks, random_boxes, whole_boxes
 from aeret.errors import UsageError
 from aeret.rng import generator
 
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
     from aeret.data.masks import MaskPlanes
 
 Floats = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
 Batch = tuple[Any, Any]
 """(x, y): NumPy arrays, or dicts of them, whose first axis is the batch."""
 
@@ -59,8 +57,15 @@ class Photos(Protocol):
         """The masks of the n photos."""
         ...
 
-    def photos(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-        """Return uint8 (b, S, S, 3) of the photos at positions ``rows`` of the split."""
+    def crops(
+        self,
+        positions: npt.NDArray[np.int64],
+        boxes: Floats,
+        flips: npt.NDArray[np.bool_],
+        size: int,
+        factors: Floats | None = None,
+    ) -> Bytes:
+        """Return uint8 (b, size, size, 3), as :func:`aeret.data.transforms.crop_flip_photos` of the photos."""
         ...
 
 
@@ -129,7 +134,9 @@ def prefetch(feed: Feed, epoch: int, depth: int = 2) -> Iterator[Batch]:
         tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
         return tensors, tensors if y is x else keras.tree.map_structure(keras.ops.convert_to_tensor, y)
 
-    pool = ThreadPoolExecutor(1, thread_name_prefix="feed")
+    # Threads that the backend starts at its first tensor must not start in the feed: they would inherit its priority.
+    keras.ops.convert_to_tensor(0)
+    pool = ThreadPoolExecutor(1, thread_name_prefix="feed", initializer=_give_way)
     waiting: deque[Future[Batch]] = deque()
     try:
         for index in range(len(feed)):
@@ -140,6 +147,16 @@ def prefetch(feed: Feed, epoch: int, depth: int = 2) -> Iterator[Batch]:
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _give_way() -> None:
+    """Lower the priority of this thread alone: it takes what the step leaves idle.
+
+    The threads of a step wait for each other. One that loses its core to the feed stalls them all, and the feed has the
+    whole step for its work.
+    """
+    if sys.platform == "linux":  # elsewhere priorities belong to processes
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 class Channels:
@@ -205,7 +222,7 @@ class MaskFeed(Feed):
 class JointFeed(Feed):
     """Photos with their labels and masks, cropped and mirrored together.
 
-    x is float32 (b, photo_size, photo_size, 3) in 0..255; y is a dict of ``labels``, float32 (b, categories), and,
+    x is uint8 (b, photo_size, photo_size, 3); y is a dict of ``labels``, float32 (b, categories), and,
     where an ``encoding`` is given, ``masks``, float32 (b, mask_size, mask_size, channels): the mask of the *augmented*
     photo. Photo order and augmentation do not depend on whether masks are asked for, nor on ``shuffled``.
 
@@ -217,7 +234,7 @@ class JointFeed(Feed):
         mask_size: side of the channels in cells; that of the stored masks when not given.
         flip: mirror half of the photos (training only).
         crop: smallest side of a random crop as a share of the photo (training only); 1 means no crops.
-        colour: strength of :func:`aeret.data.transforms.colour_jitter` (training only).
+        colour: strength of :func:`aeret.data.transforms.colour_factors` (training only).
         shuffled: give each photo the mask of another one, by a permutation fixed by the seed: the control arm that
             keeps the distribution of codes and destroys what they say about the photo.
     """
@@ -247,13 +264,14 @@ class JointFeed(Feed):
         self.mask_of = _strangers(count, seed, training) if shuffled else np.arange(count)
         super().__init__(count, batch_size, seed, training)
 
-    def batch(self, epoch: int, index: int) -> tuple[Floats, dict[str, Floats]]:
+    def batch(self, epoch: int, index: int) -> tuple[Bytes, dict[str, Floats]]:
         """Return (photos, {labels, masks}); see :meth:`Feed.batch`."""
         rows = self.rows(epoch, index)
         boxes, flips = _geometry(self, epoch, index, len(rows))
-        photos = crop_flip_photos(self.split.photos(rows), boxes, flips, self.photo_size)
+        factors = None
         if self.training and self.colour:
-            photos = colour_jitter(photos, generator(self.seed, "colour", epoch, index), self.colour)
+            factors = colour_factors(generator(self.seed, "colour", epoch, index), len(rows), self.colour)
+        photos = self.split.crops(rows, boxes, flips, self.photo_size, factors)
         targets = {"labels": self.labels[rows].astype(np.float32)}
         if self.channels is not None:
             targets["masks"] = self.channels.cut(self.mask_of[rows], boxes, flips)

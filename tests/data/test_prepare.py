@@ -22,6 +22,7 @@ from aeret.data.manifest import load_manifest
 from aeret.data.photos import PhotoFile, decode_photo
 from aeret.data.prepare import prepare
 from aeret.data.prepared import Category, Prepared
+from aeret.data.transforms import whole_boxes
 from aeret.errors import DataError, ResourceError, UnknownNameError
 from aeret.progress import Step, silent
 from aeret.rng import generator
@@ -470,3 +471,12 @@ def test_reading_photos_keeps_little_resident(squares: Path, tmp_path: Path, mon
     monkeypatch.setattr("aeret.data.prepared._RESIDENT", 0)
     np.testing.assert_array_equal(split.photos([0, 1, 2, 3]), before)  # releases the pages
     np.testing.assert_array_equal(split.photos([3, 2]), before[[3, 2]])  # and they come back
+    size = before.shape[1]
+    whole = split.crops(np.array([1, 3]), whole_boxes(2), np.array([False, True]), size)  # releases them too
+    np.testing.assert_array_equal(whole, [before[1], before[3][:, ::-1]])
+    released = []
+    monkeypatch.setattr("aeret.data.prepared._release", released.append)
+    monkeypatch.setattr("aeret.data.prepared._RESIDENT", 3 * before[0].nbytes)
+    for _ in range(4):  # what the crops read counts, not what they give
+        split.crops(np.array([1, 3]), whole_boxes(2), np.array([False, True]), 2)
+    assert len(released) == 2

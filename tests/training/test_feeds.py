@@ -1,5 +1,7 @@
 """Feeds: what a batch holds depends on (seed, epoch, index) and on nothing else."""
 
+import os
+import sys
 import threading
 
 import keras
@@ -8,6 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from aeret.data.masks import MaskPlanes
+from aeret.data.transforms import crop_flip_photos
 from aeret.errors import UsageError
 from aeret.training import Feed, JointFeed, MaskFeed
 from aeret.training.feeds import prefetch
@@ -42,13 +45,13 @@ class Split:
             y, x = rng.integers(0, SIDE // 2, 2)
             mask[y : y + 8, x : x + 8, 0] = 1
             mask[..., 1] = rng.integers(0, 2)
-        self._photos = np.repeat(dense[..., :1] * 255, 3, axis=3)
+        self.photos = np.repeat(dense[..., :1] * 255, 3, axis=3)
         self.labels = dense.any((1, 2))
         self.masks = pack(dense)
         self.dense = dense
 
-    def photos(self, rows):
-        return self._photos[rows]
+    def crops(self, *where):
+        return crop_flip_photos(self.photos, *where)
 
 
 def pack(dense) -> MaskPlanes:
@@ -91,7 +94,7 @@ def test_validation_shows_all_photos_in_order_unchanged():
     batches = [validation.batch(epoch, index) for epoch in (0, 5) for index in range(len(validation))]
     assert [len(x) for x, _ in batches[:3]] == [4, 4, 2]
     for half in (batches[:3], batches[3:]):
-        assert_array_equal(np.concatenate([x for x, _ in half]), split.photos(slice(None)))
+        assert_array_equal(np.concatenate([x for x, _ in half]), split.photos)
         assert_array_equal(np.concatenate([y["labels"] for _, y in half]), split.labels)
         assert_array_equal(np.concatenate([y["masks"] for _, y in half]), split.dense)
 
@@ -101,7 +104,8 @@ def test_photo_and_mask_move_together():
     train = feed()
     for index in range(len(train)):
         x, y = train.batch(0, index)
-        assert x.dtype == y["masks"].dtype == y["labels"].dtype == np.float32
+        assert x.dtype == np.uint8
+        assert y["masks"].dtype == y["labels"].dtype == np.float32
         difference = np.abs(x[..., 0] / 255 - y["masks"][..., 0])
         # Triangle filter against exact area: they part by at most the blur of one cell at edges.
         assert difference.mean() < 0.06
@@ -113,7 +117,7 @@ def test_flips_and_crops_can_be_switched_off():
     train = feed(flip=False, crop=1.0)
     x, y = train.batch(0, 0)
     rows = train.rows(0, 0)
-    assert_array_equal(x, train.split.photos(rows))
+    assert_array_equal(x, train.split.photos[rows])
     assert_array_equal(y["masks"], train.split.dense[rows])
 
 
@@ -192,6 +196,19 @@ def test_prefetch_keeps_order_and_makes_tensors_ahead_in_a_thread():
     assert all(keras.ops.is_tensor(x) and keras.ops.is_tensor(y["half"]) for x, y in batches)
     assert [(int(x[0]), float(y["half"][0])) for x, y in batches] == [(index, index / 2) for index in range(6)]
     assert all(name.startswith("feed") for name in numbers.threads)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
+def test_the_feed_gives_way_to_the_step_and_to_nothing_else():
+    class Priorities(Numbers):
+        def batch(self, epoch, index):
+            self.made.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return super().batch(epoch, index)
+
+    numbers, own = Priorities(), os.getpriority(os.PRIO_PROCESS, 0)
+    assert len(list(prefetch(numbers, 0))) == 6
+    assert numbers.made[::2] == [19] * 6
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
 
 
 def test_prefetch_turns_an_array_that_is_input_and_target_into_one_tensor():

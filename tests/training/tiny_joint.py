@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from aeret.data.masks import MaskPlanes
+from aeret.data.transforms import crop_flip_photos
 from aeret.models.joint import JointModel, code_target
 from aeret.models.latents import identity
 from aeret.models.saved_joint import SavedJoint
@@ -31,7 +32,7 @@ class Squares:
         for mask, label in zip(dense, self.labels, strict=True):
             y, x = rng.integers(0, SIDE - 6, 2)
             mask[y : y + 6, x : x + 6, label.argmax()] = 1
-        self._photos = dense * 200 + rng.integers(0, 50, dense.shape).astype(np.uint8)
+        self.photos = dense * 200 + rng.integers(0, 50, dense.shape).astype(np.uint8)
         planes = dense[np.arange(COUNT), :, :, self.labels.argmax(1)]
         self.masks = MaskPlanes(
             SIDE,
@@ -41,8 +42,8 @@ class Squares:
             np.packbits(planes.reshape(COUNT, -1), axis=1),
         )
 
-    def photos(self, rows: Any) -> Any:
-        return self._photos[rows]
+    def crops(self, *where: Any) -> Any:
+        return crop_flip_photos(self.photos, *where)
 
 
 class Identity:
@@ -97,7 +98,7 @@ def main(folder: Path) -> dict[str, Any]:
         run(folder / "broken", killed_at=2)
     resumed, _ = run(folder / "broken")
     SavedJoint.save(folder / "saved", model, "abc", 48)
-    predicted = SavedJoint.load(folder / "saved").predict(Squares(1).photos(slice(None)))
+    predicted = SavedJoint.load(folder / "saved").predict(Squares(1).photos)
     return {
         "backend": keras.backend.backend(),
         "loss": history.column("loss"),
