@@ -14,17 +14,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from aeret.data.characters import Text, character
+from aeret.data.characters import Text, character, first_mark, next_eight, put_eight
 from aeret.data.json_tokens import (
     integer,
     is_mark,
     literal,
     number,
     plain_key,
-    plain_text,
     short_number,
     skip,
     space,
+    text_marks,
 )
 
 _Bytes = NDArray[np.uint8]
@@ -188,22 +188,29 @@ def _run_text(text: Text, at: int, runs: _Bytes, used: _Int) -> tuple[int, int]:
     place = used[CHARACTERS]
     at += 1
     while True:
-        end = plain_text(text, at)
-        # Of the characters of such strings, only the backslash itself is escaped.
-        escaped = is_mark(text, end, 92) and is_mark(text, end + 1, 92)
-        if end >= text[1] or not (escaped or character(text, end) == 34):
+        # Eight are stored before it is known how many of them belong to the string.
+        while at + 8 <= text[1] and place + 8 <= len(runs):
+            word = next_eight(text, at)
+            put_eight(runs.ctypes.data + place, word)
+            plain = first_mark(text_marks(word))
+            at += plain
+            place += plain
+            if plain < 8:
+                break
+        if at >= text[1]:
             return IRREGULAR, at
-        after = place + end - at + int(escaped)
-        if after > len(runs):
-            return FULL, at
-        # An escape is copied with its first backslash.
-        for i in range(after - place):
-            runs[place + i] = character(text, at + i)
-        place = after
-        if not escaped:
+        c = character(text, at)
+        if c == 34:
             used[CHARACTERS] = place
-            return MORE, end + 1
-        at = end + 2
+            return MORE, at + 1
+        if place == len(runs):
+            return FULL, at
+        # Of the characters of such strings, only the backslash itself is escaped.
+        if c < 32 or c >= 128 or (c == 92 and not is_mark(text, at + 1, 92)):
+            return IRREGULAR, at
+        runs[place] = c
+        place += 1
+        at += 2 if c == 92 else 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -1,4 +1,4 @@
-"""Loads of characters from memory for the kernels that read JSON: one, or eight as one number."""
+"""Loads and stores of characters for the kernels that read JSON: one, or eight as one number."""
 
 from __future__ import annotations
 
@@ -40,6 +40,17 @@ def next_eight(typing: Any, text: Any, at: Any) -> Any:
         return _load(context, builder, arguments, 64)
 
     return types.uint64(text, types.int64), generate
+
+
+@_intrinsic
+def put_eight(typing: Any, address: Any, word: Any) -> Any:
+    """Store eight characters, given as one number, at an address; there has to be room."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[1], builder.inttoptr(arguments[0], ir.IntType(64).as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.uint64), generate
 
 
 @_intrinsic

@@ -85,14 +85,18 @@ def short_number(text: Text, at: int) -> tuple[float, int]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def text_marks(word: np.uint64) -> np.uint64:
+    """Mark bytes that are a quote, a backslash, below 32 or above 127, of eight; only the lowest mark is sure."""
+    quotes, slashes = word ^ _QUOTES, word ^ _SLASHES
+    # A byte that is 0 (or below 32) borrows from the next.
+    return ((quotes - _ONES) & ~quotes | (slashes - _ONES) & ~slashes | (word - _CONTROLS) | word) & _HIGHS
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def plain_text(text: Text, at: int) -> int:
     """Return where the next character is that is a quote, a backslash, below 32 or above 127; the end if none is."""
     while at + 8 <= text[1]:
-        word = next_eight(text, at)
-        quotes, slashes = word ^ _QUOTES, word ^ _SLASHES
-        # A byte that is 0 (or below 32) borrows; only the lowest mark is sure.
-        marks = (quotes - _ONES) & ~quotes | (slashes - _ONES) & ~slashes | (word - _CONTROLS) | word
-        marks &= _HIGHS
+        marks = text_marks(next_eight(text, at))
         if marks:
             at += first_mark(marks)
             return at
