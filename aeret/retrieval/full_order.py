@@ -10,6 +10,8 @@ from aeret.embeddings.distances import Vectors, squared_distances
 
 _LONGEST_DIGIT = 12
 """Bits sorted in one pass: the counts of 4,096 values stay in the first-level cache."""
+_CARRIED = 4
+"""Flags that travel with one sort: beside the last digit they fit into 16 bits."""
 
 
 def cluster_ranks(queries: Vectors, centroids: Vectors) -> NDArray[np.int64]:
@@ -65,7 +67,7 @@ def flags_in_order(
     The flags travel in the lowest bits of the keys that are sorted, so that no row needs to be carried or looked up.
 
     Args:
-        keys: uint32 (q, g), below 2**31 - 1.
+        keys: uint32 (q, g), below 2**31 - 1; that of the ``last`` row is another one while this runs.
         flags: 0 or 1, in the gallery's own order, uint8 (p, g).
         owners: the query of each row of flags, rising, int64 (p,).
         last: a gallery row of each query that goes to the very end, or -1, int64 (q,).
@@ -94,31 +96,95 @@ def _span(keys, last):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _sort_flags(keys, flags, firsts, last, out):  # type: ignore[no-untyped-def]
-    a, b = np.empty(keys.shape[1], np.uint32), np.empty(keys.shape[1], np.uint32)
-    counts = np.empty(1 << _LONGEST_DIGIT, np.uint32)
+    rows = keys.shape[1]
+    if not rows:
+        return
+    wide, narrow = np.empty(rows, np.uint32), np.empty(rows, np.uint16)
+    packed, sorted_flags = np.empty(rows, np.uint8), np.empty(rows, np.uint8)
+    places = np.empty((3, 1 << _LONGEST_DIGIT), np.uint32)
     for i in range(keys.shape[0]):
         row = keys[i]
         low, span, width = _span(row, last[i])
-        passes = -(-width // _LONGEST_DIGIT)
-        digit = -(-width // max(passes, 1))
-        room = min(32 - width, 8)
-        for first in range(firsts[i], firsts[i + 1], room):
-            carried = min(room, firsts[i + 1] - first)
-            for j in range(row.shape[0]):
-                a[j] = (row[j] - low) << np.uint32(carried)
-            if last[i] >= 0:
-                a[last[i]] = span << np.uint32(carried)
-            for t in range(carried):
-                mine = flags[first + t]
-                for j in range(row.shape[0]):
-                    a[j] |= np.uint32(mine[j]) << np.uint32(t)
-            for p in range(passes):
-                _pass(a, b, np.uint32(carried + p * digit), np.uint32((1 << digit) - 1), counts)
-                a, b = b, a
-            for t in range(carried):
-                mine = out[first + t]
-                for j in range(row.shape[0]):
-                    mine[j] = (a[j] >> np.uint32(t)) & np.uint32(1)
+        passes = max(2, -(-width // _LONGEST_DIGIT))
+        digit = -(-width // passes)
+        own = row[last[i]]
+        if last[i] >= 0:
+            row[last[i]] = low + span
+        for first in range(firsts[i], firsts[i + 1], _CARRIED):
+            carried = min(_CARRIED, firsts[i + 1] - first)
+            mine, target = flags[first], out[first]
+            if carried > 1:
+                mine, target = packed, sorted_flags
+                mine[:] = flags[first]
+                for t in range(1, carried):
+                    for j in range(rows):
+                        mine[j] |= flags[first + t, j] << np.uint8(t)
+            _count_digits(row, low, digit, places[:passes])
+            if passes == 2:
+                _first_pass(row, mine, low, digit, carried, places[0], narrow)
+            else:
+                _first_pass(row, mine, low, digit, carried, places[0], wide)
+                _middle_pass(wide, digit, carried, places[1], narrow)
+            _last_pass(narrow, carried, places[passes - 1], target)
+            if carried > 1:
+                for t in range(carried):
+                    for j in range(rows):
+                        out[first + t, j] = (target[j] >> np.uint8(t)) & np.uint8(1)
+        row[last[i]] = own
+
+
+@numba.njit(nogil=True, cache=True)
+def _count_digits(row, low, digit, places):  # type: ignore[no-untyped-def]
+    """Write where the first of each value of each digit goes; the last digit is what is left."""
+    places[:] = 0
+    mask, shift = np.uint32((1 << digit) - 1), np.uint32(digit)
+    left = np.uint32(digit * (places.shape[0] - 1))
+    first, last = places[0], places[places.shape[0] - 1]
+    for j in range(row.shape[0]):
+        key = row[j] - low
+        first[key & mask] += np.uint32(1)
+        last[key >> left] += np.uint32(1)
+    if places.shape[0] == 3:
+        for j in range(row.shape[0]):
+            places[1, ((row[j] - low) >> shift) & mask] += np.uint32(1)
+    for p in range(places.shape[0]):
+        total = np.uint32(0)
+        for c in range(places.shape[1]):
+            here = places[p, c]
+            places[p, c] = total
+            total += here
+
+
+# Each pass leaves off the digit that it sorted by, so that what is moved gets smaller.
+@numba.njit(nogil=True, cache=True)
+def _first_pass(row, flags, low, digit, carried, places, out):  # type: ignore[no-untyped-def]
+    mask, shift, room = np.uint32((1 << digit) - 1), np.uint32(digit), np.uint32(carried)
+    for j in range(row.shape[0]):
+        key = row[j] - low
+        place = places[key & mask]
+        places[key & mask] = place + np.uint32(1)
+        out[place] = ((key >> shift) << room) | np.uint32(flags[j])
+
+
+@numba.njit(nogil=True, cache=True)
+def _middle_pass(keys, digit, carried, places, out):  # type: ignore[no-untyped-def]
+    mask, shift, room = np.uint32((1 << digit) - 1), np.uint32(digit), np.uint32(carried)
+    low = np.uint32((1 << carried) - 1)
+    for j in range(keys.shape[0]):
+        key = keys[j] >> room
+        place = places[key & mask]
+        places[key & mask] = place + np.uint32(1)
+        out[place] = ((key >> shift) << room) | (keys[j] & low)
+
+
+@numba.njit(nogil=True, cache=True)
+def _last_pass(keys, carried, places, out):  # type: ignore[no-untyped-def]
+    mask, room = np.uint16((1 << carried) - 1), np.uint16(carried)
+    for j in range(keys.shape[0]):
+        key = keys[j] >> room
+        place = places[key]
+        places[key] = place + np.uint32(1)
+        out[place] = keys[j] & mask
 
 
 @numba.njit(nogil=True, cache=True)

@@ -14,7 +14,7 @@ from aeret.evaluation.memory import available_bytes, refuse_beyond
 from aeret.evaluation.metrics.averages import mean
 from aeret.evaluation.metrics.judge import BLOCK_BYTES, Judge, Judged
 from aeret.evaluation.metrics.naming import Measure, parse
-from aeret.evaluation.metrics.ranked import EVERYTHING, Counts, Ranked, Values
+from aeret.evaluation.metrics.ranked import EVERYTHING, Counts, Ranked, Values, all_hits
 from aeret.evaluation.metrics.sources import Block, Listed, Source, sums_of_ties
 from aeret.evaluation.relevance import Truth
 from aeret.progress import Progress, silent
@@ -129,7 +129,12 @@ def _grouped(measures: tuple[Measure, ...]) -> list[_Group]:
 def _check(group: _Group, source: Source, judge: Judge, whose: Counts) -> None:
     """Refuse what the results are too few for; ``whose`` are the gallery rows of the queries."""
     last, one = group.measures[-1], group.first
-    complete = source.results >= int(judge.candidates.max(initial=0))
+    if group.with_self and (whose >= 0).any() and not _holds(source, whose):
+        raise UsageError(f"{last}: the query found itself in none of the results. Search without leaving it out.")
+    if group.tied and not source.has_distances:
+        raise UsageError(f"{last} looks at ties, and one fixed order has no distances.")
+    if _complete(source, judge):
+        return
     found = source.results
     if isinstance(source, Listed):
         found -= int(_holds(source, judge.truth.exclude))
@@ -139,12 +144,6 @@ def _check(group: _Group, source: Source, judge: Judge, whose: Counts) -> None:
         wanted, why = min(wanted, most), f"as many results as there are relevant photos ({min(wanted, most)})"
     elif last.cutoff is not None:
         why = f"{wanted} results"
-    if group.with_self and (whose >= 0).any() and not _holds(source, whose):
-        raise UsageError(f"{last}: the query found itself in none of the results. Search without leaving it out.")
-    if group.tied and not source.has_distances:
-        raise UsageError(f"{last} looks at ties, and one fixed order has no distances.")
-    if complete:
-        return
     if wanted > found:
         raise UsageError(
             f"{last} needs {why}; the ranking holds {found} of {int(judge.candidates.max())} photos. Search for more "
@@ -159,6 +158,16 @@ def _check(group: _Group, source: Source, judge: Judge, whose: Counts) -> None:
                 f"{int(open_end.sum())} queries, the first of them number {int(open_end.argmax())}. Search for more "
                 "results, or measure whole-gallery orders (WholeGallery, WholeCodes)."
             )
+
+
+def _complete(source: Source, judge: Judge) -> bool:
+    return source.results >= int(judge.candidates.max(initial=0))
+
+
+def _counted(group: _Group, source: Source, judge: Judge) -> bool:
+    """Whether relevant photos are counted among the hits, as all of the gallery is judged anyway."""
+    whole = _complete(source, judge) and not isinstance(source, Listed)
+    return whole and not (group.by_class or group.first.definition.graded or judge.knows(group.first.rel))
 
 
 def _holds(source: Source, own: Counts) -> bool:
@@ -208,7 +217,7 @@ def _measure(
     weights = [
         np.full(values.shape, np.nan) if _pooled(group) else None for group, values in zip(groups, out, strict=True)
     ]
-    _prepare(groups, judge)
+    _prepare(groups, source, judge)
 
     def work(start: int, stop: int) -> None:
         inputs: dict[tuple[object, ...], tuple[Judged, Ranked]] = {}
@@ -218,7 +227,7 @@ def _measure(
             if group.with_self not in blocks:
                 blocks[group.with_self] = source.block(judging, start, stop)
             if group.input not in inputs:
-                inputs[group.input] = _input(group, groups, blocks[group.with_self], judging, start, stop)
+                inputs[group.input] = _input(group, groups, source, blocks[group.with_self], judging, start, stop)
             judged, ranked = inputs[group.input]
             definition, options = group.first.definition, group.first.options
             found = definition.values(ranked, group.cutoffs, options)
@@ -260,7 +269,7 @@ def _empty(group: _Group, judge: Judge) -> Values:
     return np.full(shape, np.nan) if group.by_class else np.empty(shape)
 
 
-def _prepare(groups: list[_Group], judge: Judge) -> None:
+def _prepare(groups: list[_Group], source: Source, judge: Judge) -> None:
     """Sum what the gallery gives before the threads start, so that none does it twice."""
     for group in groups:
         judging = judge.with_self if group.with_self else judge
@@ -269,20 +278,22 @@ def _prepare(groups: list[_Group], judge: Judge) -> None:
         elif group.by_class:
             _ = judging.by_class, judging.held
         else:
-            _ = judging.totals(group.first.rel), judging.words
+            _ = judging.words, judging.rule(group.first.rel)
+            if not _counted(group, source, judging):
+                judging.totals(group.first.rel)
 
 
 def _input(
-    group: _Group, groups: list[_Group], block: Block, judge: Judge, start: int, stop: int
+    group: _Group, groups: list[_Group], source: Source, block: Block, judge: Judge, start: int, stop: int
 ) -> tuple[Judged, Ranked]:
     judged = Judged(judge, group.first.rel, group.by_class, start, stop)
-    relevant, candidates = judged.relevant, judge.candidates[judged.queries]
-    none, nothing = np.empty((len(relevant), 0), np.int32), np.empty((len(relevant), 0))
+    candidates = judge.candidates[judged.queries]
+    none, nothing = np.empty((len(candidates), 0), np.int32), np.empty((len(candidates), 0))
     if not group.first.definition.graded:
-        if group.tied:
-            sizes, hits = block.tied_hits(judged)
-            return judged, Ranked(relevant, candidates, hits, sizes, nothing, nothing)
-        return judged, Ranked(relevant, candidates, block.hits(judged), none, nothing, nothing)
+        sizes, hits = block.tied_hits(judged) if group.tied else (none, block.hits(judged))
+        relevant = all_hits(hits) if _counted(group, source, judge) else judged.relevant
+        return judged, Ranked(relevant, candidates, hits, sizes, nothing, nothing)
+    relevant = judged.relevant
     top = max(int(each.cutoffs[-1]) for each in groups if each.input == group.input)
     top = min(top, len(judge.truth.gallery_labels))
     rule, queries = judge.rule(group.first.rel), np.arange(start, stop)

@@ -20,6 +20,8 @@ Words = NDArray[np.uint64]
 
 BLOCK_BYTES = 32 * 2**20
 """Bytes of a block of gains over the gallery, all in all."""
+_TILE = 2048
+"""Label words of the gallery that stay in the cache while all queries of a block pass over them."""
 
 
 def best_gains(gains: Gains, n: int) -> Gains:
@@ -76,7 +78,7 @@ class Judge:
     @cached_property
     def held(self) -> Counts:
         """Gallery photos of each class, the query itself left out, int64 (q, c)."""
-        own = self.truth.query_labels & (self.truth.exclude >= 0)[:, None]
+        own = self._own_labels
         return np.asarray(self.truth.gallery_labels.sum(axis=0, dtype=np.int64)[None, :] - own, np.int64)
 
     def rule(self, name: str) -> Relevance:
@@ -97,6 +99,10 @@ class Judge:
             self._totals[name] = known
         return known
 
+    def knows(self, name: str) -> bool:
+        """Whether a rule's relevant photos are counted already."""
+        return name in self._totals
+
     def know(self, totals: Mapping[str, Totals]) -> None:
         """Take totals that were summed elsewhere."""
         self._totals.update(totals)
@@ -111,8 +117,15 @@ class Judge:
         found, times = np.unique(gallery, axis=0, return_counts=True)
         counts = np.empty(len(asked), np.int64)
         _sharing(asked, np.ascontiguousarray(found.T), times, counts)
-        own = (self.truth.exclude >= 0) & queries.any(axis=1)
+        own = (self.truth.query_labels & self._own_labels).any(axis=1)
         return np.asarray(counts[back.reshape(-1)] - own, np.int64)
+
+    @property
+    def _own_labels(self) -> NDArray[np.bool_]:
+        """Labels of the gallery row that each query is, none where it is not there, bool (q, c)."""
+        labels, known = np.zeros(self.truth.query_labels.shape, bool), self.truth.exclude >= 0
+        labels[known] = self.truth.gallery_labels[self.truth.exclude[known]]
+        return labels
 
     def _sum(self, name: str, top: int) -> Totals:
         rule = self.rule(name)
@@ -186,33 +199,39 @@ class Judged:
 
 @numba.njit(nogil=True, cache=True)
 def _sharing(queries, columns, times, counts):  # type: ignore[no-untyped-def]
-    shared = np.empty(columns.shape[1], np.uint64)
-    for i in range(queries.shape[0]):
-        shared[:] = 0
-        for w in range(columns.shape[0]):
-            for j in range(columns.shape[1]):
-                shared[j] |= queries[i, w] & columns[w, j]
-        total = 0
-        for j in range(columns.shape[1]):
-            total += times[j] if shared[j] else 0
-        counts[i] = total
+    shared = np.empty(_TILE, np.uint64)
+    counts[:] = 0
+    for first in range(0, columns.shape[1], _TILE):
+        part, many = columns[:, first : first + _TILE], times[first : first + _TILE]
+        found = shared[: many.shape[0]]
+        for i in range(queries.shape[0]):
+            _either(queries[i], part, found)
+            total = 0
+            for v in range(found.shape[0]):
+                total += many[v] if found[v] else 0
+            counts[i] += total
+
+
+@numba.njit(nogil=True, cache=True)
+def _either(query, columns, found):  # type: ignore[no-untyped-def]
+    """Write the labels that some of the gallery share with a query, all words in one."""
+    found[:] = 0
+    for w in range(columns.shape[0]):
+        mine, words = query[w], columns[w]
+        if mine:
+            for v in range(found.shape[0]):
+                found[v] |= mine & words[v]
 
 
 @numba.njit(nogil=True, cache=True)
 def _shared(queries, columns, out):  # type: ignore[no-untyped-def]
-    tile = 2048  # of the gallery's words, kept in the cache while all queries of the block pass over it
-    shared = np.empty(tile, np.uint64)
-    for first in range(0, columns.shape[1], tile):
-        part = columns[:, first : first + tile]
+    shared = np.empty(_TILE, np.uint64)
+    for first in range(0, columns.shape[1], _TILE):
+        part = columns[:, first : first + _TILE]
         found = shared[: part.shape[1]]
         for i in range(queries.shape[0]):
-            found[:] = 0
-            for w in range(part.shape[0]):
-                mine, words = queries[i, w], part[w]
-                if mine:
-                    for v in range(found.shape[0]):
-                        found[v] |= mine & words[v]
-            row = out[i, first : first + tile]
+            _either(queries[i], part, found)
+            row = out[i, first : first + _TILE]
             for v in range(found.shape[0]):
                 row[v] = min(found[v], np.uint64(1))
 

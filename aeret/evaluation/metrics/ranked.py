@@ -52,6 +52,22 @@ class Ranked:
         return out
 
 
+def all_hits(hits: NDArray[Any]) -> Counts:
+    """Return the hits of each query, int64 (p,), of uint8 (p, N) or int32 (p, T) of groups."""
+    out = np.empty(len(hits), np.int64)
+    _all_hits(hits, out)
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _all_hits(hits, out):  # type: ignore[no-untyped-def]
+    for i in range(hits.shape[0]):
+        total = 0
+        for r in range(hits.shape[1]):
+            total += hits[i, r]
+        out[i] = total
+
+
 @numba.njit(nogil=True, cache=True)
 def _found(hits, sizes, cutoffs, out):  # type: ignore[no-untyped-def]
     tied = sizes.shape[1] > 0
