@@ -194,7 +194,7 @@ def _checked(
         same = asked is searched
         searched = l2_normalise(searched)
         asked = searched if same else l2_normalise(asked)
-    cutoffs = tuple(sorted({*settings.cutoffs, TOP}))
+    cutoffs = tuple(sorted({1, *settings.cutoffs, TOP}))  # top-1 and top-10 are always there
     return _Task(queries, gallery, asked, searched, truth, judge, rules, cutoffs, settings, seed, threads, progress)
 
 

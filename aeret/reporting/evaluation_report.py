@@ -69,7 +69,7 @@ def _subtitle(evaluation: Evaluation, material: Material) -> str:
     facts = evaluation.facts
     parts = [
         f"{facts['n_queries']:,} queries in a gallery of {facts['n_gallery']:,} photos".replace(",", "\u202f"),
-        str(material.settings.get("cnn", {}).get("arm", "")),
+        material.classic or str(material.settings.get("cnn", {}).get("arm", "")),
         str(material.settings.get("data", {}).get("manifest", "")),
         f"seed {facts['seed']}" if "seed" in facts else "",
         material.date[:16].replace("T", " "),

@@ -144,3 +144,9 @@ class Material:
     """Best and worst queries shown."""
     warnings: tuple[str, ...] = ()
     """What the reader must know first, e.g. that masks are not real."""
+
+    @property
+    def classic(self) -> str:
+        """Name of the classic feature that stands in for a network; "" where there is a network."""
+        features = str(self.settings.get("embed", {}).get("features", "cnn"))
+        return "" if features == "cnn" else features

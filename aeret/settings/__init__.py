@@ -2,6 +2,7 @@
 
 from aeret.settings.load import plain, read_yaml, settings_from, validated
 from aeret.settings.sections import (
+    IDLE,
     PACE_ONLY,
     AutoencoderSettings,
     AutoencoderTraining,
@@ -9,12 +10,14 @@ from aeret.settings.sections import (
     CnnSettings,
     DataSettings,
     EmbedSettings,
+    FeatureSelectionSettings,
     LatentSettings,
     Settings,
     TrainingSettings,
 )
 
 __all__ = [
+    "IDLE",
     "PACE_ONLY",
     "AutoencoderSettings",
     "AutoencoderTraining",
@@ -22,6 +25,7 @@ __all__ = [
     "CnnSettings",
     "DataSettings",
     "EmbedSettings",
+    "FeatureSelectionSettings",
     "LatentSettings",
     "Settings",
     "TrainingSettings",

@@ -56,8 +56,28 @@ class DataSettings(Section):
     split_seed: Annotated[int, Field(ge=0)] = 0
     """Decides which train photos are held out. Apart from ``seed``, so that runs with other seeds share the prepared
     data and are compared on the same photos."""
+    background: Literal["keep", "mask", "grabcut", "random-mask"] = "keep"
+    """What is done to the background of photos, never to masks or labels: ``keep``; ``mask`` removes what no mask of
+    the photo covers (an oracle: a user's photo has no masks); ``grabcut`` guesses the foreground (Rother et al. 2004,
+    needs the extra ``grabcut``); ``random-mask`` removes as much as ``mask`` does, but around the shape of another
+    photo's masks: the control that tells less background from fewer pixels."""
+    background_fill: Literal["mean", "black", "blur"] = "mean"
+    """What takes the place of a removed background: the mean colour of train photos, black, or the photo, blurred."""
+    background_splits: Literal["all", "query"] = "all"
+    """Whether the background is removed from all photos, or from the queries only."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that decode photos; 0 means one per core. Never changes a result."""
+
+
+class AuditSettings(Section):
+    """The audit of splits (stage ``audit``)."""
+
+    near_duplicates: Literal["fail", "warn", "off"] = "fail"
+    """A photo that is learnt from and looks the same as one that is searched: the run fails, or lists it and goes on,
+    or does not look. The same photo, by id, name or bytes, always fails the run."""
+    allow: tuple[str | int | tuple[str | int, str | int], ...] = ()
+    """Leaks that are known and accepted: a file name or photo id, or a pair of them (``[[a.jpg, b.jpg], 42]``). The
+    manifest's ``known_leaks`` are accepted as well."""
 
 
 class TrainingSettings(Section):
@@ -67,8 +87,8 @@ class TrainingSettings(Section):
     batch_size: Count = 64
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
     learning_rate: Positive = 1e-3
-    momentum: Fraction = 0.9
-    """Momentum of ``sgd`` (Nesterov)."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Momentum of ``sgd`` (Nesterov); beta 1 of ``adam`` and ``adamw``."""
     weight_decay: NonNegative = 0.0
     """Decoupled weight decay (``adamw``) on kernels; not on biases or normalisation."""
     l1: NonNegative = 0.0
@@ -200,22 +220,22 @@ class CnnSettings(Section):
     """``bce`` (multi-label sigmoid), or ``softmax`` for single-label collections."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weights: str = ""
-    """What the backbone starts from: empty (drawn by the seed), ``imagenet`` (``vgg19`` and ``resnet18`` only; fetched by
-    Keras), or a path: a folder of stage ``train-cnn``, or a Keras file (``.weights.h5`` or ``.keras``) whose layers have
-    the backbone's names. Heads are never taken over."""
+    """What the backbone starts from: empty (drawn by the seed), ``imagenet`` (``vgg19`` and ``resnet18`` only; fetched
+    by Keras), or a path: a folder of stage ``train-cnn``, or a Keras file (``.weights.h5`` or ``.keras``) whose layers
+    have the backbone's names. Heads are never taken over."""
     pretraining: Literal["none", "layer-wise", "gan"] = "none"
-    """What the backbone learns from the train photos alone, before labels and codes: nothing; ``layer-wise`` (block after
-    block from the bottom up, each as a denoising autoencoder of what the blocks below make of a photo); or ``gan``
-    (``dcgan-discriminator`` only: to tell photos from those of a generator)."""
+    """What the backbone learns from the train photos alone, before labels and codes: nothing; ``layer-wise`` (block
+    after block from the bottom up, each as a denoising autoencoder of what the blocks below make of a photo); or
+    ``gan`` (``dcgan-discriminator`` only: to tell photos from those of a generator)."""
     pretraining_epochs: Count = 5
     """Epochs of each block (``layer-wise``), or of the whole (``gan``, which needs many more)."""
     pretraining_corruption: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """``layer-wise``: share of a block's input values set to zero; the whole input is the target. 0 does not denoise."""
+    """``layer-wise``: share of a block's input values that is set to zero; the whole input is the target."""
     transfer: Literal["none", "frozen", "head-only", "fine-tuned"] = "none"
     """What then learns labels and codes: everything from the first step (``none``); nothing but linear read-outs of the
-    pooled map, which is the embedding (``frozen``: ``embedding_size``, ``embedding_norm`` and ``reduce_channels`` do not
-    count); embedding and heads on a backbone that stays as it is (``head-only``); or the same first, and then the upper
-    end of the backbone too (``fine-tuned``). Needs ``weights`` or ``pretraining``."""
+    pooled map, which is the embedding (``frozen``: ``embedding_size``, ``embedding_norm`` and ``reduce_channels`` do
+    not count); embedding and heads on a backbone that stays as it is (``head-only``); or the same first, and then the
+    upper end of the backbone too (``fine-tuned``). Needs ``weights`` or ``pretraining``."""
     transfer_head_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """``fine-tuned``: share of the epochs in which embedding and heads learn alone."""
     transfer_unfreeze: Literal["last-block", "all"] = "last-block"
@@ -241,7 +261,8 @@ class CnnSettings(Section):
     def _start_fits(self) -> CnnSettings:
         if self.weights and self.pretraining != "none":
             raise ValueError(
-                f"weights={self.weights!r} and pretraining={self.pretraining!r} are two starts of one backbone; take one"
+                f"weights={self.weights!r} and pretraining={self.pretraining!r} are two starts of one backbone; take "
+                "one of them"
             )
         if self.pretraining == "gan" and self.backbone != "dcgan-discriminator":
             raise ValueError(
@@ -275,6 +296,9 @@ class CnnSettings(Section):
 class EmbedSettings(Section):
     """Embeddings of photos (stage ``embed``)."""
 
+    features: Literal["cnn", "colour-histogram", "hog", "lbp", "thumbnail-pca"] = "cnn"
+    """Embeddings of the joint CNN, or a classic feature as a floor under it, for which no network is trained. What such
+    a feature knows of layout and labels is read out by ridge regression fitted on train."""
     photos: str = ""
     """A folder of photos to embed; empty means the prepared query and gallery splits."""
     normalise: Literal["l2", "none"] = "l2"
@@ -314,7 +338,8 @@ class FeatureSelectionSettings(Section):
     """Which variables carry the answer (stage ``feature-selection``, in a pipeline when it is named there)."""
 
     datasets: Literal["digits", "embedding", "both"] = "both"
-    """``digits``: pixels of scikit-learn's digits and a softmax classifier; ``embedding``: the run's own and retrieval."""
+    """``digits``: the pixels of scikit-learn's digits and a softmax classifier; ``embedding``: the run's own dimensions
+    and retrieval."""
     methods: Annotated[tuple[FeatureSelectionMethod, ...], Field(min_length=1)] = (
         "sequential",
         "random",
@@ -341,7 +366,7 @@ class FeatureSelectionSettings(Section):
     l2: Positive = 1e-4
     """Penalty of the softmax classifier: ``l2 / 2`` times the sum of squared weights beside the mean cross-entropy."""
     greedy_block: Annotated[int, Field(ge=0)] = 0
-    """Variables that a round of greedy search adds; 0 means one 64th of all, at least 1."""
+    """Variables that a round of greedy search adds; 0 means 1 of up to 64, one 32nd of more."""
     population: Annotated[int, Field(ge=3)] = 24
     """Subsets of one generation of the genetic algorithm."""
     generations: Count = 10
@@ -355,6 +380,7 @@ class Settings(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     """Seeds initial weights, data order, augmentation, k-means and resamples; the same seed gives the same numbers."""
     data: DataSettings = DataSettings()
+    audit: AuditSettings = AuditSettings()
     autoencoder: AutoencoderSettings = AutoencoderSettings()
     latents: LatentSettings = LatentSettings()
     cnn: CnnSettings = CnnSettings()
@@ -378,3 +404,10 @@ PACE_ONLY: dict[str, tuple[str, ...]] = {
     "feature_selection": ("threads",),
 }
 """Settings that change how fast a result is there, never what it is; artifacts do not depend on them."""
+
+IDLE: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "data": ("background", "keep", ("background", "background_fill", "background_splits")),
+    "embed": ("features", "cnn", ("features",)),
+}
+"""Section to a setting, its value that leaves everything as it is, and the settings that then decide nothing: no
+artifact depends on them, so an artifact that was made before they were there still holds."""

@@ -8,7 +8,9 @@ Every stage module has
 - ``ROOMS``: the rooms of the package whose source decides its result;
 - ``run(settings, inputs, out, progress)``: does the work into ``out`` (which holds what a killed run left) and returns
   the metrics for ``artifact.json``;
-- optionally ``sources(settings)``: content digests of files outside any artifact.
+- optionally ``sources(settings)``: content digests of files outside any artifact;
+- optionally ``inputs(settings)`` and ``rooms(settings)``, where the settings decide what is read or run: ``INPUTS`` and
+  ``ROOMS`` then say what the default settings need.
 
 Stage modules import heavy packages inside ``run`` only, so that ``aeret --help`` answers at once.
 """
@@ -26,16 +28,18 @@ from aeret.settings import Settings
 
 STAGES: dict[str, str] = {
     "prepare": "aeret.stages.prepare",
+    "audit": "aeret.stages.audit",
     "train-ae": "aeret.stages.train_ae",
     "encode-masks": "aeret.stages.encode_masks",
     "train-cnn": "aeret.stages.train_cnn",
     "embed": "aeret.stages.embed",
     "cluster-eval": "aeret.stages.cluster_eval",
+    "feature-selection": "aeret.stages.feature_selection",
 }
 """Stage name to module, in the order data flows."""
 
-DEFAULT_STAGES = tuple(STAGES)
-"""What a pipeline runs unless it says otherwise."""
+DEFAULT_STAGES = ("cluster-eval",)
+"""What a pipeline runs unless it says otherwise, after all that it reads."""
 
 
 class Stage(Protocol):
@@ -59,6 +63,18 @@ def load_stage(name: str) -> Stage:
         UnknownNameError: there is no such stage.
     """
     return cast(Stage, importlib.import_module(lookup(STAGES, name, "stage")))
+
+
+def inputs_of(stage: Stage, settings: Settings) -> tuple[str, ...]:
+    """Return the stages whose artifacts a stage reads under some settings."""
+    inputs = getattr(stage, "inputs", None)
+    return tuple(inputs(settings)) if inputs else stage.INPUTS
+
+
+def rooms_of(stage: Stage, settings: Settings) -> tuple[str, ...]:
+    """Return the rooms of the package whose source decides the result of a stage under some settings."""
+    rooms = getattr(stage, "rooms", None)
+    return tuple(rooms(settings)) if rooms else stage.ROOMS
 
 
 def source_digests(stage: Stage, settings: Settings) -> dict[str, str]:

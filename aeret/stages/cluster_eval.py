@@ -20,6 +20,11 @@ ROOMS = ("data", "embeddings", "clustering", "retrieval", "evaluation", "reporti
 log = logging.getLogger(__name__)
 
 
+def inputs(settings: Settings) -> tuple[str, ...]:
+    """Return the stages read; a classic feature has no training of its own."""
+    return INPUTS if settings.embed.features == "cnn" else tuple(each for each in INPUTS if each != "train-cnn")
+
+
 def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Progress) -> dict[str, Any]:
     """Write the evaluation (``metrics.json``, ``per_query.parquet``, ``rankings.npz``), ``clusters/`` and the report.
 
@@ -28,7 +33,8 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
 
     Returns:
         ``headline``: the numbers that matter with the highest floor of each, as the command line prints them;
-        ``measures``: every measure of the lead method; ``memory_estimate_bytes``.
+        ``measures``: every measure of the lead method; ``memory_estimate_bytes``; ``ms_per_query``: search to
+        milliseconds of one query where all are asked in one batch, on this machine, the one value no seed decides.
 
     Raises:
         UsageError: embeddings of a folder of photos, which have no labels to measure against.
@@ -60,6 +66,7 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
         "headline": headline_metrics(report),
         "measures": dict(zip(finite["measure"], finite["value"].astype(float).tolist(), strict=True)),
         "memory_estimate_bytes": needed,
+        "ms_per_query": {name: round(value, 5) for name, value in evaluation.timings.items()},
     }
 
 
@@ -182,8 +189,7 @@ def _material(task: _Task, started: str) -> Any:
         task.query_set.matrices["codes"],
         task.own_codes,
         _decoder(task),
-        # The read-out of labels-only is a regression, whatever the loss of the other arms is.
-        length_is_learnt=settings.cnn.arm == "labels-only" or settings.cnn.latent_loss in ("mse", "huber"),
+        length_is_learnt=_length_is_learnt(settings),
     )
     return Material(
         categories=task.categories,
@@ -193,12 +199,29 @@ def _material(task: _Task, started: str) -> Any:
         autoencoder=_autoencoder(task, records["train-ae"].metrics),
         trainings=_trainings(task.inputs),
         records=records,
-        settings=settings.model_dump(mode="json"),
-        title=f"{Path(settings.data.manifest).stem}: {settings.cnn.arm}, {settings.cnn.backbone}",
+        settings=_shown(settings),
+        title=f"{Path(settings.data.manifest).stem}: {_made_with(settings)}",
         date=started,
         examples=settings.evaluation.examples,
         warnings=tuple(_warnings(task)),
     )
+
+
+def _made_with(settings: Settings) -> str:
+    if settings.embed.features != "cnn":
+        return f"{settings.embed.features}, no network"
+    return f"{settings.cnn.arm}, {settings.cnn.backbone}"
+
+
+def _shown(settings: Settings) -> dict[str, Any]:
+    """Return the settings that decided anything: those of a network are no part of a run without one."""
+    return settings.model_dump(mode="json", exclude=None if settings.embed.features == "cnn" else {"cnn"})
+
+
+def _length_is_learnt(settings: Settings) -> bool:
+    """Whether codes have a length: a read-out, of labels-only or of a classic feature, is a regression."""
+    read_out = settings.embed.features != "cnn" or settings.cnn.arm == "labels-only"
+    return read_out or settings.cnn.latent_loss in ("mse", "huber")
 
 
 def _decoder(task: _Task) -> Any:
@@ -233,7 +256,8 @@ def _trainings(inputs: Mapping[str, Path]) -> Any:
 
     from aeret.reporting.material import Training
 
-    paths = {stage: inputs[stage] / "training" / "history.csv" for stage in ("train-ae", "train-cnn")}
+    trained = [stage for stage in ("train-ae", "train-cnn") if stage in inputs]
+    paths = {stage: inputs[stage] / "training" / "history.csv" for stage in trained}
     return tuple(Training(stage, pd.read_csv(path)) for stage, path in paths.items() if path.is_file())
 
 

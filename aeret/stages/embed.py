@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,22 @@ from aeret.progress import Progress
 from aeret.settings import Settings
 
 NAME = "embed"
-SUMMARY = "Embed the query and gallery photos, or a folder of photos, with the joint CNN."
+SUMMARY = "Embed the query and gallery photos, or a folder of photos, with the joint CNN or a classic feature."
 INPUTS = ("prepare", "train-cnn")
 SECTIONS = ("embed",)
 ROOMS = ("data", "models", "embeddings")
+
+
+def inputs(settings: Settings) -> tuple[str, ...]:
+    """Return the stages read: a classic feature needs no network, but the codes that its read-out is fitted to."""
+    return INPUTS if settings.embed.features == "cnn" else ("prepare", "encode-masks")
+
+
+def rooms(settings: Settings) -> tuple[str, ...]:
+    """Return the rooms run."""
+    if settings.embed.features == "cnn":
+        return ROOMS
+    return ("data", "models/read_out.py", "embeddings", "stages/classic_embedding.py")
 
 
 def sources(settings: Settings) -> dict[str, str]:
@@ -35,7 +47,8 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
 
     When the two are the same photos only ``gallery/`` is written. With ``embed.photos`` it is ``photos/`` instead,
     whose ids count the files in order of their path. Matrices beside the vectors: ``codes`` float32 (n, m), normalised
-    as the training target was, and ``label_scores`` float32 (n, categories), both as the CNN predicts them.
+    as the training target was, and ``label_scores`` float32 (n, categories), both as the CNN predicts them, or as they
+    are read out of a classic feature (see :mod:`aeret.stages.classic_embedding`).
     """
     import numpy as np
 
@@ -43,19 +56,19 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
     from aeret.data.prepared import Prepared
     from aeret.embeddings.encode import write_parts
     from aeret.embeddings.normalise import NORMALISATIONS
-    from aeret.models.saved_joint import SavedJoint
 
-    model = SavedJoint.load(inputs["train-cnn"])
+    started = time.perf_counter()
+    embedder = _joint(inputs) if settings.embed.features == "cnn" else _classic(settings, inputs, out, progress)
+    fitted = time.perf_counter()
     normalise = NORMALISATIONS[settings.embed.normalise]
     batch = settings.embed.batch_size
-    started = time.perf_counter()
     counts: dict[str, int] = {}
 
     def embed(name: str, ids: Any, batches: Callable[[Any], Iterable[Any]], columns: dict[str, Any]) -> None:
         def encode(rows: Any) -> dict[str, Any]:
             found: dict[str, list[Any]] = {"vectors": [], "codes": [], "label_scores": []}
-            for photos in batches([rows[start : start + batch] for start in range(0, len(rows), batch)]):
-                predicted = model.predict(photos)
+            photos = batches([rows[start : start + batch] for start in range(0, len(rows), batch)])
+            for predicted in embedder(photos, len(rows)):
                 found["vectors"].append(normalise(predicted["embedding"]))
                 found["codes"].append(predicted["code"])
                 found["label_scores"].append(predicted["label_scores"])
@@ -67,7 +80,7 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
             encode,
             part_size=settings.embed.part_size,
             columns=columns,
-            made_by=[inputs["train-cnn"].name, settings.embed.normalise],
+            made_by=[settings.embed.features, *(folder.name for folder in inputs.values()), settings.embed.normalise],
             progress=progress,
             title=f"embed {name}",
         )
@@ -86,5 +99,26 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
         for name in ("gallery",) if prepared.leave_one_out else ("query", "gallery"):
             split = prepared.split(name)
             embed(name, split.photo_ids, partial(map, split.photos), {"file_name": np.array(split.file_names)})
-    seconds = time.perf_counter() - started
-    return {"photos": counts, "photos_per_second": round(sum(counts.values()) / seconds, 1)}
+    seconds = time.perf_counter() - fitted
+    metrics = {"photos": counts, "photos_per_second": round(sum(counts.values()) / seconds, 1)}
+    if settings.embed.features != "cnn":
+        metrics |= {"features": settings.embed.features, "fit_seconds": round(fitted - started, 1)}
+    return metrics
+
+
+Embedder = Callable[[Iterable[Any], int], Iterator[Mapping[str, Any]]]
+"""From batches of photos uint8 (b, S, S, 3), and how many photos they are in all, to ``embedding``, ``code`` and
+``label_scores`` of each batch."""
+
+
+def _joint(inputs: Mapping[str, Path]) -> Embedder:
+    from aeret.models.saved_joint import SavedJoint
+
+    model = SavedJoint.load(inputs["train-cnn"])
+    return lambda batches, count: map(model.predict, batches)
+
+
+def _classic(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Progress) -> Embedder:
+    from aeret.stages.classic_embedding import fitted
+
+    return fitted(settings, inputs, out, progress).predict

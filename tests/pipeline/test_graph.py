@@ -11,6 +11,7 @@ from aeret.pipeline.execute import execute
 from aeret.pipeline.graph import plan
 from aeret.progress import silent
 from aeret.settings import Settings
+from aeret.stages import DEFAULT_STAGES
 
 Modules = dict[str, ModuleType]
 
@@ -119,3 +120,41 @@ def test_missing_input_says_what_to_run(toy_stages: Modules, tmp_path: Path) -> 
     task = plan(Settings(), ["second"], tmp_path)[-1]
     with pytest.raises(RunError, match="Run `aeret stage first` with the same --config"):
         execute(task, Settings(), silent)
+
+
+def test_a_stage_may_choose_what_it_reads_by_the_settings(toy_stages: Modules, tmp_path: Path) -> None:
+    before = keys(Settings(), tmp_path)
+    toy_stages["second"].inputs = lambda settings: ("first",) if settings.seed == 0 else ()  # type: ignore[attr-defined]
+    assert keys(Settings(), tmp_path) == before
+    assert set(keys(Settings(seed=1), tmp_path)) == {"second"}
+
+
+def test_a_stage_may_choose_its_rooms_by_the_settings(
+    toy_stages: Modules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr("aeret.pipeline.graph._code_digest", lambda rooms: asked.append(rooms) or "code")
+    toy_stages["first"].rooms = lambda settings: ("errors.py",)  # type: ignore[attr-defined]
+    plan(Settings(), ["second"], tmp_path)
+    assert asked == [("errors.py", "stages/first.py"), ("rng.py", "stages/second.py")]
+
+
+def test_settings_that_decide_nothing_change_no_key(toy_stages: Modules, tmp_path: Path) -> None:
+    before = keys(Settings(), tmp_path)
+    idle = Settings.model_validate({"data": {"background_fill": "black", "background_splits": "query"}})
+    assert keys(idle, tmp_path) == before
+    masked = [{"background": "mask"}, {"background": "mask", "background_fill": "black"}, {"background": "grabcut"}]
+    found = [keys(Settings.model_validate({"data": data}), tmp_path)["first"] for data in masked]
+    assert len({before["first"], *found}) == 4
+
+
+@pytest.mark.parametrize("features", ["hog", "thumbnail-pca"])
+def test_a_classic_feature_needs_no_network(tmp_path: Path, features: str) -> None:
+    def planned(**changes: dict[str, object]) -> dict[str, str]:
+        settings = Settings.model_validate({"embed": {"features": features}, **changes})
+        return {task.stage: task.key for task in plan(settings, DEFAULT_STAGES, tmp_path)}
+
+    found = planned()
+    assert list(found) == ["prepare", "train-ae", "encode-masks", "embed", "cluster-eval"]
+    assert planned(cnn={"arm": "labels-only", "embedding_size": 7}) == found
+    assert planned(embed={"features": "cnn"})["embed"] != found["embed"]

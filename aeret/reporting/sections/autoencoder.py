@@ -80,8 +80,8 @@ def _predictable(evaluation: Evaluation, material: Material) -> Facts:
     if held_out is not None:
         facts.append(Fact("validation part of train", held_out, "measure", "against the mean code of train"))
     caption = (
-        "Code R2: the share of the variance of true mask codes that the CNN predicts from photos it was not trained "
-        "on. 1 is perfect, 0 is the mean code, below 0 is worse."
+        "Code R2: the share of the variance of true mask codes that is predicted from photos that nothing was fitted "
+        "to. 1 is perfect, 0 is the mean code, below 0 is worse."
     )
     if material.layouts is not None and not material.layouts.length_is_learnt:
         caption += " This run's latent loss teaches the direction of a code, not its length, which R2 punishes."

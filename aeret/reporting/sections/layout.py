@@ -25,6 +25,11 @@ _READ_OUT = (
     "of the layout an embedding made for labels happens to hold."
 )
 
+_CLASSIC = (
+    "No network was trained. The codes come from a linear read-out that was fitted to the classic feature on train: "
+    "what of the layout the feature happens to hold."
+)
+
 
 def layout_section(evaluation: Evaluation, material: Material) -> Section:
     """Return query by layout, the layout measures on subsets, and the spectrum of the code."""
@@ -36,6 +41,8 @@ def layout_section(evaluation: Evaluation, material: Material) -> Section:
         blocks.append(_by_layout(evaluation.query_by_layout))
         if material.settings.get("cnn", {}).get("arm") == "labels-only":
             blocks.append(Notice(_READ_OUT, "note"))
+        elif material.classic:
+            blocks.append(Notice(_CLASSIC, "note"))
     if material.layouts is not None:
         if not material.layouts.length_is_learnt:
             blocks.append(Notice(_DIRECTION_ONLY, "note"))

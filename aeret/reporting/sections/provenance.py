@@ -33,6 +33,8 @@ def run_section(evaluation: Evaluation, material: Material) -> Section:
         Fact("collection", data.get("manifest")),
         *_evaluation_facts(evaluation.facts),
         Fact("photo side", data.get("photo_size"), "count", "px, as stored"),
+        *_background(data),
+        Fact("classic feature", material.classic),
         Fact("network", cnn.get("backbone")),
         Fact("arm", cnn.get("arm")),
         Fact("latent loss", cnn.get("latent_loss")),
@@ -66,6 +68,13 @@ def convention_section(evaluation: Evaluation, material: Material) -> Section:
         facts = tuple(Fact(name, version) for name, version in versions.items())
         blocks.append(Facts("versions", "Versions", facts, folded=True))
     return Section("conventions", "Conventions, settings, versions", tuple(blocks))
+
+
+def _background(data: Mapping[str, Any]) -> Iterator[Fact]:
+    how = data.get("background", "keep")
+    if how != "keep":
+        whose = "of queries only" if data.get("background_splits") == "query" else "of all photos"
+        yield Fact("background", f"{how}, filled with {data.get('background_fill')}", note=whose)
 
 
 def _evaluation_facts(facts: Mapping[str, Any]) -> Iterator[Fact]:

@@ -1,0 +1,30 @@
+"""What a classic feature is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Photos = NDArray[np.uint8]
+"""uint8 (b, S, S, 3), RGB."""
+Vectors = NDArray[np.float32]
+"""float32 (b, d)."""
+
+
+@dataclass(frozen=True)
+class ClassicFeature:
+    """One way from photos to vectors that no network takes part in."""
+
+    paper: str
+    describe: Callable[[Photos], Vectors]
+    """Photos uint8 (b, S, S, 3), S >= 16, to float32 (b, d); d does not depend on S."""
+    principal: int = 0
+    """Principal axes, fitted on train, that the vectors are reduced to; 0 leaves them."""
+
+
+def grey(photos: Photos) -> Vectors:
+    """Return the luminance of photos, float32 (b, S, S), 0 to 255 (the weights of ITU-R BT.709, as scikit-image)."""
+    return np.asarray(photos.astype(np.float32) @ np.array([0.2125, 0.7154, 0.0721], np.float32), np.float32)
