@@ -22,6 +22,8 @@ from aeret.retrieval.ranking import Ranking
 
 _BLOCK_BYTES = 96 * 2**20
 _LARGEST_BLOCK = 512
+_PANEL = 32
+"""Queries that distances of whole galleries are made for at once: a part of it costs as much as the whole."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,8 @@ def _peak(groups: list[_Group], source: Source, judge: Judge, threads: int) -> i
     queries, gallery = judge.truth.query_labels.shape[0], judge.truth.gallery_labels.shape[0]
     classes = judge.truth.gallery_labels.shape[1]
     numbers = sum(len(g.measures) * (classes if g.by_class else max(1, g.first.definition.levels)) for g in groups)
-    words = (queries + 4 * gallery) * 8 * -(-classes // 64) + (
-        classes * gallery if any(g.by_class for g in groups) else 0
-    )
+    # Labels as words and as bits of each class, and a transpose while these are made.
+    words = (queries + 4 * gallery) * 8 * -(-classes // 64) + classes * gallery * 9 // 8
     summed = [g for g in groups if g.first.rel == "layout" or (g.first.definition.graded and g.first.rel != "any")]
     totals = queries * 4 * max((int(g.cutoffs[-1]) for g in summed if g.first.definition.graded), default=0)
     totals += (threads or cores()) * BLOCK_BYTES if summed else 0
@@ -201,7 +202,8 @@ def _query_bytes(groups: list[_Group], source: Source, judge: Judge) -> int:
 
 def _block_size(groups: list[_Group], source: Source, judge: Judge) -> int:
     """Queries of a block: a fixed rule, that does not look at the machine."""
-    return int(np.clip(_BLOCK_BYTES // max(1, _query_bytes(groups, source, judge)), 1, _LARGEST_BLOCK))
+    queries = int(np.clip(_BLOCK_BYTES // max(1, _query_bytes(groups, source, judge)), 1, _LARGEST_BLOCK))
+    return queries if queries < _PANEL else queries // _PANEL * _PANEL
 
 
 def _measure(
@@ -278,7 +280,9 @@ def _prepare(groups: list[_Group], source: Source, judge: Judge) -> None:
         elif group.by_class:
             _ = judging.by_class, judging.held
         else:
-            _ = judging.words, judging.rule(group.first.rel)
+            if group.first.rel != "any" or group.first.definition.graded:
+                judging.rule(group.first.rel)
+            _ = judging.words if isinstance(source, Listed) else judging.members
             if not _counted(group, source, judging):
                 judging.totals(group.first.rel)
 

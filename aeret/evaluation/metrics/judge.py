@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 from aeret.embeddings.blocks import over_blocks
 from aeret.evaluation.metrics.ranked import Counts
 from aeret.evaluation.relevance import Gains, Relevance, Truth, relevance
-from aeret.retrieval.bits import words_of_bools
+from aeret.retrieval.bits import ones, words_of_bools
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
 
 BLOCK_BYTES = 32 * 2**20
 """Bytes of a block of gains over the gallery, all in all."""
-_TILE = 2048
-"""Label words of the gallery that stay in the cache while all queries of a block pass over them."""
 
 
 def best_gains(gains: Gains, n: int) -> Gains:
@@ -65,10 +63,14 @@ class Judge:
         return len(self.truth.gallery_labels) - (self.truth.exclude >= 0).astype(np.int64)
 
     @cached_property
-    def words(self) -> tuple[Words, Words, Words]:
-        """Labels as words: of the queries (q, w), of the gallery (g, w) and its transpose (w, g)."""
-        gallery = words_of_bools(self.truth.gallery_labels)
-        return words_of_bools(self.truth.query_labels), gallery, np.ascontiguousarray(gallery.T)
+    def words(self) -> tuple[Words, Words]:
+        """Labels as words, of the queries (q, w) and of the gallery (g, w)."""
+        return words_of_bools(self.truth.query_labels), words_of_bools(self.truth.gallery_labels)
+
+    @cached_property
+    def members(self) -> Words:
+        """Which gallery photos have each class, a bit for each, uint64 (c, ceil(g / 64))."""
+        return words_of_bools(np.ascontiguousarray(self.truth.gallery_labels.T))
 
     @cached_property
     def by_class(self) -> Bytes:
@@ -111,14 +113,10 @@ class Judge:
         return len(self.truth.query_labels)
 
     def _sharing(self) -> Counts:
-        """Photos that share a label, counted over the distinct label sets of both sides."""
-        queries, gallery, _ = self.words
-        asked, back = np.unique(queries, axis=0, return_inverse=True)
-        found, times = np.unique(gallery, axis=0, return_counts=True)
-        counts = np.empty(len(asked), np.int64)
-        _sharing(asked, np.ascontiguousarray(found.T), times, counts)
-        own = (self.truth.query_labels & self._own_labels).any(axis=1)
-        return np.asarray(counts[back.reshape(-1)] - own, np.int64)
+        """Photos that share a label."""
+        counts = np.empty(len(self), np.int64)
+        _sharing(self.truth.query_labels, self.members, counts)
+        return np.asarray(counts - (self.truth.query_labels & self._own_labels).any(axis=1), np.int64)
 
     @property
     def _own_labels(self) -> NDArray[np.bool_]:
@@ -175,7 +173,7 @@ class Judged:
             return hits
         if self._rel != "any":
             return (self._judge.rule(self._rel).at(self._rows, rows) > 0).view(np.uint8)
-        asked, found, _ = self._judge.words
+        asked, found = self._judge.words
         out = np.empty(rows.shape, np.uint8)
         _shared_at(asked[self._rows], found, rows, truth.exclude[self._rows], out)
         return out
@@ -188,9 +186,9 @@ class Judged:
         elif self._rel != "any":
             return (self._judge.rule(self._rel).gains(self._rows) > 0).view(np.uint8)
         else:
-            asked, _, columns = self._judge.words
-            out = np.empty((len(self._rows), columns.shape[1]), np.uint8)
-            _shared(asked[self._rows], columns, out)
+            united = np.empty((len(self._rows), self._judge.members.shape[1]), np.uint64)
+            _unite(truth.query_labels[self._rows], self._judge.members, united)
+            out = np.unpackbits(united.view(np.uint8), axis=1, count=len(truth.gallery_labels))
         own = truth.exclude[self.queries]
         known = np.flatnonzero(own >= 0)
         out[known, own[known]] = 0
@@ -198,42 +196,27 @@ class Judged:
 
 
 @numba.njit(nogil=True, cache=True)
-def _sharing(queries, columns, times, counts):  # type: ignore[no-untyped-def]
-    shared = np.empty(_TILE, np.uint64)
-    counts[:] = 0
-    for first in range(0, columns.shape[1], _TILE):
-        part, many = columns[:, first : first + _TILE], times[first : first + _TILE]
-        found = shared[: many.shape[0]]
-        for i in range(queries.shape[0]):
-            _either(queries[i], part, found)
-            total = 0
-            for v in range(found.shape[0]):
-                total += many[v] if found[v] else 0
-            counts[i] += total
+def _unite(labels, members, out):  # type: ignore[no-untyped-def]
+    """Write the photos that have any of the labels of each query."""
+    out[:] = 0
+    for i in range(labels.shape[0]):
+        row = out[i]
+        for c in range(labels.shape[1]):
+            if labels[i, c]:
+                mine = members[c]
+                for w in range(row.shape[0]):
+                    row[w] |= mine[w]
 
 
 @numba.njit(nogil=True, cache=True)
-def _either(query, columns, found):  # type: ignore[no-untyped-def]
-    """Write the labels that some of the gallery share with a query, all words in one."""
-    found[:] = 0
-    for w in range(columns.shape[0]):
-        mine, words = query[w], columns[w]
-        if mine:
-            for v in range(found.shape[0]):
-                found[v] |= mine & words[v]
-
-
-@numba.njit(nogil=True, cache=True)
-def _shared(queries, columns, out):  # type: ignore[no-untyped-def]
-    shared = np.empty(_TILE, np.uint64)
-    for first in range(0, columns.shape[1], _TILE):
-        part = columns[:, first : first + _TILE]
-        found = shared[: part.shape[1]]
-        for i in range(queries.shape[0]):
-            _either(queries[i], part, found)
-            row = out[i, first : first + _TILE]
-            for v in range(found.shape[0]):
-                row[v] = min(found[v], np.uint64(1))
+def _sharing(labels, members, counts):  # type: ignore[no-untyped-def]
+    united = np.empty((1, members.shape[1]), np.uint64)
+    for i in range(labels.shape[0]):
+        _unite(labels[i : i + 1], members, united)
+        total = np.uint64(0)
+        for w in range(united.shape[1]):
+            total += ones(united[0, w])
+        counts[i] = total
 
 
 @numba.njit(nogil=True, cache=True)

@@ -21,6 +21,9 @@ from aeret.retrieval.bits import ones
 from aeret.retrieval.full_order import cluster_ranks, flags_in_order, full_order, order_of_bits
 from aeret.retrieval.ranking import Ranking
 
+_TILE = 4096
+"""Codes whose distances to a query stay in the cache until they are counted."""
+
 Sizes = NDArray[np.int32]
 Ties = tuple[Sizes, NDArray[np.int32]]
 
@@ -369,30 +372,29 @@ def _hamming(asked, columns, out):  # type: ignore[no-untyped-def]
 @numba.njit(nogil=True, cache=True)
 def _histogram(asked, columns, hits, owners, own, sizes, sums):  # type: ignore[no-untyped-def]
     groups = sizes.shape[1]
-    # Distances of one query alone, that stay in the cache.
-    distances = np.empty((1, columns.shape[1]), np.uint16)
-    pairs = np.empty(columns.shape[1], np.uint16)
+    near = np.empty((1, _TILE), np.uint16)
     # Four counts side by side: two equal distances in a row need not wait for each other.
     counts = np.empty((4, 2 * groups), np.int32)
-    of = -1
     for p in range(hits.shape[0]):
         i = owners[p]
-        if i != of:
-            _hamming(asked[i : i + 1], columns, distances)
-            of = i
-        near, mine = distances[0], hits[p]
-        for j in range(pairs.shape[0]):
-            pairs[j] = (near[j] << np.uint16(1)) | np.uint16(mine[j])
         counts[:] = 0
-        for j in range(0, pairs.shape[0] - 3, 4):
-            counts[0, pairs[j]] += 1
-            counts[1, pairs[j + 1]] += 1
-            counts[2, pairs[j + 2]] += 1
-            counts[3, pairs[j + 3]] += 1
-        for j in range(pairs.shape[0] // 4 * 4, pairs.shape[0]):
-            counts[0, pairs[j]] += 1
+        for first in range(0, columns.shape[1], _TILE):
+            mine = hits[p, first : first + _TILE]
+            found = near[:, : mine.shape[0]]
+            _hamming(asked[i : i + 1], columns[:, first : first + _TILE], found)
+            pairs = found[0]
+            for j in range(pairs.shape[0]):
+                pairs[j] = (pairs[j] << np.uint16(1)) | np.uint16(mine[j])
+            for j in range(0, pairs.shape[0] - 3, 4):
+                counts[0, pairs[j]] += 1
+                counts[1, pairs[j + 1]] += 1
+                counts[2, pairs[j + 2]] += 1
+                counts[3, pairs[j + 3]] += 1
+            for j in range(pairs.shape[0] // 4 * 4, pairs.shape[0]):
+                counts[0, pairs[j]] += 1
         if own[i] >= 0:
-            counts[0, pairs[own[i]]] -= 1
+            _hamming(asked[i : i + 1], columns[:, own[i] : own[i] + 1], near[:, :1])
+            counts[0, 2 * near[0, 0] + hits[p, own[i]]] -= 1
         for d in range(groups):
             miss = counts[0, 2 * d] + counts[1, 2 * d] + counts[2, 2 * d] + counts[3, 2 * d]
             hit = counts[0, 2 * d + 1] + counts[1, 2 * d + 1] + counts[2, 2 * d + 1] + counts[3, 2 * d + 1]
