@@ -9,6 +9,7 @@ Each message says what was given, what was expected and how to mend it::
     |   `-- UnknownNameError a name that is in no registry; suggests the nearest
     |-- RunError             exit code 1: a run that was set up well could not finish
     |   |-- DivergedError    a loss became NaN or infinite
+    |   |-- LeakError        splits share photos that they must not share
     |   `-- ResourceError    the memory or disk a run needs is not there
     `-- RegressionError      exit code 3: a nightly gate found a number worse than allowed
 """
@@ -46,6 +47,10 @@ class RunError(AeretError):
 
 class DivergedError(RunError):
     """A loss became NaN or infinite."""
+
+
+class LeakError(RunError):
+    """Splits share photos that they must not share; names them."""
 
 
 class ResourceError(RunError):

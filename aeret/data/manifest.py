@@ -201,6 +201,9 @@ class Manifest(_Part):
     identity: Literal["id or file name", "file name"] = "id or file name"
     """What makes two entries of different sources the same photo. ``file name`` is for collections that number the
     photos of each file from 1."""
+    known_leaks: tuple[str | int | tuple[str | int, str | int], ...] = ()
+    """Photos that train shares with query or gallery, accepted: a file name or photo id, or a pair of them. The audit
+    lists them and goes on."""
     generate: Generate | None = None
     path: Path = Path()
     """The manifest itself."""

@@ -4,6 +4,7 @@ from aeret.settings.load import plain, read_yaml, settings_from, validated
 from aeret.settings.sections import (
     IDLE,
     PACE_ONLY,
+    AuditSettings,
     AutoencoderSettings,
     AutoencoderTraining,
     ClusterSettings,
@@ -19,6 +20,7 @@ from aeret.settings.sections import (
 __all__ = [
     "IDLE",
     "PACE_ONLY",
+    "AuditSettings",
     "AutoencoderSettings",
     "AutoencoderTraining",
     "ClusterSettings",

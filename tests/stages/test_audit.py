@@ -1,0 +1,94 @@
+"""The stage: it fails with the pairs, leaves the list, and goes on where it is told to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aeret.errors import LeakError, RunError
+from aeret.pipeline.execute import execute
+from aeret.pipeline.graph import plan
+from aeret.progress import silent
+from aeret.settings import Settings
+from aeret.stages import STAGES
+
+MANIFEST = """
+name: tiny
+description: noise
+identity: file name
+sources:
+  train: {photos: photos, annotations: train.json}
+  val: {photos: photos, annotations: val.json}
+splits: {train: train, query: val, gallery: val}
+"""
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Twelve photos to learn from; six to search, of which one is a train photo, mirrored, and one a copy."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    pictures = [Image.fromarray(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)).resize((64, 48)) for _ in range(18)]
+    pictures[12] = pictures[3].transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    pictures[13] = pictures[4]
+    for name, start, stop in (("train", 0, 12), ("val", 12, 18)):
+        images, annotations = [], []
+        for number in range(start, stop):
+            pictures[number].save(tmp_path / "photos" / f"{number}.png")
+            images.append({"id": number, "file_name": f"{number}.png", "width": 64, "height": 48})
+            corners = [0, 0, 30, 0, 30, 30, 0, 30]
+            annotations.append({"id": number, "image_id": number, "category_id": 1, "segmentation": [corners]})
+        content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "square"}]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    path = tmp_path / "tiny.yaml"
+    path.write_text(MANIFEST)
+    return path
+
+
+def settings_of(manifest: Path, **audit: object) -> Settings:
+    data = {"manifest": str(manifest), "photo_size": 48, "mask_size": 8, "workers": 1, "validation_fraction": 0.2}
+    return Settings.model_validate(
+        {"data": data, "cnn": {"input_size": 48}, "evaluation": {"clusters": 2}, "audit": audit}
+    )
+
+
+def run(settings: Settings, root: Path) -> dict[str, object]:
+    for task in plan(settings, ["audit"], root):
+        record = execute(task, settings, silent)
+    return dict(record.metrics)
+
+
+def test_it_comes_before_any_training() -> None:
+    assert list(STAGES)[:3] == ["prepare", "audit", "train-ae"]
+
+
+def test_leaks_fail_the_run_and_are_listed(manifest: Path, tmp_path: Path) -> None:
+    with pytest.raises(LeakError) as caught:
+        run(settings_of(manifest), tmp_path / "runs")
+    text = str(caught.value)
+    assert isinstance(caught.value, RunError)
+    assert caught.value.exit_code == 1
+    assert "2 pair(s)" in text
+    assert "4.png (id 4) = query 13.png (id 13): same bytes; certain" in text
+    assert "3.png (id 3) = query 12.png (id 12): mirrored near-duplicate" in text
+    assert "audit.allow: [[4.png, 13.png]]" in text
+    listed = Path(next(line for line in text.splitlines() if "as a table" in line).partition(": ")[2])
+    assert len(listed.read_text().splitlines()) == 3
+    assert not list((tmp_path / "runs" / "artifacts" / "audit").glob("*/artifact.json"))
+
+
+def test_it_goes_on_where_it_is_told_to(manifest: Path, tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    with pytest.raises(LeakError, match="1 pair") as caught:
+        run(settings_of(manifest, near_duplicates="warn"), root)
+    assert "12.png" not in str(caught.value), "a warning is no reason to fail"
+    metrics = run(settings_of(manifest, near_duplicates="warn", allow=[["13.png", "4.png"]]), root)
+    assert (metrics["leaks"], metrics["allowed"], metrics["near_duplicates"]) == (2, 1, 1)
+    manifest.write_text(MANIFEST + "known_leaks: [[3.png, 12.png], 13, 17.png]\n")
+    metrics = run(settings_of(manifest), root)
+    assert (metrics["leaks"], metrics["allowed"], metrics["unused_allowances"]) == (2, 2, ["17.png"])
+    assert metrics["chooses_on"] == "validation, a part of train"
