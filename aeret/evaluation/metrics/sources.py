@@ -362,17 +362,22 @@ def _own_last(order, own, rows):  # type: ignore[no-untyped-def]
 @numba.njit(nogil=True, cache=True)
 def _hamming(asked, columns, out):  # type: ignore[no-untyped-def]
     for i in range(asked.shape[0]):
-        for j in range(columns.shape[1]):
-            out[i, j] = ones(asked[i, 0] ^ columns[0, j])
-        for w in range(1, columns.shape[0]):
-            for j in range(columns.shape[1]):
-                out[i, j] += ones(asked[i, w] ^ columns[w, j])
+        _differing(asked[i], columns, 0, out[i])
+
+
+@numba.njit(nogil=True, cache=True)
+def _differing(asked, columns, first, out):  # type: ignore[no-untyped-def]
+    """Write the bits in which codes from ``first`` on differ from one."""
+    for w in range(columns.shape[0]):
+        mine, words = asked[w], columns[w][first : first + out.shape[0]]
+        for j in range(out.shape[0]):
+            out[j] = (out[j] if w else np.uint16(0)) + ones(mine ^ words[j])
 
 
 @numba.njit(nogil=True, cache=True)
 def _histogram(asked, columns, hits, owners, own, sizes, sums):  # type: ignore[no-untyped-def]
     groups = sizes.shape[1]
-    near = np.empty((1, _TILE), np.uint16)
+    near = np.empty(_TILE, np.uint16)
     # Four counts side by side: two equal distances in a row need not wait for each other.
     counts = np.empty((4, 2 * groups), np.int32)
     for p in range(hits.shape[0]):
@@ -380,9 +385,8 @@ def _histogram(asked, columns, hits, owners, own, sizes, sums):  # type: ignore[
         counts[:] = 0
         for first in range(0, columns.shape[1], _TILE):
             mine = hits[p, first : first + _TILE]
-            found = near[:, : mine.shape[0]]
-            _hamming(asked[i : i + 1], columns[:, first : first + _TILE], found)
-            pairs = found[0]
+            pairs = near[: mine.shape[0]]
+            _differing(asked[i], columns, first, pairs)
             for j in range(pairs.shape[0]):
                 pairs[j] = (pairs[j] << np.uint16(1)) | np.uint16(mine[j])
             for j in range(0, pairs.shape[0] - 3, 4):
@@ -393,8 +397,8 @@ def _histogram(asked, columns, hits, owners, own, sizes, sums):  # type: ignore[
             for j in range(pairs.shape[0] // 4 * 4, pairs.shape[0]):
                 counts[0, pairs[j]] += 1
         if own[i] >= 0:
-            _hamming(asked[i : i + 1], columns[:, own[i] : own[i] + 1], near[:, :1])
-            counts[0, 2 * near[0, 0] + hits[p, own[i]]] -= 1
+            _differing(asked[i], columns, own[i], near[:1])
+            counts[0, 2 * near[0] + hits[p, own[i]]] -= 1
         for d in range(groups):
             miss = counts[0, 2 * d] + counts[1, 2 * d] + counts[2, 2 * d] + counts[3, 2 * d]
             hit = counts[0, 2 * d + 1] + counts[1, 2 * d + 1] + counts[2, 2 * d + 1] + counts[3, 2 * d + 1]
