@@ -5,11 +5,20 @@ import re
 import keras
 import numpy as np
 import pytest
+from keras.layers import Conv2D
 
 import aeret.models.backbones as room
 from aeret.errors import UsageError
 from aeret.models.backbones import BACKBONES
+from aeret.models.backbones.alexnet import alexnet_caffe
+from aeret.models.backbones.description import Description, describe
+from aeret.models.backbones.googlenet import auxiliary_classifiers, googlenet_classifier
+from aeret.models.backbones.pieces import Outline, Pieces
+from aeret.models.joint import JointModel
+from aeret.models.layers.local_response import LocalResponseNormalization
+from aeret.models.saved_joint import SavedJoint
 from aeret.rng import derive
+from aeret.settings import CnnSettings
 
 TABLE = {
     row[0]: [int(cell.replace(",", "")) for cell in row[1:]]
@@ -18,60 +27,189 @@ TABLE = {
 }
 
 
+PAPERS = {
+    # Size; parameters at 1,000 classes; of them in the features; map; width of the last but one layer.
+    "alexnet": (224, 61_100_840, 2_469_696, (6, 6, 256), 4096),
+    "alexnet-caffe": (227, 60_965_224, 2_334_080, (6, 6, 256), 4096),
+    "googlenet": (224, 6_998_552, 5_973_552, (7, 7, 1024), 1024),
+    # The literature counts cccp8 as features; here it is the classifier, over the map of cccp7.
+    "nin": (224, 7_595_176, 7_595_176 - 1_025_000, (6, 6, 1024), 1000),
+    "resnet18": (224, 11_689_512, 11_176_512, (7, 7, 512), 512),
+    "vgg-f": (224, 60_834_536, 2_203_392, (6, 6, 256), 4096),
+    "vgg-s": (224, 102_908_520, 6_528_640, (6, 6, 512), 4096),
+    "vgg19": (224, 143_667_240, 20_024_384, (7, 7, 512), 4096),
+    "zfnet": (224, 62_357_608, 3_726_464, (6, 6, 256), 4096),
+}
+
+SMALLEST = {"alexnet": 63, "alexnet-caffe": 55, "googlenet": 47, "nin": 55, "vgg-f": 55, "vgg-s": 55}
+SMALLEST |= {"vgg19": 32, "zfnet": 63}
+
+VARIANTS = ("alexnet", "googlenet", "nin", "vgg-f", "vgg-s", "vgg19", "zfnet")
+
+
 def trainable(model) -> int:
     return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
 
 
-@pytest.mark.parametrize(("name", "count"), [("alexnet", 61_100_840), ("resnet18", 11_689_512)])
-def test_classifier_has_the_parameters_of_the_paper(name, count):
-    with keras.device("cpu"):
-        model = BACKBONES[name].build_classifier(224, 1000, seed=0)
-    assert trainable(model) == count
-    assert model.output.shape == (None, 1000)
+def array(tensor) -> np.ndarray:
+    return keras.ops.convert_to_numpy(tensor)
 
 
-def test_alexnet_small_bn_by_hand():
-    kernels = 7 * 7 * 3 * 64 + 5 * 5 * 64 * 192 + 9 * 192 * 256 + 2 * 9 * 256 * 256
-    scales = 2 * (64 + 192 + 3 * 256)
-    for size, side in ((64, 3), (96, 5)):
-        model = BACKBONES["alexnet-small-bn"].build(size, seed=0)
-        assert model.output.shape == (None, side, side, 256)
-        assert trainable(model) == kernels + scales == 1_940_672
-        # Mean and variance beside each scale and shift; the photos' normalisation has no variables.
-        assert model.count_params() == kernels + 2 * scales
-
-
-def test_resnet18_adds_only_moving_statistics():
-    assert BACKBONES["resnet18"].build_classifier(224, 1000, seed=0).count_params() == 11_699_112
+@pytest.mark.parametrize("name", PAPERS)
+def test_counts_and_maps_are_those_of_the_literature(name):
+    size, total, features, shape, embedding = PAPERS[name]
+    backbone = BACKBONES[name]
+    assert backbone.native_size == size
+    assert describe(backbone, size) == Description(size, total, shape, embedding)
+    assert trainable(backbone.outline(size)) == features
 
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_maps_and_counts_are_those_of_the_table(name):
     *sides, channels, count = TABLE[name]
     for size, side in zip((64, 96, 128, 224), sides, strict=True):
-        model = BACKBONES[name].build(size, seed=0)
-        assert model.output.shape == (None, side, side, channels)
+        model = BACKBONES[name].outline(size)
+        assert model.output.shape == (None, side, 1 if name == "bigru" else side, channels)
     assert trainable(model) == count
 
 
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_batch_norm_variant_has_the_same_convolutions(name):
+    plain, variant = (BACKBONES[each].outline(64) for each in (name, f"{name}-bn"))
+    kernels = [[layer for layer in model.layers if isinstance(layer, Conv2D)] for model in (plain, variant)]
+    assert [layer.kernel.path for layer in kernels[0]] == [layer.kernel.path for layer in kernels[1]]
+    assert [layer.output.shape for layer in kernels[0]] == [layer.output.shape for layer in kernels[1]]
+    assert not any(layer.use_bias for layer in kernels[1])
+    assert not any(isinstance(layer, LocalResponseNormalization) for layer in variant.layers)
+    channels = sum(layer.filters for layer in kernels[0])
+    # A scale and a shift in place of each bias; beside them the moving mean and variance.
+    assert trainable(variant) == trainable(plain) + channels
+    assert variant.count_params() == plain.count_params() + 3 * channels
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_no_map_is_left_below_the_smallest_size(name):
+    def side(size: int) -> int:
+        try:
+            return BACKBONES[name].stack(Outline(), keras.Input((size, size, 3))).shape[1]
+        except ValueError:
+            return 0
+
+    assert BACKBONES[name].smallest_size == SMALLEST[name]
+    assert (side(SMALLEST[name] - 1), side(SMALLEST[name])) == (0, 1)
+
+
 @pytest.mark.parametrize("name", BACKBONES)
-def test_smallest_size_is_the_smallest(name):
-    backbone = BACKBONES[name]
-    photos = np.random.default_rng(0).integers(0, 256, (2, backbone.smallest_size, backbone.smallest_size, 3))
-    output = backbone.build(backbone.smallest_size, seed=0)(photos.astype(np.float32))
-    assert np.isfinite(keras.ops.convert_to_numpy(output)).all()
-    with pytest.raises(UsageError, match=r"too small.*cnn\.input_size"):
-        backbone.build(backbone.smallest_size - 1, seed=0)
+def test_trains_at_its_smallest_size_and_comes_back_from_disk(name, tmp_path):
+    size = BACKBONES[name].smallest_size
+    settings = CnnSettings(backbone=name, input_size=size, embedding_size=4)
+    model = JointModel(settings, 3, 2, seed=1, target=lambda masks: keras.ops.mean(masks, axis=(1, 2)))
+    alone = {variable.path: array(variable) for variable in BACKBONES[name].build(size, seed=1).weights}
+    found = {variable.path: array(variable) for variable in model.weights if variable.path in alone}
+    assert set(found) == set(alone)
+    for path, values in alone.items():
+        np.testing.assert_array_equal(found[path], values)
+
+    rng = np.random.default_rng(0)
+    photos = rng.integers(0, 256, (2, size, size, 3)).astype(np.float32)
+    targets = {"labels": np.eye(2, 3, dtype=np.float32), "masks": rng.random((2, 4, 4, 2)).astype(np.float32)}
+    model.compile(keras.optimizers.SGD(1e-2), run_eagerly=True, jit_compile=False)
+    for _ in range(2):
+        assert np.isfinite(model.train_on_batch(photos, targets, return_dict=True)["loss"])
+    kernels = [path for path in alone if path.endswith("kernel")]
+    after = {variable.path: array(variable) for variable in model.weights if variable.path in kernels}
+    assert all((after[path] != alone[path]).any() for path in kernels)
+
+    SavedJoint.save(tmp_path, model, ["a", "b", "c"], 2)
+    outputs, again = model(photos), SavedJoint.load(tmp_path).model(photos)
+    for output in ("embedding", "label_logits", "code"):
+        assert np.isfinite(array(outputs[output])).all()
+        np.testing.assert_allclose(array(again[output]), array(outputs[output]), rtol=1e-4, atol=1e-5)
+
+    with pytest.raises(UsageError, match=rf"{size - 1} px are too small.*takes {size} px.*cnn\.input_size"):
+        BACKBONES[name].build(size - 1, seed=0)
 
 
 @pytest.mark.parametrize("name", ["alexnet-small", "resnet18-small"])
-def test_weights_depend_on_the_seed_alone(name):
+def test_another_seed_draws_other_weights(name):
     size = BACKBONES[name].smallest_size
-    first, again, other = (BACKBONES[name].build(size, seed) for seed in (1, 1, 2))
-    for variable, same, different in zip(first.weights, again.weights, other.weights, strict=True):
-        np.testing.assert_array_equal(variable.numpy(), same.numpy())
+    first, other = (BACKBONES[name].build(size, seed) for seed in (1, 2))
+    for variable, different in zip(first.weights, other.weights, strict=True):
         if "kernel" in variable.path:
             assert not np.array_equal(variable.numpy(), different.numpy())
+
+
+def test_alexnet_small_bn_by_hand():
+    kernels = 7 * 7 * 3 * 64 + 5 * 5 * 64 * 192 + 9 * 192 * 256 + 2 * 9 * 256 * 256
+    scales = 2 * (64 + 192 + 3 * 256)
+    model = BACKBONES["alexnet-small-bn"].outline(96)
+    assert trainable(model) == kernels + scales == 1_940_672
+    # Mean and variance beside each scale and shift; the photos' normalisation has no variables.
+    assert model.count_params() == kernels + 2 * scales
+
+
+def test_resnet18_adds_only_moving_statistics():
+    assert BACKBONES["resnet18"].outline(224, 1000).count_params() == 11_699_112
+
+
+def test_alexnet_of_caffe_in_one_tower():
+    photos = keras.Input((227, 227, 3))
+    model = keras.Model(photos, alexnet_caffe(Outline(), photos, towers=1))
+    assert trainable(model) == 3_747_200
+
+
+def test_a_tower_sees_its_half_of_the_channels():
+    photos = keras.Input((227, 227, 3))
+    model = keras.Model(photos, alexnet_caffe(Pieces(0), photos))
+    assert model.get_layer("conv4_tower1").kernel.shape == (3, 3, 192, 192)
+    half = keras.Model(model.get_layer("pool2").output, model.get_layer("conv3_relu").output)
+    assert half.output.shape == (None, 13, 13, 384)
+    after = keras.Model(model.get_layer("conv3_relu").output, model.get_layer("conv4_towers").output)
+    maps = np.random.default_rng(0).normal(size=(1, 13, 13, 384)).astype(np.float32)
+    changed = maps.copy()
+    changed[..., :192] += 1
+    same = (array(after(maps)) == array(after(changed))).all((0, 1, 2))
+    assert same[192:].all()
+    assert not same[:192].all()
+
+
+def test_googlenet_with_its_auxiliary_classifiers():
+    backbone, pieces = BACKBONES["googlenet"].outline(224), Outline()
+    logits = [googlenet_classifier(pieces, backbone.output, 1000), *auxiliary_classifiers(pieces, backbone, 1000)]
+    assert trainable(keras.Model(backbone.input, logits)) == 13_378_280
+    assert backbone.get_layer("4a").output.shape == (None, 14, 14, 512)
+
+
+def test_logits_of_nin_are_the_mean_of_a_map_of_classes():
+    model = BACKBONES["nin"].build_classifier(55, 7, seed=0)
+    assert model.get_layer("cccp8").output.shape == (None, 1, 1, 7)
+    assert model(np.zeros((1, 55, 55, 3), np.float32)).shape == (1, 7)
+
+
+@pytest.mark.parametrize(("size", "alpha", "type_"), [(5, 1e-4, "float32"), (3, 0.5, "float32"), (5, 0.5, "bfloat16")])
+def test_local_response_by_hand(size, alpha, type_):
+    x = np.random.default_rng(0).normal(scale=3, size=(2, 2, 2, 7)).astype(np.float32)
+    x = array(keras.ops.cast(keras.ops.cast(x, type_), "float32"))
+    expected = np.empty_like(x)
+    for channel in range(7):
+        near = x[..., max(0, channel - size // 2) : channel + size // 2 + 1]
+        expected[..., channel] = x[..., channel] / (1 + alpha / size * (near**2).sum(-1)) ** 0.75
+    layer = LocalResponseNormalization(size, alpha, dtype="mixed_bfloat16" if type_ == "bfloat16" else type_)
+    found = layer(keras.ops.cast(x, type_))
+    assert keras.backend.standardize_dtype(found.dtype) == type_
+    np.testing.assert_allclose(
+        array(keras.ops.cast(found, "float32")), expected, rtol=1e-2 if type_ == "bfloat16" else 1e-5
+    )
+
+
+@pytest.mark.parametrize(("side", "kernel", "stride", "pooled"), [(55, 3, 2, 27), (12, 3, 2, 6), (109, 3, 3, 37)])
+def test_pooling_rounds_up_at_the_far_edge(side, kernel, stride, pooled):
+    inputs = keras.Input((side, side, 1))
+    model = keras.Model(inputs, Pieces(0).max_pool(inputs, "pool", kernel, stride, ceil=True))
+    x = np.random.default_rng(0).random((side, side), np.float32)
+    starts = range(0, pooled * stride, stride)
+    expected = [[x[i : i + kernel, j : j + kernel].max() for j in starts] for i in starts]
+    np.testing.assert_array_equal(array(model(x[None, ..., None]))[0, ..., 0], expected)
 
 
 def test_photos_are_normalised_inside():
@@ -85,8 +223,6 @@ def test_photos_are_normalised_inside():
 
 def test_a_strided_convolution_pads_evenly_as_in_pytorch():
     """Of a 7/2 convolution with padding 3, output 0 sees inputs -3..3; Keras' "same" would see -2..4."""
-    from aeret.models.backbones.pieces import Pieces
-
     inputs = keras.Input((8, 8, 1))
     model = keras.Model(inputs, Pieces(0).conv(inputs, "c", 1, 7, 2, 3, bias=False))
     kernel = np.zeros((7, 7, 1, 1), np.float32)
@@ -146,6 +282,4 @@ def test_batch_norm_keeps_the_compute_type():
 
 
 def test_layer_seed_is_derived_from_its_name():
-    from aeret.models.backbones.pieces import Pieces
-
     assert Pieces(3).initializer("conv1").seed == derive(3, "weights", "conv1") % 2**31
