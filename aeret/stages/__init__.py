@@ -38,7 +38,7 @@ STAGES: dict[str, str] = {
 }
 """Stage name to module, in the order data flows."""
 
-DEFAULT_STAGES = ("cluster-eval",)
+DEFAULT_STAGES = ("audit", "cluster-eval")
 """What a pipeline runs unless it says otherwise, after all that it reads."""
 
 

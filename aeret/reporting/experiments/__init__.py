@@ -8,6 +8,7 @@ from aeret.reporting.experiments.cutoffs import cutoff_blocks
 from aeret.reporting.experiments.effects import effect_blocks
 from aeret.reporting.experiments.growth import growth_blocks
 from aeret.reporting.experiments.pairs import pair_blocks
+from aeret.reporting.experiments.selection import selection_blocks
 from aeret.reporting.experiments.time import time_blocks
 from aeret.reporting.experiments.trade_off import trade_off_blocks
 from aeret.reporting.values import Block
@@ -20,6 +21,7 @@ SHOWS: dict[str, Callable[[Experiment], Sequence[Block]]] = {
     "effects": effect_blocks,
     "trade-off": trade_off_blocks,
     "time": time_blocks,
+    "selection": selection_blocks,
 }
 """What ``pipeline.shows`` names -> what makes it of the trials of an experiment."""
 

@@ -36,7 +36,7 @@ def growth_blocks(experiment: Experiment) -> list[Block]:
             "gallery",
             gallery,
             lambda trial: gallery_growth(*trial.opened().photo_sets(), gallery, _SEED),
-            f"Of {N} results of exhaustive search in random parts of the gallery, mean ± sd over five orders of growth, "
+            f"Of {N} results of exhaustive search in random parts of the gallery, mean ± sd over five orders, "
             "averaged over seeds. Ten results are an ever smaller part of what is relevant, so recall falls by itself.",
         ),
     ]

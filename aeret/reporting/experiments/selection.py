@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from aeret.evaluation.experiment import Experiment
+from aeret.evaluation.feature_selection.result import FeatureSelection
+from aeret.reporting.experiments.rows import id_of
 from aeret.reporting.sections.feature_selection import section
 from aeret.reporting.values import Block, Notice
 
@@ -14,4 +16,4 @@ def selection_blocks(experiment: Experiment) -> list[Block]:
     folder = next((t.artifacts[STAGE] for t in experiment.trials if STAGE in t.artifacts), None)
     if folder is None:
         return [Notice(f"No run of this experiment has the stage {STAGE}; add it to pipeline.stages.", "warning")]
-    return list(section(folder).blocks)
+    return list(section(FeatureSelection.load(folder), id_of(experiment, "selection")).blocks)
