@@ -29,7 +29,7 @@ _BLOCK = 4096
 # A stage has a quarter of the vectors of the next; the first at least these many, and these many per centroid.
 _GROWTH, _STAGES, _STAGE_LEAST, _STAGE_PER_CENTROID = 4, 3, 4096, 30
 # k-means++ looks at this many vectors per centroid: more do not lower inertia.
-_SEEDING_PER_CENTROID, _SEEDING_LEAST = 32, 8192
+_SEEDING_PER_CENTROID, _SEEDING_LEAST = 32, 4096
 # Before the last stage centroids need not settle: they move on anyway.
 _EARLY_TOLERANCE = 1e-3
 
@@ -193,7 +193,10 @@ def _fit_kmeans(
             if isinstance(centroids, int):
                 centroids = _seed_centroids(some, k, generator(seed, "kmeans", centroids), threads)
             least = tolerance if size == len(vectors) else max(tolerance, _EARLY_TOLERANCE)
-            return _lloyd(some, centroids, iterations, least, threads, step)
+            # After the first stage centroids stay near: lists are not renewed. And a stage between the first and the
+            # last, which begins with a search of all and is followed by one, needs none at its end.
+            first, between = size == sizes[0], size in sizes[1:-1]
+            return _lloyd(some, centroids, iterations, least, threads, step, renew=first, search_last=not between)
 
         fits = [iterate(sizes[0], start) for start in range(starts)]
         best = min(range(starts), key=lambda start: (fits[start].inertia, start))
@@ -212,17 +215,27 @@ def _stage_sizes(count: int, k: int) -> list[int]:
     return sizes
 
 
-def _lloyd(vectors: Vectors, centroids: Vectors, iterations: int, tolerance: float, threads: int, step: Step) -> _Fit:
+def _lloyd(
+    vectors: Vectors,
+    centroids: Vectors,
+    iterations: int,
+    tolerance: float,
+    threads: int,
+    step: Step,
+    *,
+    renew: bool = True,
+    search_last: bool = True,
+) -> _Fit:
     lloyd = start_lloyd(vectors, centroids, threads)
     before, settled, converged, used = lloyd.inertia(), False, False, 0
     while not converged and used < iterations:
         emptied = lloyd.empties() > 0
         everywhere = settled or emptied or lloyd.complete or used == iterations - 1
-        changed = lloyd.iterate(everywhere)
+        changed = lloyd.iterate(everywhere, renew)
         after = lloyd.inertia()
         # Where a cluster was empty, inertia has yet to fall.
         settled = changed == 0 or (not emptied and before - after < tolerance * after)
-        converged, before = settled and everywhere, after
+        converged, before = settled and (everywhere or not search_last), after
         used += 1
         step(1)
     step(iterations - used)

@@ -21,7 +21,7 @@ from aeret.embeddings.distances import Vectors, squared_distance
 from aeret.embeddings.one_thread import one_thread
 
 _BLOCK, _COLUMNS = 4096, 64
-_KEPT = 8
+_KEPT, _SEARCHED = 8, 2
 _ROUNDING = 2.0**-24
 _ONE_MORE, _ONE_LESS = np.float32(1 + 2.0**-22), np.float32(1 - 2.0**-22)
 _INFINITE = np.float32(np.inf)
@@ -44,6 +44,8 @@ class Lloyd:
     """At most the distance to the nearest other one in ``_kept``, float32 (n,)."""
     _sums: NDArray[np.float64]
     _sizes: NDArray[np.int64]
+    _norms: Vectors
+    """Squared norm of each vector, float32 (n,)."""
     _squares: float
     """Sum of all squared values."""
 
@@ -61,22 +63,25 @@ class Lloyd:
         """Whether every vector keeps all centroids, so that every iteration is a search of all."""
         return bool(self._kept.shape[1] == len(self.centroids))
 
-    def iterate(self, everywhere: bool) -> int:
+    def iterate(self, everywhere: bool, renew: bool = True) -> int:
         """Move the centroids to the means, then each vector to the nearest; return how many vectors changed.
 
         Args:
             everywhere: the nearest of all, not only of those that a vector keeps.
+            renew: whether vectors then keep those that are nearest now; else only the nearest joins those they keep,
+                which takes half the time.
         """
         moved = moved_centroids(self.vectors, self.labels, self.centroids, self._sums, self._sizes, self.threads)
         steps = np.sqrt(((moved.astype(np.float64) - self.centroids) ** 2).sum(axis=1)).astype(np.float32) * _ONE_MORE
         self.centroids, before = moved, self.labels.copy()
+        count = self._kept.shape[1] if renew else _SEARCHED
         slack = np.float32(1 + 4 * (self.vectors.shape[1] + 4) * _ROUNDING)
 
         def work(start: int, stop: int) -> None:
             part = slice(start, stop)
             state = self._kept[part], self.labels[part], self._own[part], self._others[part]
             if everywhere and not self.complete:
-                _search(self.vectors[part], moved, *state)
+                _search(self.vectors[part], self._norms[part], moved, count, *state)
             else:
                 _follow(self.vectors[part], moved, steps, slack, *state)
 
@@ -93,18 +98,19 @@ def start_lloyd(vectors: Vectors, centroids: Vectors, threads: int = 0) -> Lloyd
     """Assign checked vectors, float32 (n, d), to the nearest of checked centroids, float32 (k, d)."""
     count, k = len(vectors), len(centroids)
     labels, kept = np.empty(count, np.int32), np.empty((count, min(_KEPT, k)), np.int32)
-    own, others = np.empty(count, np.float32), np.empty(count, np.float32)
+    own, others, norms = (np.empty(count, np.float32) for _ in range(3))
 
     def work(start: int, stop: int) -> float:
         part = slice(start, stop)
-        _search(vectors[part], centroids, kept[part], labels[part], own[part], others[part])
-        return float(np.einsum("ij,ij->i", vectors[part], vectors[part]).sum(dtype=np.float64))
+        np.einsum("ij,ij->i", vectors[part], vectors[part], out=norms[part])
+        _search(vectors[part], norms[part], centroids, kept.shape[1], kept[part], labels[part], own[part], others[part])
+        return float(norms[part].sum(dtype=np.float64))
 
     squares = sum(over_blocks(count, _BLOCK, work, threads))
     sums = np.zeros(centroids.shape, np.float64)
     _add_to_sums(vectors, np.arange(count), labels, 1, sums, threads)
     sizes = np.bincount(labels, minlength=k).astype(np.int64)
-    return Lloyd(vectors, centroids, labels, threads, kept, own, others, sums, sizes, squares)
+    return Lloyd(vectors, centroids, labels, threads, kept, own, others, sums, sizes, norms, squares)
 
 
 def own_distances(vectors: Vectors, centroids: Vectors, labels: NDArray[np.int32], threads: int = 0) -> Vectors:
@@ -141,17 +147,22 @@ def moved_centroids(
 
 def _search(
     vectors: Vectors,
+    norms: Vectors,
     centroids: Vectors,
+    count: int,
     kept: NDArray[np.int32],
     labels: NDArray[np.int32],
     own: Vectors,
     others: Vectors,
 ) -> None:
-    """Search all centroids; write which are nearest, labels and bounds."""
+    """Search all centroids for ``count`` nearest; write which are kept, labels and bounds."""
     with one_thread():
-        rough, found = faiss.knn(vectors, centroids, kept.shape[1])
-    kept[:] = found
-    _choose(vectors, centroids, rough, np.float32(2 * (vectors.shape[1] + 4) * _ROUNDING), kept, labels, own, others)
+        rough, found = faiss.knn(vectors, centroids, count)
+    found = found.astype(np.int32)
+    if count == kept.shape[1]:
+        kept[:] = found
+    rounding = np.float32(2 * (vectors.shape[1] + 4) * _ROUNDING)
+    _choose(vectors, norms, centroids, rough, found, rounding, kept, labels, own, others)
 
 
 def _add_to_sums(
@@ -173,8 +184,10 @@ def _add_to_sums(
 @numba.njit(nogil=True, cache=True)
 def _add(vectors, rows, labels, sign, first, last, sums):  # type: ignore[no-untyped-def]
     for i in range(rows.shape[0]):
-        for t in range(first, last):
-            sums[labels[i], t] += sign * vectors[rows[i], t]
+        # Views, so that the inner loop runs in vector lanes.
+        total, vector = sums[labels[i], first:last], vectors[rows[i], first:last]
+        for t in range(last - first):
+            total[t] += sign * vector[t]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -197,27 +210,24 @@ def _best(vector, centroids, rows):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _choose(vectors, centroids, rough, rounding, kept, labels, own, others):  # type: ignore[no-untyped-def]
+def _choose(vectors, norms, centroids, rough, found, rounding, kept, labels, own, others):  # type: ignore[no-untyped-def]
     """Pick the nearest centroid by exact distances where the products of faiss leave a doubt."""
-    last = kept.shape[1] - 1
+    last = found.shape[1] - 1
     every = np.arange(centroids.shape[0]).astype(np.int32)
     for i in range(vectors.shape[0]):
-        norm = np.float32(0)
-        for t in range(vectors.shape[1]):
-            norm += vectors[i, t] * vectors[i, t]
         # The norm of a centroid this near is at most |vector| + distance.
-        reach = 2 * np.sqrt(norm) + np.sqrt(max(np.float32(0), rough[i, last]))
+        reach = 2 * np.sqrt(norms[i]) + np.sqrt(max(np.float32(0), rough[i, last]))
         slack = np.float32(rounding * reach * reach)
         doubtful = 1
         while doubtful <= last and rough[i, doubtful] <= rough[i, 0] + 2 * slack:
             doubtful += 1
-        best, nearest, second = _best(vectors[i], centroids, kept[i, :doubtful])
+        best, nearest, second = _best(vectors[i], centroids, found[i, :doubtful])
         if doubtful <= last:
             second = min(second, rough[i, doubtful] - slack)
         if last + 1 < centroids.shape[0] and nearest >= rough[i, last] - slack:
             best, nearest, second = _best(vectors[i], centroids, every)
-            if not (kept[i] == best).any():
-                kept[i, last] = best
+        if not (kept[i] == best).any():
+            kept[i, -1] = best
         labels[i], own[i], others[i] = best, np.sqrt(nearest), np.sqrt(max(np.float32(0), second))
 
 

@@ -18,7 +18,7 @@ from aeret.embeddings.distances import Vectors
 from aeret.embeddings.one_thread import one_blas_thread
 
 _CANDIDATES, _KEPT, _SHARE = 32, 8, 32
-_BLOCK = 4096
+_BLOCK = 2048
 
 
 def seed_centroids(vectors: Vectors, k: int, rng: np.random.Generator, threads: int = 0) -> Vectors:
@@ -55,17 +55,20 @@ def _distances(centred: Vectors, norms: Vectors, rows: NDArray[np.int64], thread
     out = np.empty((len(rows), len(centred)), np.float32)
 
     def work(start: int, stop: int) -> None:
-        part = out[:, start:stop]
-        part[:] = centred[rows] @ centred[start:stop].T
-        part *= -2
-        part += norms[start:stop]
-        part += norms[rows, None]
-        np.maximum(part, 0, out=part)
+        _finish(centred[rows] @ centred[start:stop].T, norms[rows], norms[start:stop], out[:, start:stop])
 
     for _ in over_blocks(len(centred), _BLOCK, work, threads):
         pass
     out[np.arange(len(rows)), rows] = 0
     return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _finish(products, left, right, out):  # type: ignore[no-untyped-def]
+    """Write squared distances from products and squared norms, in one pass."""
+    for i in range(products.shape[0]):
+        for j in range(products.shape[1]):
+            out[i, j] = max(np.float32(0), left[i] + right[j] - np.float32(2) * products[i, j])
 
 
 # reassoc lets the compiler sum in vector lanes, in an order that depends on the length alone.
