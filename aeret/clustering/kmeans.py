@@ -28,7 +28,7 @@ from aeret.rng import generator
 _BLOCK = 4096
 # A stage has a quarter of the vectors of the next; the first at least these many, and these many per centroid.
 _GROWTH, _STAGES, _STAGE_LEAST, _STAGE_PER_CENTROID = 4, 3, 4096, 30
-# k-means++ looks at this many vectors per centroid: more do not lower inertia.
+# k-means++ looks at these many vectors per centroid, and at least: more hardly lower inertia.
 _SEEDING_PER_CENTROID, _SEEDING_LEAST = 32, 4096
 # Before the last stage centroids need not settle: they move on anyway.
 _EARLY_TOLERANCE = 1e-3

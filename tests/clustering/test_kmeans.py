@@ -145,17 +145,19 @@ def test_bounds_change_nothing_where_all_centroids_are_kept(offset: float) -> No
     np.testing.assert_allclose(found.centroids, centroids, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("renew", [True, False])
 @pytest.mark.parametrize("offset", [0.0, 1000.0])
-def test_with_more_centroids_than_are_kept_each_vector_ends_at_the_nearest_of_all(offset: float) -> None:
+def test_with_more_centroids_than_are_kept_each_vector_ends_at_the_nearest_of_all(offset: float, renew: bool) -> None:
     vectors = (np.random.default_rng(1).standard_normal((700, 12)) + offset).astype(np.float32)
-    found = kmeans._lloyd(vectors, vectors[:60], 200, 0.0, 1, lambda count: None)
+    found = kmeans._lloyd(vectors, vectors[:60], 200, 0.0, 1, lambda count: None, renew=renew)
     distances = ((vectors[:, None].astype(np.float64) - found.centroids[None]) ** 2).sum(axis=2)
     assert found.converged
     assert (distances.argmin(axis=1) == found.labels).mean() > (0.99 if offset else 0.9999)
     assert found.inertia == pytest.approx(distances.min(axis=1).sum(), rel=1e-4)
     begun = lloyd.start_lloyd(vectors, vectors[:60])
     begun.iterate(everywhere=False)
-    begun.iterate(everywhere=True)
+    begun.iterate(True, renew)
+    assert (begun._kept == begun.labels[:, None]).any(axis=1).all()
     exact = assign(vectors, begun.centroids)
     np.testing.assert_array_equal(begun.labels, exact)
     sums = np.stack([vectors[exact == c].sum(axis=0, dtype=np.float64) for c in range(60)])
