@@ -234,3 +234,27 @@ def test_a_record_longer_than_the_window(tmp_path: Path, monkeypatch: pytest.Mon
     demand_same(path, json.dumps(content).encode())
     assert scanned(path)
     assert read_columns(path, scan=True)["points"][-1].tolist() == ring[598:]
+
+
+@pytest.mark.parametrize("window", [64, 1 << 19])
+def test_run_length_strings_of_any_length_and_with_escapes_at_any_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int
+) -> None:
+    monkeypatch.setattr(annotation_columns, "_WINDOW", window)
+    rng = generator(0, "strings")
+    texts = ["".join(rng.choice(["\\", "0", "o"], length)) for length in range(100)]
+    masks = [{"size": [4, 6], "counts": text} for text in texts]
+    content = {
+        "images": [{"id": 1, "file_name": "a", "width": 6, "height": 4}],
+        "categories": [{"id": 5, "name": "a"}],
+        "annotations": [
+            {"id": n, "image_id": 1, "category_id": 5, "segmentation": mask} for n, mask in enumerate(masks)
+        ],
+    }
+    path = tmp_path / "strings.json"
+    text = json.dumps(content).encode()
+    demand_same(path, text)
+    assert scanned(path)
+    assert read_columns(path, scan=True)["rle_text"].tobytes().decode() == "".join(texts)
+    for end in range(1, 40):  # cut off
+        demand_same(path, text[:-end])
