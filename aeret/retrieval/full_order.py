@@ -85,7 +85,9 @@ def _span(keys, last):  # type: ignore[no-untyped-def]
     for part in (keys[: max(last, 0)], keys[last + 1 :]):
         for j in range(part.shape[0]):
             low, high = min(low, part[j]), max(high, part[j])
-    span = high - low if high >= low else np.uint32(0)
+    if high < low:
+        low = high
+    span = high - low
     if last >= 0:
         span += np.uint32(1)
     width = 0

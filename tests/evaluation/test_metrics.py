@@ -17,6 +17,7 @@ from aeret.errors import ResourceError, UnknownNameError, UsageError
 from aeret.evaluation.metrics import (
     METRICS,
     FixedOrder,
+    Judge,
     Measure,
     WholeCodes,
     WholeGallery,
@@ -275,6 +276,32 @@ def test_too_few_results_are_refused() -> None:
         measure(["AP(ties=expected)"], FixedOrder(np.arange(20, dtype=np.int32), 4), truth)
     with pytest.raises(UsageError, match="results of 4 queries and the labels of 3"):
         measure(["P@1"], ranking, replace(truth, query_labels=truth.query_labels[:3], exclude=truth.exclude[:3]))
+
+
+def test_relevant_photos_are_counted_alike_with_and_without_an_order() -> None:
+    rng = np.random.default_rng(0)
+    labels, found = rng.random((90, 70)) < 0.03, rng.random((300, 70)) < 0.03
+    own = np.where(np.arange(90) % 3, rng.permutation(300)[:90], -1)
+    shared = labels.astype(int) @ found.T.astype(int) > 0
+    shared[own >= 0, own[own >= 0]] = False
+    truth = Truth(labels, found, own)
+    np.testing.assert_array_equal(Judge(truth).totals("any").relevant, shared.sum(axis=1))
+    whole = WholeGallery(rng.standard_normal((90, 5), np.float32), rng.standard_normal((300, 5), np.float32))
+    known = Judge(truth)
+    known.totals("any")
+    names = ["AP", "RPrec", "R(ties=expected)@9", "AUC"]
+    counted, given = measure(names, whole, truth), measure(names, whole, known)
+    for each in counted:
+        np.testing.assert_array_equal(counted[each], given[each])
+
+
+def test_other_cut_offs_never_change_a_value() -> None:
+    _, _, truth = task(5, 4, 60)
+    rng = np.random.default_rng(0)
+    whole = WholeGallery(rng.standard_normal((4, 5), np.float32), rng.standard_normal((60, 5), np.float32))
+    together = measure(["AP", *(f"AP@{k}" for k in range(1, 61))], whole, truth)
+    for each in together:
+        np.testing.assert_array_equal(together[each], measure([each], whole, truth)[each])
 
 
 def test_a_fixed_order_is_a_ranking_of_it() -> None:

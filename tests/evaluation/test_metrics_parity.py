@@ -6,10 +6,16 @@ import ir_measures
 import numpy as np
 import pytest
 from ir_measures import AP, RR, IPrec, P, R, Rprec, Success, nDCG
-from sklearn.metrics import average_precision_score, ndcg_score, precision_recall_curve, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    ndcg_score,
+    precision_recall_curve,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
-from aeret.evaluation.metrics import WholeGallery, measure, parse
-from aeret.evaluation.relevance import Truth
+from aeret.evaluation.metrics import WholeGallery, average, measure, parse
+from aeret.evaluation.relevance import Truth, relevance
 
 QUERIES, GALLERY = 15, 60
 
@@ -109,6 +115,26 @@ def test_agreement_with_scikit_learn(truth: Truth, tied: bool) -> None:
     np.testing.assert_allclose(auc[1:], [roc_auc_score(a, b) for a, b in zip(relevant, near, strict=True)])
     each = [ndcg_score(a[None], b[None], k=10) for a, b in zip(relevant, near, strict=True)]
     np.testing.assert_allclose(ndcg[1:], each)
+
+
+@pytest.mark.parametrize("gain", ["linear", "exponential"])
+def test_graded_gains_agree_with_scikit_learn(truth: Truth, gain: str) -> None:
+    """Its ndcg_score knows linear gains alone: the exponential ones are given to it."""
+    _, near = scores(truth, True)
+    gains = relevance("jaccard", truth).gains(np.arange(QUERIES)).astype(np.float64)[1:]
+    gains = 2**gains - 1 if gain == "exponential" else gains
+    (mine,) = ours([f"nDCG(rel=jaccard,gain={gain},ties=expected)@10"], truth, tied=True)
+    np.testing.assert_allclose(mine[1:], [ndcg_score(a[None], b[None], k=10) for a, b in zip(gains, near, strict=True)])
+
+
+def test_pooled_precision_recall_and_f_agree_with_scikit_learn(truth: Truth) -> None:
+    relevant, near = scores(truth, False)
+    found = np.zeros_like(relevant)
+    np.put_along_axis(found, np.argsort(-near, axis=1)[:, :10], True, axis=1)
+    names = [f"{name}(average=micro)@10" for name in ("P", "R", "F")]
+    mine = [average(parse(name), values) for name, values in zip(names, ours(names, truth), strict=True)]
+    peer = precision_recall_fscore_support(relevant.ravel(), found.ravel(), average="binary")[:3]
+    np.testing.assert_allclose(mine, peer)
 
 
 def test_ties_of_average_precision_in_scikit_learn_are_no_expectation(truth: Truth) -> None:
