@@ -8,7 +8,7 @@ predict.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import keras
 from keras import ops
@@ -18,6 +18,7 @@ from aeret.losses.labels import LABEL_LOSSES
 from aeret.losses.latent import LATENT_LOSSES, contrastive
 from aeret.models.backbones import BACKBONES
 from aeret.models.backbones.pieces import Pieces
+from aeret.models.blocks import last_block
 from aeret.models.pooling import pool
 from aeret.registry import lookup
 from aeret.rng import derive
@@ -43,6 +44,9 @@ class JointModel(keras.Model):
     - ``latent-only``: the label head is frozen;
     - ``shuffled-latents``: as ``joint``; the feed gives each photo the mask of another one.
 
+    With ``transfer = "frozen"`` the embedding is the pooled map itself, and nothing is trained but linear read-outs
+    (:mod:`aeret.models.read_out`) in place of the heads.
+
     Args:
         settings: the section ``cnn``.
         categories: labels.
@@ -54,7 +58,8 @@ class JointModel(keras.Model):
         float32 (batch_size, input_size, input_size, 3), RGB in 0..255.
 
     Output shape:
-        dict of float32 arrays: ``embedding`` (batch_size, embedding_size), not normalised; ``label_logits``
+        dict of float32 arrays: ``embedding`` (batch_size, embedding_size; the pooled map's where ``frozen``), not
+        normalised; ``label_logits``
         (batch_size, categories); ``code`` (batch_size, latent_size), on the scale of the normalised code.
     """
 
@@ -66,6 +71,8 @@ class JointModel(keras.Model):
                 f"expected at least one category and one latent dimension, got {categories}, {latent_size}."
             )
         backbone = lookup(BACKBONES, settings.backbone, "backbone").build(settings.input_size, seed)
+        weighted = tuple(layer.name for layer in backbone.layers if layer.weights)
+        upper = last_block(backbone)
 
         def dense(name: str, units: int, gain: float, activation: str | None = None) -> Any:
             # Float32 under any policy: these layers cost nothing, and their outputs are what is kept.
@@ -81,17 +88,22 @@ class JointModel(keras.Model):
             settings.dropout, seed=derive(seed, "dropout") % 2**31, dtype="float32", name="dropout"
         )
         features = backbone.output
-        if settings.reduce_channels:
+        frozen = settings.transfer == "frozen"
+        if settings.reduce_channels and not frozen:
             pieces = Pieces(seed)
             features = pieces.relu(pieces.conv_norm(features, "reduce", settings.reduce_channels, 1), "reduce")
-        embedding = embed(pool(features, settings.pooling))
-        if settings.embedding_norm:
+        pooled = pool(features, settings.pooling)
+        embedding = keras.layers.Identity(dtype="float32", name="embedding")(pooled) if frozen else embed(pooled)
+        if settings.embedding_norm and not frozen:
             norm = keras.layers.BatchNormalization(dtype="float32", name="embedding_norm")
             embedding = keras.layers.ReLU(dtype="float32", name="embedding_relu")(norm(embedding))
         dropped = dropout(embedding)
         outputs = {"embedding": embedding, "label_logits": classify(dropped), "code": code(dropped)}
         super().__init__(backbone.input, outputs, name="joint")
         self.settings = settings
+        self.backbone_layers = weighted
+        """Names of the backbone's layers that have weights, from the bottom up."""
+        self._upper = upper
         self._target = target
         self._label_loss = lookup(LABEL_LOSSES, settings.label_loss, "label loss")
         self._latent_loss = lookup(LATENT_LOSSES, settings.latent_loss, "latent loss")
@@ -101,6 +113,15 @@ class JointModel(keras.Model):
         code.trainable = self.learns_latents
         self._label_mean = keras.metrics.Mean("label_loss") if self.learns_labels else None
         self._latent_mean = keras.metrics.Mean("latent_loss") if self.learns_latents else None
+
+    def learn(self, part: Literal["head", "last-block", "all"]) -> None:
+        """Say what of the backbone learns beside embedding and heads: nothing, its last block, or all of it.
+
+        Batch normalisation that does not learn uses, and keeps, its moving statistics. Compile the model afterwards.
+        """
+        learning = {"head": (), "last-block": self._upper, "all": self.backbone_layers}[part]
+        for name in self.backbone_layers:
+            self.get_layer(name).trainable = name in learning
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from aeret.progress import Progress
-from aeret.settings import CnnSettings, Settings
+from aeret.settings import CnnSettings, Settings, TrainingSettings
 
 NAME = "train-cnn"
 SUMMARY = "Train the joint CNN: labels and layout code from the photo alone."
 INPUTS = ("prepare", "encode-masks")
 SECTIONS = ("seed", "cnn")
 ROOMS = ("data", "losses", "models", "training", "rng.py")
+_JOINT = ("joint.json", "weights.npz")
+"""The files of a :class:`aeret.models.saved_joint.SavedJoint`, which imports Keras."""
+
+
+def sources(settings: Settings) -> dict[str, str]:
+    """Return the digest of the file of weights that the backbone starts from, where there is one."""
+    from aeret.artifacts import digest
+    from aeret.stages.outside_files import file_digests, one_digest
+
+    weights = settings.cnn.weights
+    if weights in ("", "imagenet"):
+        return {}
+    path = Path(weights).expanduser().absolute()
+    if path.name in _JOINT:
+        path = path.parent
+    # A folder that lacks them is refused by who reads it, with the words for it.
+    return {"weights": digest(file_digests(path, _JOINT)) if path.is_dir() else one_digest(path)}
 
 
 def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Progress) -> dict[str, Any]:
@@ -28,13 +46,17 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
       summed over photos and dimensions; against each photo's own mask in every arm.
 
     The latent head of ``labels-only`` is fitted after the training, on embeddings that no longer change: see
-    :mod:`aeret.models.read_out`.
+    :mod:`aeret.models.read_out`. So are both heads of a ``frozen`` backbone, which has no epochs and no history.
+
+    The backbone starts from ``cnn.weights`` or from ``cnn.pretraining``, whose histories lie in ``pretraining/``; the
+    metrics then have what :mod:`aeret.training.pretraining` reports. ``fine-tuned`` trains twice: ``training-head/``
+    has the history of the first phase, ``training/`` that of the second, whose best epoch is kept.
     """
     from aeret.data.prepared import Prepared
     from aeret.models.joint import JointModel, code_target
     from aeret.models.saved import SavedEncoder
     from aeret.models.saved_joint import SavedJoint
-    from aeret.training import clear, fit, precision
+    from aeret.training import clear, precision
 
     cnn = settings.cnn
     prepared = Prepared.open(inputs["prepare"])
@@ -48,38 +70,104 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
             settings.seed,
             code_target(encoder.keras_encoder, encoder.normaliser),
         )
-    history = fit(
-        model,
+    started = _start(model, train, validation, settings, out, progress)
+    feeds = (
         _feed(train, cnn, encoder.encoding, settings.seed, training=True),
         _feed(validation, cnn, encoder.encoding, settings.seed, training=False) if len(validation) else None,
-        cnn.training,
-        out / "training",
-        settings.seed,
-        progress,
-        title=f"train-cnn {cnn.arm}",
     )
+    histories = [_fit(model, *feeds, phase, out, settings, progress) for phase in _phases(cnn)]
     names = [category.name for category in prepared.categories]
     SavedJoint.save(out, model, names, encoder.latent_size)
-    if not model.learns_latents:
+    if not model.learns_latents or not histories:
         joint = SavedJoint.load(out)
         _read_out(joint, train, validation, inputs["encode-masks"], progress)
         SavedJoint.save(out, joint.model, names, encoder.latent_size)
-    kept = history.rows[history.best_epoch - 1]
-    metrics: dict[str, Any] = {name: value for name, value in kept.items() if "loss" in name}
+    metrics: dict[str, Any] = dict(started)
+    if histories:
+        kept = histories[-1].rows[histories[-1].best_epoch - 1]
+        metrics |= {name: value for name, value in kept.items() if "loss" in name}
     metrics |= _measure(SavedJoint.load(out), validation, inputs["encode-masks"], progress)
-    clear(out / "training")
+    for folder in ("training", "training-head", "pretraining"):
+        clear(out / folder)
     return metrics | {
         "arm": cnn.arm,
         "backbone": cnn.backbone,
         "parameters": int(model.count_params()),
         "train_photos": len(train),
         "validation_photos": len(validation),
-        "epochs": len(history.rows),
-        "best_epoch": history.best_epoch,
-        "stopped_early": history.stopped_early,
-        "train_seconds": round(history.seconds, 1),
-        "photos_per_second": round(history.examples_per_second, 1),
+        "transfer": cnn.transfer,
+        **_summary(histories),
     }
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """One stretch of training: what of the backbone learns in it, and how."""
+
+    folder: str
+    part: Literal["head", "last-block", "all"]
+    training: TrainingSettings
+
+
+def _phases(cnn: CnnSettings) -> list[_Phase]:
+    if cnn.transfer == "none":
+        return [_Phase("training", "all", cnn.training)]
+    if cnn.transfer == "frozen":
+        return []
+    if cnn.transfer == "head-only":
+        return [_Phase("training", "head", cnn.training)]
+    epochs = cnn.training.epochs
+    first = min(max(round(cnn.transfer_head_share * epochs), 1), epochs - 1)
+    head = cnn.training.model_copy(update={"epochs": first})
+    rate = cnn.training.learning_rate * cnn.transfer_rate
+    tuned = cnn.training.model_copy(update={"epochs": epochs - first, "learning_rate": rate})
+    return [_Phase("training-head", "head", head), _Phase("training", cnn.transfer_unfreeze, tuned)]
+
+
+def _fit(model: Any, train: Any, validation: Any, phase: _Phase, out: Path, settings: Settings, progress: Any) -> Any:
+    from aeret.training import fit
+
+    model.learn(phase.part)
+    title = f"train-cnn {settings.cnn.arm}" + ("" if phase.part == "all" else f" ({phase.part})")
+    return fit(model, train, validation, phase.training, out / phase.folder, settings.seed, progress, title=title)
+
+
+def _summary(histories: list[Any]) -> dict[str, Any]:
+    epochs = sum(len(history.rows) for history in histories)
+    seconds = sum(history.seconds for history in histories)
+    if not histories:
+        return {"epochs": 0, "train_seconds": 0.0}
+    last = histories[-1]
+    return {
+        "epochs": epochs,
+        "best_epoch": epochs - len(last.rows) + last.best_epoch,
+        "stopped_early": last.stopped_early,
+        "train_seconds": round(seconds, 1),
+        "photos_per_second": round(last.examples_per_second, 1),
+    }
+
+
+def _start(
+    model: Any, train: Any, validation: Any, settings: Settings, out: Path, progress: Progress
+) -> Mapping[str, Any]:
+    """Bring the backbone to where it starts from, and return the metrics of that."""
+    from aeret.models.weights import assign_layers, load_backbone
+    from aeret.registry import lookup
+    from aeret.training.pretraining import PRETRAININGS
+
+    cnn = settings.cnn
+    if cnn.weights:
+        load_backbone(model, model.backbone_layers, cnn.weights, cnn.backbone)
+    if cnn.pretraining == "none":
+        return {}
+    pretrain = lookup(PRETRAININGS, cnn.pretraining, "pretraining")
+    feeds = (
+        _feed(train, cnn, None, settings.seed, training=True),
+        _feed(validation, cnn, None, settings.seed, training=False) if len(validation) else None,
+    )
+    found = pretrain(cnn, *feeds, out / "pretraining", settings.seed, progress)
+    assign_layers(model, model.backbone_layers, found.layers, f"pretraining {cnn.pretraining}")
+    return found.metrics
 
 
 def _feed(split: Any, cnn: CnnSettings, encoding: Any, seed: int, training: bool) -> Any:
@@ -128,13 +216,18 @@ def _read_out(joint: Any, train: Any, validation: Any, encoded: Path, progress: 
     from aeret.models.read_out import fit_read_out
     from aeret.stages.encode_masks import CODES
 
-    pairs = []
-    for split in (train, validation):
-        if len(split):
-            pairs.append(_predict(joint, split, f"embed {split.name}", progress)["embedding"])
-            pairs.append(np.load(encoded / CODES / f"{split.name}.npy"))
-    found = fit_read_out(*pairs)
+    splits = [split for split in (train, validation) if len(split)]
+    embeddings = [_predict(joint, split, f"embed {split.name}", progress)["embedding"] for split in splits]
+
+    def fit_head(targets: list[Any]) -> Any:
+        return fit_read_out(*(each for pair in zip(embeddings, targets, strict=True) for each in pair))
+
+    found = fit_head([np.load(encoded / CODES / f"{split.name}.npy") for split in splits])
     joint.model.get_layer("code").set_weights([found.kernel, found.bias])
+    if joint.settings.transfer == "frozen":
+        found = fit_head([np.asarray(split.labels, np.float32) for split in splits])
+        # Regression gives about the chance p of a label; where p is near a half its logit is 4 p - 2.
+        joint.model.get_layer("label_logits").set_weights([4 * found.kernel, 4 * found.bias - 2])
 
 
 def _predict(joint: Any, split: Any, title: str, progress: Progress) -> dict[str, Any]:

@@ -33,6 +33,8 @@ from aeret.training.schedules import learning_rate
 from aeret.training.tensorboard import ScalarLog
 
 HISTORY = "history.csv"
+LAST = "last"
+"""What ``fit`` monitors where no loss says which epoch is best: it keeps the last."""
 _TIMES = ("seconds", "train_seconds", "examples_per_second")
 
 
@@ -97,7 +99,8 @@ def fit(
             feeds or another loss, so those need a folder of their own (stages have one for each digest of all inputs).
         seed: the run's seed; part of the checkpoint's identity.
         progress: shows one bar an epoch, with examples a second and time left.
-        monitor: the quantity to minimise: ``loss`` or a metric of the model, with ``val_`` for validation.
+        monitor: the quantity to minimise: ``loss`` or a metric of the model, with ``val_`` for validation; or ``last``
+            to keep the last epoch, where no loss says which is best (adversarial training).
         title: what the bar says.
         unit: what the examples are.
 
@@ -175,9 +178,10 @@ def _epoch(
             values = _evaluate(model, validation)
             _check_finite(values, f"validation after epoch {epoch + 1}", rate, settings)
             row |= {f"val_{name}": value for name, value in values.items()}
-        if monitor not in row:
+        if monitor not in row and monitor != LAST:
             raise RunError(f"there is no quantity {monitor!r} to monitor; this model reports {', '.join(row)}.")
-        selection = selection.after(epoch + 1, row[monitor], settings)
+        value = -float(epoch + 1) if monitor == LAST else row[monitor]
+        selection = selection.after(epoch + 1, value, settings)
         if selection.best_epoch == epoch + 1:
             checkpoint.save_best(folder, epoch + 1, model.variables)
     seconds = time.perf_counter() - began
@@ -278,7 +282,8 @@ def _left(position: checkpoint.Position, settings: TrainingSettings, monitor: st
         return ""
     last = position.rows[-1]
     minutes, seconds = divmod(round((settings.epochs - position.epoch) * last["seconds"]), 60)
-    return f" ({monitor} {last[monitor]:.4g}, {minutes}:{seconds:02d} left)"
+    shown = "loss" if monitor == LAST else monitor
+    return f" ({shown} {last[shown]:.4g}, {minutes}:{seconds:02d} left)"
 
 
 def _tag(name: str) -> str:

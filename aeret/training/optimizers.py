@@ -54,11 +54,11 @@ def _sgd(settings: TrainingSettings, options: dict[str, Any]) -> Any:
 
 
 def _adam(settings: TrainingSettings, options: dict[str, Any]) -> Any:
-    return keras.optimizers.Adam(**options)
+    return keras.optimizers.Adam(beta_1=settings.momentum, **options)
 
 
 def _adamw(settings: TrainingSettings, options: dict[str, Any]) -> Any:
-    return keras.optimizers.AdamW(weight_decay=settings.weight_decay, **options)
+    return keras.optimizers.AdamW(weight_decay=settings.weight_decay, beta_1=settings.momentum, **options)
 
 
 OPTIMIZERS: dict[str, Callable[[TrainingSettings, dict[str, Any]], Any]] = {

@@ -3,42 +3,48 @@
 A backbone takes float32 (b, S, S, 3) photos in 0..255 RGB and normalises them itself; its map is (b, h, w, channels).
 Side of the map by side of the photo:
 
-================  ======  ======  ======  ======  ========  ===================
-backbone          64      96      128     224     channels  parameters, no head
-================  ======  ======  ======  ======  ========  ===================
-alexnet           1       2       3       6       256       2,469,696
-alexnet-bn        1       2       3       6       256       2,470,848
-alexnet-caffe     1       2       3       6       256       2,334,080
-alexnet-small     3       5       7       13      128       614,304
-alexnet-small-bn  3       5       7       13      256       1,940,672
-googlenet         2       3       4       7       1024      5,973,552
-googlenet-bn      2       3       4       7       1024      5,980,832
-nin               1       2       3       6       1024      6,570,176
-nin-bn            1       2       3       6       1024      6,574,432
-resnet18          2       3       4       7       512       11,176,512
-resnet18-small    4       6       8       14      256       2,795,040
-vgg-f             1       2       3       6       256       2,203,392
-vgg-f-bn          1       2       3       6       256       2,204,480
-vgg-s             1       2       3       6       512       6,528,640
-vgg-s-bn          1       2       3       6       512       6,530,528
-vgg19             2       3       4       7       512       20,024,384
-vgg19-bn          2       3       4       7       512       20,029,888
-zfnet             1       2       3       6       256       3,726,464
-zfnet-bn          1       2       3       6       256       3,727,840
-================  ======  ======  ======  ======  ========  ===================
+===================  ======  ======  ======  ======  ========  ===================
+backbone             64      96      128     224     channels  parameters, no head
+===================  ======  ======  ======  ======  ========  ===================
+alexnet              1       2       3       6       256       2,469,696
+alexnet-bn           1       2       3       6       256       2,470,848
+alexnet-caffe        1       2       3       6       256       2,334,080
+alexnet-small        3       5       7       13      128       614,304
+alexnet-small-bn     3       5       7       13      256       1,940,672
+bigru                64      96      128     224     256       912,384
+dcgan-discriminator  4       6       8       14      512       2,757,440
+googlenet            2       3       4       7       1024      5,973,552
+googlenet-bn         2       3       4       7       1024      5,980,832
+nin                  1       2       3       6       1024      6,570,176
+nin-bn               1       2       3       6       1024      6,574,432
+resnet18             2       3       4       7       512       11,176,512
+resnet18-small       4       6       8       14      256       2,795,040
+vgg-f                1       2       3       6       256       2,203,392
+vgg-f-bn             1       2       3       6       256       2,204,480
+vgg-s                1       2       3       6       512       6,528,640
+vgg-s-bn             1       2       3       6       512       6,530,528
+vgg19                2       3       4       7       512       20,024,384
+vgg19-bn             2       3       4       7       512       20,029,888
+zfnet                1       2       3       6       256       3,726,464
+zfnet-bn             1       2       3       6       256       3,727,840
+===================  ======  ======  ======  ======  ========  ===================
 
 The networks without suffix are those of their papers, to the last parameter. ``alexnet`` is torchvision's. The ``-bn``
 variants have the same convolutions and maps, with batch normalisation in place of biases and of local response
 normalisation: they can be trained from scratch on a few thousand photos. The ``-small`` variants have a stem that keeps
-resolution at the small photos that a CPU can train on, and half the channels to pay for it.
+resolution at the small photos that a CPU can train on, and half the channels to pay for it. ``bigru`` reads the rows of
+a photo as a sequence: its map has one column, and its number of parameters (here at 224 px) grows with the side.
+``dcgan-discriminator`` is what ``cnn.pretraining=gan`` trains.
 """
 
 from functools import partial
 
 from aeret.models.backbones.alexnet import alexnet, alexnet_caffe, alexnet_small, alexnet_small_bn
 from aeret.models.backbones.backbone import Backbone, fully_connected
+from aeret.models.backbones.dcgan import dcgan_discriminator
 from aeret.models.backbones.googlenet import googlenet, googlenet_classifier
 from aeret.models.backbones.nin import nin, nin_classifier
+from aeret.models.backbones.recurrent import bigru
 from aeret.models.backbones.resnet18 import resnet18, resnet18_small
 from aeret.models.backbones.vgg19 import vgg19
 from aeret.models.backbones.vgg_f import vgg_f
@@ -51,6 +57,14 @@ ALEXNET = (
 ALEXNET_CAFFE = (
     'A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet classification with deep convolutional neural networks", '
     "NIPS 2012 (Caffe's AlexNet, two towers)"
+)
+BIGRU = (
+    'K. Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP 2014; two bidirectional layers '
+    "over the rows of a photo"
+)
+DCGAN = (
+    'A. Radford, L. Metz, S. Chintala, "Unsupervised representation learning with deep convolutional generative '
+    'adversarial networks", ICLR 2016'
 )
 GOOGLENET = 'C. Szegedy et al., "Going deeper with convolutions", CVPR 2015'
 NIN = 'M. Lin, Q. Chen, S. Yan, "Network in network", ICLR 2014'
@@ -71,6 +85,8 @@ BACKBONES: dict[str, Backbone] = {
     "alexnet-small-bn": Backbone(
         alexnet_small_bn, 96, 25, ALEXNET + "; 7x7 stem of stride 4 without pooling" + BN, normalised=True
     ),
+    "bigru": Backbone(bigru, 64, 16, BIGRU),
+    "dcgan-discriminator": Backbone(dcgan_discriminator, 64, 16, DCGAN),
     "googlenet": Backbone(googlenet, 224, 47, GOOGLENET, googlenet_classifier),
     "googlenet-bn": Backbone(googlenet, 224, 47, GOOGLENET + BN, googlenet_classifier, normalised=True),
     "nin": Backbone(nin, 224, 55, NIN, nin_classifier),

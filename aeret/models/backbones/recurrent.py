@@ -2,9 +2,8 @@
 
 The seed paper names recurrent networks beside convolutional ones as extractors of features. GRU: K. Cho et al.,
 "Learning phrase representations using RNN encoder-decoder for statistical machine translation", EMNLP 2014; both
-directions: M. Schuster, K. Paliwal, "Bidirectional recurrent neural networks", 1997; of images: F. Visin et al., "ReNet",
-2015. The first layer reads a whole row, so the number of parameters grows with the side of the photo: weights of one
-side do not fit another.
+directions: M. Schuster, K. Paliwal, "Bidirectional recurrent neural networks", 1997. The first layer reads a whole row,
+so the number of parameters grows with the side of the photo: weights of one side do not fit another.
 """
 
 from __future__ import annotations

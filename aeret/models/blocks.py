@@ -1,0 +1,93 @@
+"""A backbone as a chain of blocks, found in its graph: what greedy pretraining and fine-tuning take it apart into.
+
+No network lists its blocks. A block starts with a layer that has a kernel, and ends at a tensor that every path through
+the network passes: a convolution with its normalisation, activation and pooling, a residual block, an inception module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of a backbone."""
+
+    name: str
+    """Of its first layer with a kernel."""
+    start: Any
+    """The Keras tensor it reads."""
+    end: Any
+    """The Keras tensor it makes."""
+    layers: tuple[str, ...]
+    """Names of its layers that have weights."""
+
+
+def blocks(backbone: Any) -> list[Block]:
+    """Take a backbone apart, from the bottom up.
+
+    Args:
+        backbone: a functional ``keras.Model`` with one input and one output, none of whose layers is used in another
+            model yet.
+    """
+    found: list[Block] = []
+    group: list[Any] = []  # operations since the last tensor that all paths pass
+    padding: list[Any] = []  # before a block's first layer it belongs to that block, not to the one below
+    members: list[Any] = []
+    start = end = backbone.input
+    for operation in _chain(backbone):
+        group.append(operation)
+        if not _is_cut(backbone, operation):
+            continue
+        if all(isinstance(each, keras.layers.ZeroPadding2D) for each in group):
+            padding += group
+        elif any(_has_kernel(each) for each in group):
+            if members:
+                found.append(_block(start, end, members))
+            start = end
+            members = [*padding, *group]
+            padding = []
+            end = operation.output
+        else:
+            if members:
+                members += [*padding, *group]
+            padding = []
+            end = operation.output  # below the first block: what it reads
+        group = []
+    return [*found, _block(start, end, members)] if members else found
+
+
+def last_block(backbone: Any) -> tuple[str, ...]:
+    """Return the names of the layers with weights whose map is the smallest: the upper end of the network."""
+    weighted = [layer for layer in backbone.layers if layer.weights]
+    smallest = min(layer.output.shape[1] for layer in weighted)
+    return tuple(layer.name for layer in weighted if layer.output.shape[1] == smallest)
+
+
+def _chain(backbone: Any) -> list[Any]:
+    return [operation for operation in backbone.operations if not isinstance(operation, keras.layers.InputLayer)]
+
+
+def _is_cut(backbone: Any, operation: Any) -> bool:
+    """Return whether an operation makes one tensor and no edge of the graph leads past it."""
+    if isinstance(operation.output, list | tuple):
+        return False
+    order = {id(each): number for number, each in enumerate(backbone.operations)}
+    here = order[id(operation)]
+    for each in backbone.operations[here + 1 :]:
+        for tensor in keras.tree.flatten(each.input):
+            if order[id(tensor._keras_history.operation)] < here:
+                return False
+    return True
+
+
+def _has_kernel(operation: Any) -> bool:
+    return any(len(weight.shape) >= 2 for weight in getattr(operation, "weights", ()))
+
+
+def _block(start: Any, end: Any, members: list[Any]) -> Block:
+    name = next(each.name for each in members if _has_kernel(each))
+    return Block(name, start, end, tuple(each.name for each in members if getattr(each, "weights", ())))
