@@ -20,6 +20,7 @@ COMMANDS = {
     "models": "aeret.cli.models",
     "runs": "aeret.cli.runs",
     "clusters": "aeret.cli.clusters",
+    "features": "aeret.cli.features",
     "metrics": "aeret.cli.metrics",
     "index": "aeret.cli.index",
     "search": "aeret.cli.search",

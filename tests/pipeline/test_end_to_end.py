@@ -13,7 +13,6 @@ from aeret.pipeline.execute import execute
 from aeret.pipeline.graph import plan
 from aeret.progress import silent
 from aeret.settings import Settings
-from aeret.stages import STAGES
 
 MANIFEST = """
 name: tiny
@@ -71,7 +70,7 @@ def test_the_same_seed_gives_the_same_report_numbers_twice(tmp_path: Path) -> No
     manifest.write_text(MANIFEST.format(root=tmp_path / "tiny"))
     chosen = settings(manifest)
     one, two = run_all(chosen, tmp_path / "one"), run_all(chosen, tmp_path / "two")
-    assert list(one) == list(STAGES)
+    assert list(one) == ["prepare", "train-ae", "encode-masks", "train-cnn", "embed", "cluster-eval"]
     assert {stage: folder.name for stage, folder in one.items()} == {s: folder.name for s, folder in two.items()}
     first, second = ((each["cluster-eval"] / "metrics.json").read_text() for each in (one, two))
     assert first == second
