@@ -192,11 +192,15 @@ def _run_text(text: Text, at: int, runs: _Bytes, used: _Int) -> tuple[int, int]:
         while at + 8 <= text[1] and place + 8 <= len(runs):
             word = next_eight(text, at)
             put_eight(runs.ctypes.data + place, word)
-            plain = first_mark(text_marks(word))
-            at += plain
-            place += plain
-            if plain < 8:
+            marks = text_marks(word)
+            if marks:
+                plain = first_mark(marks)
+                at += plain
+                place += plain
                 break
+            # No step that depends on the marks: the processor goes on before it has them.
+            at += 8
+            place += 8
         if at >= text[1]:
             return IRREGULAR, at
         c = character(text, at)
