@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -122,25 +122,60 @@ def compare_group(
     from aeret.errors import UsageError
     from aeret.pipeline.history import artifact_of
     from aeret.reporting.comparison_report import compare_and_write
+    from aeret.reporting.sections.changes import Behind
 
+    names = _names(runs)
+    settings: dict[str, list[Mapping[str, Any]]] = {}
     arms: dict[str, list[Path]] = {}
     for run in runs:
         folder = artifact_of(root, run, "cluster-eval")
         if folder is None:
             raise UsageError(f"run {run.id} is {run.status} and has no evaluation yet; finish it first.")
-        name = str(run.values.get(by, _setting(run.settings, by))) if by else run.id
+        if not (folder / "artifact.json").is_file():
+            raise UsageError(f"run {run.id}: its evaluation {folder} is gone; run the pipeline again.")
+        name = str(run.values.get(by, _setting(run.settings, by))) if by else names[run.id]
         arms.setdefault(name, []).append(folder)
+        settings.setdefault(name, []).append(run.settings)
     if len(arms) < 2:
         raise UsageError(
             f"nothing to compare: all given runs are {next(iter(arms), 'none')!r}; give two runs, or --by."
         )
+    baseline = names.get(baseline, baseline)
     if baseline and baseline not in arms:
         raise UsageError(f"--baseline {baseline!r} is none of {', '.join(arms)}.")
-    target = out or root / "comparisons" / runs[0].group
-    text = compare_and_write(arms, baseline or next(iter(arms)), target, interval)
+    pair = "-against-".join((runs[-1].id, names[runs[0].id])) if not by and len(runs) == 2 else runs[0].group
+    target = out or root / "comparisons" / pair
+    behind = Behind(settings, _photos(root, runs))
+    text = compare_and_write(arms, baseline or next(iter(arms)), target, interval, behind)
     click.echo("")
     click.echo(text)
     click.echo(f"Report: {(target / 'report.html').resolve()}")
+
+
+def _names(runs: Sequence[Run]) -> dict[str, str]:
+    """Return the name of each run in a comparison: its id, without the group where all have one."""
+    group = f"{runs[0].group}." if len({run.group for run in runs}) == 1 else ""
+    return {run.id: run.id.removeprefix(group) for run in runs}
+
+
+def _photos(root: Path, runs: Sequence[Run]) -> Any:
+    """Return the photos of the first run whose prepared data is still there, or None."""
+    from aeret.data.prepared import Prepared
+    from aeret.errors import DataError
+    from aeret.pipeline.history import artifact_of
+    from aeret.reporting.material import Material
+
+    for run in runs:
+        folder = artifact_of(root, run, "prepare")
+        try:
+            prepared = Prepared.open(folder) if folder else None
+            if prepared is not None:
+                gallery = prepared.split("gallery")
+                queries = gallery if prepared.leave_one_out else prepared.split("query")
+                return Material(tuple(each.name for each in prepared.categories), queries, gallery)
+        except DataError:
+            continue
+    return None
 
 
 def _setting(settings: object, dotted: str) -> object:

@@ -38,7 +38,8 @@ _BLOCK = 512
 
 COCO_NAME = re.compile(r"(?:.*/)?(COCO_(?:train|val|test)\d{4}_)?(\d{12})\.\w+", re.IGNORECASE)
 """File names of COCO: those of 2014 have a prefix, those of 2017 are the number alone."""
-_COLUMNS = "split photo_id file_name other_split other_photo_id other_file_name kinds why sure allowed".split()
+_PHOTO = ("split", "photo_id", "file_name")
+_COLUMNS = (*_PHOTO, *(f"other_{name}" for name in _PHOTO), "kinds", "why", "sure", "allowed")
 Allowed = str | int | Sequence[str | int]
 
 

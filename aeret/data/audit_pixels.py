@@ -78,4 +78,4 @@ def _levels(pictures: Grey) -> npt.NDArray[np.float32]:
 def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return vectors at length 1; zeros stay, those of a plain surface."""
     length = np.sqrt(np.einsum("bi,bi->b", vectors, vectors))[:, None]
-    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-6)
+    return np.asarray(np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-6), np.float32)

@@ -121,6 +121,64 @@ def compare(
     return frame[list(COLUMNS)]
 
 
+def query_changes(
+    baseline: Evaluation | Sequence[Evaluation], candidate: Evaluation | Sequence[Evaluation], measure: str
+) -> pd.DataFrame:
+    """Return how one measure changed from query to query: who gained most first, who lost most last.
+
+    Args:
+        baseline: the arm compared against.
+        candidate: the other arm; a query's value is its mean over the seeds of an arm.
+        measure: name of a per-query column that all evaluations have.
+
+    Returns:
+        photo_id, baseline, candidate and difference of every query that both arms measured; ties by photo id.
+
+    Raises:
+        UsageError: the arms were evaluated on different queries or galleries, or the measure is not in both.
+    """
+    arms = {name: _as_list(arm) for name, arm in (("baseline", baseline), ("candidate", candidate))}
+    frames = {name: [_rows(evaluation, "") for evaluation in arm] for name, arm in arms.items()}
+    _same_task(arms, frames)
+    first, second, _ = _pair(measure, frames, len(arms["baseline"][0].per_query))
+    frame = pd.DataFrame({"photo_id": frames["baseline"][0]["photo_id"]})
+    frame["baseline"], frame["candidate"] = _mean(first), _mean(second)
+    frame["difference"] = frame["candidate"] - frame["baseline"]
+    sign = -1.0 if measure in LOWER_IS_BETTER else 1.0
+    known = frame[np.isfinite(frame["difference"])]
+    order = np.argsort(-sign * known["difference"].to_numpy(np.float64), kind="stable")
+    ordered: pd.DataFrame = known.take(order).reset_index(drop=True)
+    return ordered
+
+
+def class_changes(
+    baseline: Evaluation | Sequence[Evaluation], candidate: Evaluation | Sequence[Evaluation]
+) -> pd.DataFrame:
+    """Return how every category changed, means over the seeds of each arm; the largest gain in P@10 first.
+
+    Returns:
+        category, queries, and of P@10 and AP each ``baseline``, ``candidate`` and ``difference``, as
+        ``P@10 difference``; categories that every evaluation has.
+    """
+    names = ("P@10", "AP")
+    means = []
+    for arm in (_as_list(baseline), _as_list(candidate)):
+        frames = [evaluation.per_class.set_index("category") for evaluation in arm]
+        shared = [name for name in frames[0].index if all(name in frame.index for frame in frames)]
+        stacked = np.stack([frame.loc[shared, list(names)].to_numpy(np.float64) for frame in frames])
+        means.append(pd.DataFrame(stacked.mean(axis=0), index=pd.Index(shared), columns=pd.Index(names)))
+    first, second = means
+    counts = _as_list(baseline)[0].per_class.set_index("category")["queries"]
+    kept = [name for name in first.index if name in second.index]
+    frame = pd.DataFrame({"category": kept, "queries": [int(counts.loc[name]) for name in kept]})
+    for name in names:
+        frame[f"{name} baseline"] = first.loc[kept, name].to_numpy()
+        frame[f"{name} candidate"] = second.loc[kept, name].to_numpy()
+        frame[f"{name} difference"] = frame[f"{name} candidate"] - frame[f"{name} baseline"]
+    order = np.argsort(-frame["P@10 difference"].to_numpy(np.float64), kind="stable")
+    return frame.take(order).reset_index(drop=True)
+
+
 _Frames = dict[str, list[pd.DataFrame]]
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from aeret.errors import UsageError
-from aeret.evaluation.compare import compare
+from aeret.evaluation.compare import class_changes, compare
 from aeret.evaluation.result import Evaluation
 from aeret.reporting.plots.layout_against_labels import layout_against_labels
+from aeret.reporting.sections.changes import Behind, class_blocks, flip_section, setting_differences, settings_block
 from aeret.reporting.sections.headlines import ANY, LABELS, LAYOUT, MEAN_AP
 from aeret.reporting.values import (
     Block,
@@ -43,7 +44,11 @@ Arms = Mapping[str, Sequence[Evaluation]]
 
 
 def compare_and_write(
-    arms: Mapping[str, Sequence[Path]], baseline: str, target: Path, interval: str = "percentile"
+    arms: Mapping[str, Sequence[Path]],
+    baseline: str,
+    target: Path,
+    interval: str = "percentile",
+    behind: Behind | None = None,
 ) -> str:
     """Compare arms, write the report into a folder, and return the key table as text for a terminal.
 
@@ -52,19 +57,29 @@ def compare_and_write(
         baseline: the arm the others are tested against.
         target: folder of ``report.html``, ``.md``, ``.csv`` and ``.json``.
         interval: of the differences, ``percentile`` or ``bca``.
+        behind: settings and photos of the runs; what is absent is left out.
 
     Raises:
         UsageError: fewer than two arms, an unknown baseline or interval, or arms evaluated on different photos.
         DataError: a folder holds no evaluation.
     """
     loaded = {name: [Evaluation.load(folder) for folder in folders] for name, folders in arms.items()}
-    report = build_comparison_report(loaded, baseline, interval)
+    behind = behind or Behind()
+    report = build_comparison_report(loaded, baseline, interval, behind)
     write(report, target)
-    return _text(loaded, baseline, interval)
+    return _text(loaded, baseline, interval, behind)
 
 
-def build_comparison_report(arms: Arms, baseline: str, interval: str = "percentile") -> Report:
+def build_comparison_report(
+    arms: Arms, baseline: str, interval: str = "percentile", behind: Behind | None = None
+) -> Report:
     """Build the report of arms, each with one evaluation a seed, against one of them.
+
+    Args:
+        arms: name to its evaluations.
+        baseline: the arm the others are tested against.
+        interval: of the differences, ``percentile`` or ``bca``.
+        behind: settings and photos of the runs; what is absent is left out.
 
     Raises:
         UsageError: fewer than two arms, an unknown baseline or interval, or arms evaluated on different photos.
@@ -76,9 +91,18 @@ def build_comparison_report(arms: Arms, baseline: str, interval: str = "percenti
     figure = _figure(arms)
     if figure is not None:
         blocks.append(figure)
+    behind = behind or Behind()
+    if behind.settings:
+        blocks.append(settings_block(behind.settings))
     sections = [Section("arms", "The arms", tuple(blocks))]
     for name in candidates:
         sections.append(_against(arms, baseline, name, key[name], interval))
+        changed = class_blocks(arms[baseline], arms[name], slug(name))
+        if changed:
+            sections.append(Section(f"classes-{slug(name)}", f"Categories: {name}", tuple(changed)))
+        flips = flip_section(arms, baseline, name, behind)
+        if flips is not None:
+            sections.append(flips)
     first = arms[baseline][0]
     conventions = {**_CONVENTIONS, "interval": _INTERVALS[interval], **first.conventions}
     rows = tuple(conventions.items())
@@ -188,21 +212,25 @@ def _differences(name: str, title: str, frame: pd.DataFrame, caption: str, folde
 
 
 def _arms_table(arms: Arms) -> Table:
-    names = [m for m in (*KEY, "P(rel=any,average=class)@10") if any(_of_seeds(each, m) for each in arms.values())]
+    # The exhaustive search has its rows in the tables of differences; its long names would push others out of sight.
+    shown = [m for m in (*KEY, "P(rel=any,average=class)@10") if "search=" not in m]
+    names = [m for m in shown if any(_of_seeds(each, m) for each in arms.values())]
     columns = (
         Column("arm", "arm"),
         Column("seeds", "seeds", "count"),
         *(Column(f"m{place}", name, "measure", bar=True) for place, name in enumerate(names)),
+        Column("pairwise", "pairwise F(rel=any)", "measure", "Of the clusters; not a mean over queries.", bar=True),
     )
     rows: list[tuple[Cell, ...]] = []
     for arm, each in arms.items():
         found = [_of_seeds(each, name) for name in names]
+        found.append([float(one.pairs["f"].iloc[0]) for one in each if not one.pairs.empty])
         cells: list[Cell] = [Estimate(float(np.mean(v)), sd=_sd(v)) if v else None for v in found]
         rows.append((arm, len(each), *cells))
     kinds = [""] * len(rows)
     first = next(iter(arms.values()))[0]
     for title, column in (("random floor", "floor_random"), ("query-free floor", "floor_query_free")):
-        rows.append((title, None, *(_floor(first, name, column) for name in names)))
+        rows.append((title, None, *(_floor(first, name, column) for name in names), _pairwise_floor(first, column)))
         kinds.append("floor")
     caption = "Mean over seeds, ± sd over seeds, of each arm's lead search."
     return Table("arms-table", "Means", columns, tuple(rows), tuple(kinds), caption)
@@ -231,6 +259,13 @@ def _floor(evaluation: Evaluation, measure: str, column: str) -> Cell:
     if measure == "layout R@10" and column == "floor_random":
         return min(1.0, 10 / len(evaluation.per_query))
     return None
+
+
+def _pairwise_floor(evaluation: Evaluation, column: str) -> Cell:
+    """Return pairwise F of a random partition, and of one single cluster, which looks at no photo."""
+    name = "random partition" if column == "floor_random" else "single cluster"
+    chosen = evaluation.pairs[evaluation.pairs["name"] == name]
+    return None if chosen.empty else float(chosen["f"].iloc[0])
 
 
 def _figure(arms: Arms) -> Figure | None:
@@ -268,8 +303,9 @@ def _verdict(name: str, baseline: str, frame: pd.DataFrame) -> str:
     return f"{name} against {baseline}: {'; '.join(parts)} (Holm-adjusted p below {LEVEL:g})."
 
 
-def _text(arms: Arms, baseline: str, interval: str) -> str:
-    lines = []
+def _text(arms: Arms, baseline: str, interval: str, behind: Behind) -> str:
+    lines = [f"Settings that differ ({', '.join(behind.settings)}):"] if behind.settings else []
+    lines += [f"  {name}: {' | '.join(values)}" for name, *values in setting_differences(behind.settings)]
     for name in arms:
         if name == baseline:
             continue
@@ -286,4 +322,16 @@ def _text(arms: Arms, baseline: str, interval: str) -> str:
             )
         lines += [f"  {row['measure']}: {row['note']}." for _, row in frame.iterrows() if row["note"]]
         lines.append(f"  {_verdict(name, baseline, frame)}")
+        lines += _class_lines(arms[baseline], arms[name])
     return "\n".join(lines)
+
+
+def _class_lines(baseline: Sequence[Evaluation], candidate: Sequence[Evaluation]) -> list[str]:
+    frame = class_changes(baseline, candidate)
+    change = frame["P@10 difference"]
+    lines = []
+    for word, rows in (("gained", frame[change > 0].iloc[:5]), ("lost", frame[change < 0].iloc[::-1].iloc[:5])):
+        if not rows.empty:
+            said = (f"{row['category']} {row['P@10 difference']:+.3f} ({row['queries']})" for _, row in rows.iterrows())
+            lines.append(f"  categories that {word} most, P@10 (queries): {', '.join(said)}")
+    return lines
