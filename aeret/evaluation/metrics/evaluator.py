@@ -106,8 +106,9 @@ def _peak(groups: list[_Group], source: Source, judge: Judge, threads: int) -> i
     queries, gallery = judge.truth.query_labels.shape[0], judge.truth.gallery_labels.shape[0]
     classes = judge.truth.gallery_labels.shape[1]
     numbers = sum(len(g.measures) * (classes if g.by_class else max(1, g.first.definition.levels)) for g in groups)
-    # Labels as words and as bits of each class, and a transpose while these are made.
-    words = (queries + 4 * gallery) * 8 * -(-classes // 64) + classes * gallery * 9 // 8
+    # Labels as words and as bits of each class; with averages by class, as bytes too.
+    words = (queries + 4 * gallery) * 8 * -(-classes // 64) + classes * gallery // 8
+    words += classes * gallery if any(g.by_class for g in groups) else 0
     summed = [g for g in groups if g.first.rel == "layout" or (g.first.definition.graded and g.first.rel != "any")]
     totals = queries * 4 * max((int(g.cutoffs[-1]) for g in summed if g.first.definition.graded), default=0)
     totals += (threads or cores()) * BLOCK_BYTES if summed else 0

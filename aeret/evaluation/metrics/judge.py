@@ -69,8 +69,11 @@ class Judge:
 
     @cached_property
     def members(self) -> Words:
-        """Which gallery photos have each class, a bit for each, uint64 (c, ceil(g / 64))."""
-        return words_of_bools(np.ascontiguousarray(self.truth.gallery_labels.T))
+        """Which gallery photos have each class, a bit for each as numpy packs them, uint64 (c, ceil(g / 64))."""
+        photos, classes = self.truth.gallery_labels.shape
+        members = np.empty((classes, -(-photos // 64)), np.uint64)
+        _members(np.ascontiguousarray(self.truth.gallery_labels).view(np.uint8), members)
+        return members
 
     @cached_property
     def by_class(self) -> Bytes:
@@ -193,6 +196,18 @@ class Judged:
         known = np.flatnonzero(own >= 0)
         out[known, own[known]] = 0
         return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _members(labels, out):  # type: ignore[no-untyped-def]
+    words = np.empty(labels.shape[1], np.uint64)
+    for w in range(out.shape[1]):
+        words[:] = 0
+        for j in range(64 * w, min(64 * w + 64, labels.shape[0])):
+            row, shift = labels[j], np.uint64((j & 63) ^ 7)  # the first of a byte is its highest bit
+            for c in range(words.shape[0]):
+                words[c] |= np.uint64(row[c]) << shift
+        out[:, w] = words
 
 
 @numba.njit(nogil=True, cache=True)
