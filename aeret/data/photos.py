@@ -19,7 +19,7 @@ import threading
 import warnings
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -34,6 +34,8 @@ from PIL import Image, UnidentifiedImageError
 from aeret.errors import DataError, RunError
 
 Photos = npt.NDArray[np.uint8]
+Change = Callable[[Photos], tuple[Photos, list[int]]]
+"""From the decoded photos of a batch to changed ones, and the rows that stayed as they were against its purpose."""
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 ORIENTATION = 0x0112
@@ -124,21 +126,40 @@ def decode_batches(batches: Sequence[Sequence[PhotoFile]], size: int, workers: i
         DataError: lists the broken photos of the first batch that has some.
         RunError: a process was killed.
     """
+    for photos, _ in decode_changed(batches, size, workers, lambda number: None):
+        yield photos
+
+
+def decode_changed(
+    batches: Sequence[Sequence[PhotoFile]], size: int, workers: int, change: Callable[[int], Change | None]
+) -> Iterator[tuple[Photos, list[int]]]:
+    """Decode batches like :func:`decode_batches`, and change them in the process that decoded them.
+
+    Args:
+        batches: photos, in the order wanted.
+        size: side of the results in pixels.
+        workers: processes; 0 means one per core.
+        change: called in this process with the number of a batch, at most two batches per process ahead; what it
+            returns must pickle.
+
+    Yields:
+        uint8 (len(batch), size, size, 3) for each batch, in order, and the rows its change left as they were.
+    """
     count = min(workers or cores(), len(batches))
     if count <= 1 or sum(map(len, batches)) <= _INLINE:
-        for batch in batches:
-            yield _checked(*_decode_batch(batch, size))
+        for number, batch in enumerate(batches):
+            yield _checked(*_decode_batch(batch, size, change(number)))
         return
     pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=start_worker)
     try:
-        waiting: deque[Future[tuple[Photos, list[str]]]] = deque()
-        rest = iter(batches)
-        for batch in islice(rest, 2 * count):
-            waiting.append(pool.submit(_decode_batch, batch, size))
+        waiting: deque[Future[tuple[Photos, list[int], list[str]]]] = deque()
+        rest = enumerate(batches)
+        for number, batch in islice(rest, 2 * count):
+            waiting.append(pool.submit(_decode_batch, batch, size, change(number)))
         while waiting:
             result = _checked(*waiting.popleft().result())
-            for batch in islice(rest, 1):
-                waiting.append(pool.submit(_decode_batch, batch, size))
+            for number, batch in islice(rest, 1):
+                waiting.append(pool.submit(_decode_batch, batch, size, change(number)))
             yield result
     except BrokenProcessPool:
         raise RunError(
@@ -154,7 +175,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _decode_batch(batch: Sequence[PhotoFile], size: int) -> tuple[Photos, list[str]]:
+def _decode_batch(batch: Sequence[PhotoFile], size: int, change: Change | None) -> tuple[Photos, list[int], list[str]]:
     """Decode all photos of a batch; problems are collected, so that one run names them all."""
     result = np.zeros((len(batch), size, size, 3), np.uint8)
     problems = []
@@ -163,16 +184,18 @@ def _decode_batch(batch: Sequence[PhotoFile], size: int) -> tuple[Photos, list[s
             result[row] = decode_photo(photo, size)
         except DataError as error:
             problems.append(str(error))
-    return result, problems
+    if problems or change is None:
+        return result, [], problems
+    return *change(result), problems
 
 
-def _checked(photos: Photos, problems: list[str]) -> Photos:
+def _checked(photos: Photos, kept: list[int], problems: list[str]) -> tuple[Photos, list[int]]:
     if problems:
         more = f"\nand {len(problems) - _SHOWN} more in this batch" if len(problems) > _SHOWN else ""
         raise DataError(
             "\n".join(problems[:_SHOWN]) + f"{more}\n`aeret data check` lists every broken photo of the collection."
         )
-    return photos
+    return photos, kept
 
 
 def _decode(photo: PhotoFile, size: int, place: str) -> Photos:

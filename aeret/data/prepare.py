@@ -23,6 +23,8 @@ import pyarrow.parquet as parquet
 
 from aeret.artifacts import write_json, write_text
 from aeret.data import photo_store
+from aeret.data.background.removal import SourceRemoval, demand_possible, mean_colour
+from aeret.data.background.sheet import write_sheet
 from aeret.data.collection import NO_MASK, Collection, read_collection
 from aeret.data.manifest import Manifest, provide
 from aeret.data.masks import MaskPlanes, rasterise
@@ -35,6 +37,7 @@ from aeret.progress import Progress
 from aeret.settings import DataSettings
 
 DROPPED = "dropped.csv"
+SHEET = "background.png"
 _BLOCK = 2048  # photos whose masks are rasterised at a time
 _SPARE = 16 << 20  # bytes left free on the disk
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -86,6 +89,7 @@ def prepare(
     collections = {name: read_collection(manifest.sources[name].annotations) for name in manifest.used_sources}
     categories = _categories(manifest, collections)
     selection = select_photos(manifest, collections)
+    demand_possible(settings, selection.leave_one_out)
     splits = {"query": selection.query, "gallery": selection.gallery} | _divided(
         collections[manifest.splits.train.source], selection.train, settings, seed
     )
@@ -97,10 +101,15 @@ def prepare(
     photo_store.demand_files(photo for source in sources for photo in _files(source))
     try:
         _demand_room(out, sources, settings)
+        removals = _removals(sources, settings, seed)
         counts = {
-            source.name: _write_source(source, len(categories), manifest, subsets, settings, out, progress)
+            source.name: _write_source(
+                source, len(categories), manifest, subsets, settings, out, progress, removals.get(source.name)
+            )
             for source in sources
         }
+        if removals:
+            _write_sheet(sources, out)
         write_text(out / DROPPED, _dropped(sources, counts, categories))
     except OSError as error:
         if error.errno in _FULL:
@@ -232,6 +241,28 @@ def _files(source: _Source) -> list[PhotoFile]:
     ]
 
 
+def _removals(sources: list[_Source], settings: DataSettings, seed: int) -> dict[str, SourceRemoval]:
+    """Return what is done to the backgrounds of each source; nothing where they are kept."""
+    if settings.background == "keep":
+        return {}
+    train = next(source for source in sources if "train" in source.ranges)
+    start, stop = train.ranges["train"]
+    colour = mean_colour(_files(train)[start:stop], settings.workers)
+    found = {}
+    for source in sources:
+        chosen = np.full(len(source.rows), settings.background_splits == "all")
+        if "query" in source.ranges:
+            chosen[slice(*source.ranges["query"])] = True
+        found[source.name] = SourceRemoval(settings, seed, colour, source.collection, source.rows, chosen)
+    return found
+
+
+def _write_sheet(sources: list[_Source], out: Path) -> None:
+    source = next(source for source in sources if "query" in source.ranges)
+    rows = slice(*source.ranges["query"])
+    write_sheet(_files(source)[rows], np.load(out / source.name / photo_store.FILE, mmap_mode="r")[rows], out / SHEET)
+
+
 def _masked_pairs(source: _Source, settings: DataSettings) -> npt.NDArray[np.bool_]:
     """Return bool (rows, categories of the file): photos that have an annotation of the category with a mask."""
     collection = source.collection
@@ -273,15 +304,20 @@ def _write_source(
     settings: DataSettings,
     out: Path,
     progress: Progress,
+    removal: SourceRemoval | None,
 ) -> dict[str, Any]:
     """Write one source's folder and count what went in and what did not."""
     folder = out / source.name
     folder.mkdir(parents=True, exist_ok=True)
     collection, rows = source.collection, source.rows
     files = _files(source)
-    photo_store.write_photos(
-        folder, files, settings.photo_size, settings.workers, progress, f"decode {source.name} photos"
+    stayed = photo_store.write_photos(
+        folder, files, settings.photo_size, settings.workers, progress, f"decode {source.name} photos", removal
     )
+    backgrounds = {}
+    if removal is not None:
+        backgrounds["backgrounds_removed"] = int(removal.chosen.sum()) - len(stayed)
+        backgrounds["backgrounds_not_found"] = len(stayed)
     labels = np.zeros((len(rows), categories), np.bool_)
     labels[:, source.columns] = source.labels[rows]
     np.save(folder / "labels.npy", np.packbits(labels, axis=1))
@@ -307,6 +343,7 @@ def _write_source(
         "mask_planes_vanished": int(vanished.sum()),
         "labels_per_photo": round(float(labels.sum(axis=1).mean()), 4),
         "vanished": np.argwhere(vanished),
+        **backgrounds,
     }
 
 
