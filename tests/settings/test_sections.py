@@ -34,6 +34,7 @@ def test_the_names_of_settings_are_those_of_the_registries() -> None:
     from aeret.models.backbones import BACKBONES
     from aeret.models.latents import NORMALISATIONS
     from aeret.models.pooling import POOLINGS
+    from aeret.training.pretraining import PRETRAININGS
 
     names: list[tuple[Any, str, typing.Iterable[str]]] = [
         (AutoencoderSettings, "architecture", AUTOENCODERS),
@@ -44,6 +45,7 @@ def test_the_names_of_settings_are_those_of_the_registries() -> None:
         (LatentSettings, "normalisation", NORMALISATIONS),
         (CnnSettings, "backbone", BACKBONES),
         (CnnSettings, "pooling", POOLINGS),
+        (CnnSettings, "pretraining", ["none", *PRETRAININGS]),
         (CnnSettings, "latent_loss", LATENT_LOSSES),
         (CnnSettings, "label_loss", LABEL_LOSSES),
     ]
@@ -71,3 +73,26 @@ def test_the_names_of_settings_are_those_of_the_registries() -> None:
 def test_what_could_only_fail_late_is_refused_at_once(change: str) -> None:
     with pytest.raises(SettingsError, match=rf"^--set '{change.partition('=')[0]}="):
         settings_of_file(None, [change])
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"transfer": "frozen"}, "set weights or pretraining too"),
+        ({"weights": "a.keras", "pretraining": "layer-wise"}, "two starts of one backbone"),
+        ({"pretraining": "gan"}, "cnn.backbone=dcgan-discriminator"),
+        ({"weights": "imagenet", "backbone": "alexnet"}, "only for vgg19 and resnet18"),
+        ({"weights": "a.keras", "transfer": "frozen", "arm": "shuffled-latents"}, "nothing to differ in"),
+        ({"weights": "a.keras", "transfer": "fine-tuned", "training": {"epochs": 1}}, "two phases"),
+    ],
+)
+def test_a_start_that_makes_no_sense_is_refused(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        CnnSettings(**changes)
+
+
+def test_imagenet_is_offered_where_there_are_weights() -> None:
+    from aeret.models.weights import IMAGENET
+
+    for name in IMAGENET:
+        assert CnnSettings(weights="imagenet", backbone=name).weights == "imagenet"
