@@ -132,6 +132,7 @@ def test_the_lasso_is_scikit_learns_and_a_variable_without_use_stays_at_zero() -
 
 def test_grids() -> None:
     assert grid(64)[:7] == (1, 2, 3, 4, 6, 8, 12) and grid(64)[-1] == 64
+    assert {20, 60} <= set(grid(64)) and grid(256)[-4:] == (96, 128, 192, 256)
     assert grid(300, (5, 400, 5, 2)) == (2, 5, 300)
     assert grid(1) == (1,)
     with pytest.raises(UsageError, match="at least 1"):

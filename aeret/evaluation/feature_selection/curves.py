@@ -22,7 +22,7 @@ from aeret.registry import lookup
 from aeret.rng import derive
 
 COLUMNS = ("dataset", "order", "dimensions", "mean", "sd", "low", "high", "repetitions")
-_STEPS = (1, 1.5)
+_STEPS, _FEW = (1, 1.5), 64
 
 
 def grid(total: int, asked: Sequence[int] = ()) -> tuple[int, ...]:
@@ -30,8 +30,8 @@ def grid(total: int, asked: Sequence[int] = ()) -> tuple[int, ...]:
 
     Args:
         total: of variables.
-        asked: those larger than the total are left out; when empty 1, 2, 3, 4, 6, 8, 12, 16, ..., and beyond 16
-            in equal steps where they are smaller.
+        asked: those larger than the total are left out; when empty 1, 2, 3, 4, 6, 8, 12, 16, 24, ..., and of up to
+            64 variables every fourth number.
 
     Raises:
         UsageError: one is less than 1.
@@ -44,7 +44,8 @@ def grid(total: int, asked: Sequence[int] = ()) -> tuple[int, ...]:
         while power <= total:
             counts |= {int(power * step) for step in _STEPS}
             power *= 2
-        counts |= set(range(16, total, max(4, total // 16)))
+        if total <= _FEW:
+            counts |= set(range(4, total, 4))
     return tuple(sorted({count for count in counts if count < total} | {total}))
 
 

@@ -16,6 +16,7 @@ PANELS = {
     "embedded": ("lasso",),
 }
 """Panel title to techniques; random subsets are in all of them."""
+_LINEAR = 100
 
 
 def feature_selection(curves: pd.DataFrame, floor: float, variables: str, value: str, name: str) -> str:
@@ -36,6 +37,8 @@ def feature_selection(curves: pd.DataFrame, floor: float, variables: str, value:
     low = min(floor, float(curves["mean"].min()))
     high = max(floor, float(curves["mean"].max()))
     room = 0.04 * (high - low)
+    # Of many variables the first few are what tells techniques apart.
+    wide = int(curves["dimensions"].max()) > _LINEAR
     with style():
         figure, grid = canvas(
             rows, columns, width=6.8, height=0.5 + 2.5 * rows, squeeze=False, sharex=True, sharey=True
@@ -44,6 +47,9 @@ def feature_selection(curves: pd.DataFrame, floor: float, variables: str, value:
         for axes, (title, some) in zip(panels, shown, strict=False):
             _panel(axes, curves, some, floor)
             axes.set_title(title)
+            if wide:
+                axes.set_xscale("log", base=2)
+                axes.xaxis.set_major_formatter(lambda count, place: f"{count:g}")
             axes.set_ylim(low - room, high + room)
             axes.legend(loc="lower right", fontsize=8.5, handlelength=2.6, labelspacing=0.3)
         for axes in panels[len(shown) :]:
@@ -51,7 +57,7 @@ def feature_selection(curves: pd.DataFrame, floor: float, variables: str, value:
         # The lowest panel of each column that shows something has the axis' name.
         for place, axes in enumerate(panels[: len(shown)]):
             if place + columns >= len(shown):
-                axes.set_xlabel(variables)
+                axes.set_xlabel(f"{variables}, logarithmic" if wide else variables)
                 axes.tick_params(labelbottom=True)
             if place % columns == 0:
                 axes.set_ylabel(value)

@@ -86,9 +86,11 @@ def _subject(found: FeatureSelection, name: str, subject: dict[str, Any], anchor
     curves = found.curves[found.curves["dataset"] == name]
     drawn = found.of(name, "random")
     times = int(drawn["repetitions"].max()) if len(drawn) else 0
-    caption = f"{subject['value']} on held-out examples. Dotted: without any {subject['variables']}." + (
+    caption = f"Measured: {subject['value']} on held-out examples. Dotted: without any {subject['variables']}." + (
         f" Grey: mean of {times} random subsets of each size and the central 95 % of them." if times else ""
     )
+    if subject["facts"].get("compared by") == "cosine":
+        caption += " By cosine one dimension alone tells its signs apart and no more, and ties go by gallery row."
     figure = Figure(
         f"{anchor}-plot",
         subject["title"],
@@ -145,6 +147,6 @@ def _table(found: FeatureSelection, name: str, subject: dict[str, Any], anchor: 
             f"Least number of {subject['variables']} measured with {ENOUGH:.0%} of the value of all, above the floor.",
         ),
     )
-    caption = f"{subject['value']} by number of {subject['variables']}; random: mean and standard deviation."
+    caption = f"By number of {subject['variables']}; random: mean and standard deviation."
     kinds = tuple("floor" if row[0] == "random" else "" for row in rows)
-    return Table(f"{anchor}-table", f"{subject['value']} by technique", columns, tuple(rows), kinds, caption)
+    return Table(f"{anchor}-table", f"By technique: {subject['value']}", columns, tuple(rows), kinds, caption)
