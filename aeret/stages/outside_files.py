@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import stat
 import time
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ _MANY = 2000
 def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Return the content digest of each file that is there, by its name.
 
+    An artifact is known by its key, which its content follows from: a pipeline plans with one that is yet to be made.
     Digests are kept under ``AERET_CACHE`` (default ``~/.cache/aeret``), a file a folder, by name, size and time of
     change.
 
@@ -34,6 +36,8 @@ def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     Raises:
         DataError: a file cannot be read.
     """
+    if _is_artifact(folder):
+        return {"artifact": folder.name}
     cache = _cache() / "digests" / f"{digest(str(folder))}.json"
     known = _read(cache)
     found: dict[str, str] = {}
@@ -69,12 +73,19 @@ def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def one_digest(path: Path) -> str:
-    """Return the content digest of one file, kept like those of :func:`file_digests`.
+    """Return the content digest of one file, kept like those of :func:`file_digests`, or that of an artifact.
 
     Raises:
         DataError: there is no such file, or it cannot be read.
     """
+    if _is_artifact(path):
+        return digest(file_digests(path, ()))
     return file_digests(path.parent, [path.name]).get(path.name) or file_digest(path)
+
+
+def _is_artifact(folder: Path) -> bool:
+    """Whether a path is that of an artifact by its name, made or not: ``artifacts/<stage>/<key>``."""
+    return folder.parent.parent.name == "artifacts" and re.fullmatch(r"[0-9a-f]{16}", folder.name) is not None
 
 
 def _read(cache: Path) -> dict[str, list[Any]]:

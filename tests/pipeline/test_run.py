@@ -15,6 +15,7 @@ import aeret.pipeline.run as run_module
 from aeret.errors import ResourceError, RunError, UsageError
 from aeret.pipeline import history
 from aeret.pipeline.execute import _as_yaml, _end, _raise_for, execute
+from aeret.pipeline.graph import plan
 from aeret.pipeline.pipelines import Pipeline, read_pipeline, settings_of_file
 from aeret.pipeline.run import run_pipeline
 from aeret.progress import silent
@@ -120,3 +121,17 @@ def test_settings_reach_the_stages_process_unchanged(tmp_path: Path, manifest: s
     path.write_text(_as_yaml(settings.model_dump(mode="json")), encoding="utf-8")
     assert settings_of_file(path) == settings
     assert json.loads(path.read_text(encoding="utf-8"))["data"]["manifest"] == manifest
+
+
+def test_weights_of_a_run_that_is_yet_to_be_made_are_planned_by_its_key(tmp_path: Path) -> None:
+    settings = settings_of_file(None, ["data.manifest=scenes-small"])
+    source = plan(settings, ["train-cnn"], tmp_path)[-1]
+
+    def key() -> str:
+        cnn = settings.cnn.model_copy(update={"weights": str(source.folder), "transfer": "frozen"})
+        return plan(settings.model_copy(update={"cnn": cnn}), ["train-cnn"], tmp_path)[-1].key
+
+    before = key()
+    source.folder.mkdir(parents=True)
+    (source.folder / "joint.json").write_text("{}")
+    assert key() == before != source.key
