@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: help demo test check lint types contracts docs backends bench clean
+.PHONY: help demo test smoke check lint types contracts docs backends bench clean
 
 help:
 	@echo "make demo      install, run the whole pipeline on built-in scenes, say where the report is"
 	@echo "make test      install, run all tests"
+	@echo "make smoke     run all experiments of the paper at their smallest size"
 	@echo "make check     lint, types, import contracts, docs"
 	@echo "make backends  add JAX and PyTorch, so that their tests run too"
 	@echo "make bench     print the table of performance ratios"
@@ -33,6 +34,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+# Every experiment of the paper on a few drawn scenes: that all of it runs, in minutes.
+smoke: $(VENV)/.installed-test
+	$(BIN)/aeret run pipelines/paper.yaml --preset smoke
 
 check: lint types contracts docs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ def command(
       aeret run pipelines/paper.yaml --preset small
     """
     from aeret.cli.report_lines import headline_lines
+    from aeret.errors import RunError
     from aeret.pipeline import history
     from aeret.pipeline.graph import plan
     from aeret.pipeline.pipelines import read_pipeline
@@ -60,13 +62,19 @@ def command(
         return
     runs = run_pipeline(pipeline_read, root, click.echo)
     if pipeline_read.experiments:
-        _report(pipeline_read, runs, root, path)
+        _report(pipeline_read, runs, root, _command(path, preset, overrides, root))
+        failed = [run.id for run in runs if run.status != "done"]
+        if failed:
+            raise RunError(
+                f"{len(failed)} of {len(runs)} runs failed, and the report is without them: {', '.join(failed)}. What "
+                "went wrong is said above; mend it and start the same command, which keeps what is done."
+            )
         return
     for run in runs:
         for line in headline_lines(run, history.folder_of(root, run)):
             click.echo(line)
     if pipeline_read.shows:
-        _report(pipeline_read, runs, root, path)
+        _report(pipeline_read, runs, root, _command(path, preset, overrides, root))
     elif pipeline_read.compare:
         from aeret.cli.runs import compare_group
 
@@ -77,7 +85,15 @@ def _preset_about(parts: Sequence[Pipeline]) -> str:
     return next((part.preset_about for part in parts if part.preset_about), "")
 
 
-def _report(pipeline: Pipeline, runs: Sequence[Run], root: Path, path: Path) -> None:
+def _command(path: Path, preset: str, overrides: Sequence[str], root: Path) -> str:
+    """Return the command line that makes the report again."""
+    words = ["aeret", "run", str(path), *(["--preset", preset] if preset else [])]
+    for text in overrides:
+        words += ["--set", text]
+    return shlex.join([*words, *([] if root == Path("runs") else ["--runs", str(root)])])
+
+
+def _report(pipeline: Pipeline, runs: Sequence[Run], root: Path, command: str) -> None:
     """Write the report of the experiments beside the comparisons, and say where."""
     from datetime import datetime
 
@@ -91,18 +107,24 @@ def _report(pipeline: Pipeline, runs: Sequence[Run], root: Path, path: Path) -> 
         finished = tuple(
             FinishedRun(run.id, run.values, {e["stage"]: artifact_of(root, run, e["stage"]) for e in run.stages})  # type: ignore[misc]
             for run in runs
-            if run.pipeline == part.name
+            if run.pipeline == part.name and run.status == "done"
         )
         questions.append(Question(part.name, part.title, part.about, part.shows, part.compare, part.baseline, finished))
     manifests = dict.fromkeys(str(run.settings["data"]["manifest"]) for run in runs)
-    preset = f" --preset {pipeline.preset}" if pipeline.preset else ""
+    seeds = dict.fromkeys(str(run.settings["seed"]) for run in runs)
     facts = {
         "collection": ", ".join(manifests),
-        "command": f"aeret run {path}{preset}",
+        "command": command,
+        "preset": pipeline.preset or "none",
+        "seeds": ", ".join(seeds),
         "group": runs[0].group,
         "date": datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
     }
     target = root / "comparisons" / runs[0].group
-    report_experiments(questions, pipeline.title, pipeline.about, facts, target, progress_of(False))
+    failed = [run.id for run in runs if run.status != "done"]
+    warnings = (
+        [f"{len(failed)} of {len(runs)} runs failed and are not in this report: {', '.join(failed)}."] if failed else []
+    )
+    report_experiments(questions, pipeline.title, pipeline.about, facts, warnings, target, progress_of(False))
     click.echo("")
     click.echo(f"Report: {(target / 'report.html').resolve()}")

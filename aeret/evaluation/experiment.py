@@ -89,7 +89,7 @@ def name_of(group: str, arm: str) -> str:
     return " · ".join(part for part in (group, arm) if part) or "all runs"
 
 
-def effects(experiment: Experiment, measures: Sequence[str], seed: int = 0) -> pd.DataFrame:
+def effects(experiment: Experiment, measures: Sequence[str], subset: str = "", seed: int = 0) -> pd.DataFrame:
     """Compare every arm with the baseline of its group, query by query (see :func:`aeret.evaluation.compare.compare`).
 
     The family of Holm's correction is the table returned: every group, arm and measure.
@@ -97,6 +97,7 @@ def effects(experiment: Experiment, measures: Sequence[str], seed: int = 0) -> p
     Args:
         experiment: with an axis to compare.
         measures: names of per-query columns; those that an arm does not have are left out of its rows.
+        subset: compare on the queries of this subset alone.
         seed: of the bootstrap and the randomisation test.
 
     Returns:
@@ -112,7 +113,7 @@ def effects(experiment: Experiment, measures: Sequence[str], seed: int = 0) -> p
                 continue
             own = [trial.evaluation for trial in trials]
             have = [name for name in measures if all(name in each.per_query for each in (*base, *own))]
-            frame = compare(base, own, have, seed=seed)
+            frame = compare(base, own, have, subset=subset, seed=seed)
             for record in frame.to_dict(orient="records"):
                 own_part = (group, arm, len(own), record["candidate"], record["sd_candidate"])
                 rows.append((*own_part, *(record[key] for key in _COMPARED)))

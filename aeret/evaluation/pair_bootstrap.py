@@ -60,7 +60,7 @@ def f_difference(
     own = labels[chosen].astype(np.float32)
     relevant = (own @ own.T > 0).astype(np.float32)
     np.fill_diagonal(relevant, 0)
-    joined = [[_joined(each[chosen]) for each in arm] for arm in (baseline, candidate)]
+    joined = [[_joined(each[chosen], relevant) for each in arm] for arm in (baseline, candidate)]
     whole = np.ones((1, len(chosen)), np.float32)
     observed = _f(whole, relevant, joined)[0]
     draws = []
@@ -73,22 +73,24 @@ def f_difference(
     return FDifference(float(observed), float(low), float(high), float(p))
 
 
-def _joined(assignment: NDArray[np.integer]) -> NDArray[np.float32]:
+Pairs = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Pairs in one cluster, and those of them that are relevant, float32 (n, n) each."""
+
+
+def _joined(assignment: NDArray[np.integer], relevant: NDArray[np.float32]) -> Pairs:
     same: NDArray[np.float32] = (assignment[:, None] == assignment[None, :]).astype(np.float32)
     np.fill_diagonal(same, 0)
-    return same
+    return same, same * relevant
 
 
-def _f(
-    weights: NDArray[np.float32], relevant: NDArray[np.float32], joined: list[list[NDArray[np.float32]]]
-) -> NDArray[np.float64]:
+def _f(weights: NDArray[np.float32], relevant: NDArray[np.float32], joined: list[list[Pairs]]) -> NDArray[np.float64]:
     """Return mean F of the candidate minus that of the baseline for each row of weights (b, n), float64 (b,)."""
     related = _pairs(weights, relevant)
     means = []
     for arm in joined:
         values = []
-        for same in arm:
-            both, together = _pairs(weights, relevant * same), _pairs(weights, same)
+        for same, hits in arm:
+            both, together = _pairs(weights, hits), _pairs(weights, same)
             values.append(np.where(both > 0, 2 * both / np.maximum(related + together, 1), 0.0))
         means.append(np.mean(values, axis=0))
     return np.asarray(means[1] - means[0], np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -168,6 +168,7 @@ def read_pipeline(path: Path, overrides: Sequence[str] = (), preset: str = "") -
     variants = {each: block.variants[each] for each in chosen.variants or block.variants}
     if variants:
         axes[VARIANT] = list(variants)
+    _check_choice(block, chosen, variants, path)
     cells: list[Cell] = []
     for combination in itertools.product(*axes.values()):
         values = dict(zip(axes, combination, strict=True))
@@ -175,15 +176,21 @@ def read_pipeline(path: Path, overrides: Sequence[str] = (), preset: str = "") -
         settings = chosen.settings | variants.get(values.get(VARIANT, ""), {})
         settings |= {key: value for key, value in values.items() if key != VARIANT}
         cells.append(Cell(values, settings_from(tree, overrides, source=str(path), values=settings), label))
+    if block.shows:
+        _check_unlike(cells, path)
     return pipeline(
         stages=block.stages,
         cells=tuple(cells),
         compare=block.compare if block.compare in axes else "",
         baseline=block.baseline,
         shows=block.shows,
-        # Without the overrides: what they change is the question, not where its weights come from.
-        source=read_pipeline(path.parent / block.source, (), chosen_name) if block.source else None,
+        source=_source(path.parent / block.source, overrides, chosen_name) if block.source else None,
     )
+
+
+def _source(path: Path, overrides: Sequence[str], preset: str) -> Pipeline:
+    # The network must be the same; the collection is what the source is there to differ in.
+    return read_pipeline(path, [text for text in overrides if not text.startswith("data.")], preset)
 
 
 def with_source(pipeline: Pipeline, weights: Path) -> Pipeline:
@@ -258,6 +265,27 @@ def _preset(block: PipelineBlock, name: str, path: Path) -> Preset:
         known = ", ".join(block.presets) or "none"
         raise SettingsError(f"{path}: there is no preset {name!r}; presets of this file: {known}.")
     return block.presets.get(name, Preset())
+
+
+def _check_choice(block: PipelineBlock, chosen: Preset, variants: Mapping[str, Any], path: Path) -> None:
+    """Refuse a preset without the baseline, and one whose settings every variant overrides."""
+    if block.compare == VARIANT and block.baseline and block.baseline not in variants:
+        raise SettingsError(
+            f"{path}: the baseline {block.baseline!r} is none of the preset's variants: {list(variants)}."
+        )
+    lost = [key for key in chosen.settings if variants and all(key in each for each in variants.values())]
+    if lost:
+        raise SettingsError(f"{path}: every variant sets {lost[0]}, so what the preset says of it is never used.")
+
+
+def _check_unlike(cells: Sequence[Cell], path: Path) -> None:
+    """Refuse two runs with the same settings: their difference of zero would stand in a table of differences."""
+    seen: dict[str, str] = {}
+    for cell in cells:
+        text = cell.settings.model_dump_json()
+        if text in seen:
+            raise SettingsError(f"{path}: the runs {seen[text]!r} and {cell.label!r} have the same settings.")
+        seen[text] = cell.label
 
 
 def _unlike(label: str, taken: set[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aeret.artifacts import read_record
-from aeret.errors import ResourceError
+from aeret.errors import AeretError, ResourceError, RunError
 from aeret.pipeline import history
 from aeret.pipeline.execute import execute_in_process
 from aeret.pipeline.graph import Task, plan
@@ -21,6 +21,9 @@ def run_pipeline(pipeline: Pipeline, root: Path, log: Callable[[str], None]) -> 
         pipeline: read by :func:`aeret.pipeline.pipelines.read_pipeline`.
         root: the folder of all runs.
         log: called with lines for the user.
+
+    A failed run of a pipeline of experiments does not end the others: its record says ``failed``, and what is wrong is
+    logged. A machine that can no longer write (:class:`~aeret.errors.ResourceError`) ends everything.
 
     Returns:
         One record a cell of the matrix, of all experiments in their order; ``Run.pipeline`` names the experiment.
@@ -42,7 +45,14 @@ def run_pipeline(pipeline: Pipeline, root: Path, log: Callable[[str], None]) -> 
             where = f" {len(runs) + 1}/{total} ({label})" if label else ""
             log(f"Run {group}{where}")
             run = history.start(root, group, label, part.name, cell.values, cell.settings)
-            _run_cell(root, run, cell, tasks, log)
+            try:
+                _run_cell(root, run, cell, tasks, log)
+            except ResourceError:
+                raise
+            except AeretError as error:
+                if not pipeline.experiments:
+                    raise
+                log(f"  failed: {error}")
             runs.append(run)
     return runs
 
@@ -56,6 +66,10 @@ def parts_of(pipeline: Pipeline, root: Path) -> list[Pipeline]:
             made = plan(part.source.cells[0].settings, ("train-cnn",), root)
             part = with_source(part, made[-1].folder)
         parts.append(part)
+    names = [part.name for part in parts]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise RunError(f"two of the pipelines that would run are named {twice[0]!r}; give one of them pipeline.name.")
     return parts
 
 

@@ -203,7 +203,7 @@ def _material(task: _Task, started: str) -> Any:
         title=f"{Path(settings.data.manifest).stem}: {_made_with(settings)}",
         date=started,
         examples=settings.evaluation.examples,
-        warnings=tuple(_warnings(task)),
+        warnings=tuple(task.warnings()),
     )
 
 
@@ -259,16 +259,3 @@ def _trainings(inputs: Mapping[str, Path]) -> Any:
     trained = [stage for stage in ("train-ae", "train-cnn") if stage in inputs]
     paths = {stage: inputs[stage] / "training" / "history.csv" for stage in trained}
     return tuple(Training(stage, pd.read_csv(path)) for stage, path in paths.items() if path.is_file())
-
-
-def _warnings(task: _Task) -> Any:
-    """Yield what a reader must know before believing a number."""
-    for name, split in {"query": task.queries, "gallery": task.gallery}.items():
-        real = split.flags.get("true_masks")
-        if real is not None and not real.all():
-            count = f"{(~real).sum():,}".replace(",", "\u202f")
-            yield (
-                f"{count} of {len(real)} {name} photos hold masks that are not real ones (flag true_masks is false). "
-                "Layout figures over all photos are against such masks too; trust those of a subset with real masks."
-            )
-            break

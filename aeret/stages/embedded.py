@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,19 @@ class Embedded:
         """Return queries and gallery for an evaluation; the same object where they are the same photos."""
         gallery = _photo_set(self.gallery, self.gallery_set)
         return gallery if self.leave_one_out else _photo_set(self.queries, self.query_set), gallery
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what a reader must know before believing a number."""
+        for name, split in {"query": self.queries, "gallery": self.gallery}.items():
+            real = split.flags.get("true_masks")
+            if real is not None and not real.all():
+                count = f"{(~real).sum():,}".replace(",", "\u202f")
+                yield (
+                    f"{count} of {len(real)} {name} photos hold masks that are not real ones (flag true_masks is "
+                    "false). Layout figures over all photos are against such masks too; trust those of a subset with "
+                    "real masks."
+                )
+                break
 
     def exclude(self) -> Any:
         """Return the gallery row that is the query itself, or -1; int64 (q,)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,7 @@ def report_experiments(
     title: str,
     about: str,
     facts: Mapping[str, str],
+    warnings: Sequence[str],
     out: Path,
     progress: Progress = silent,
 ) -> None:
@@ -60,8 +61,9 @@ def report_experiments(
     folders = {folder for question in questions for run in question.runs for folder in run.artifacts.values()}
     records = [read_record(folder) for folder in sorted(folders)]
     versions = {name: version for record in records for name, version in record.versions.items()}
-    background = Background(title, about, facts, sum(record.seconds for record in records), (), versions)
-    experiments = [_experiment(question) for question in questions]
+    experiments = [_experiment(question) for question in questions if question.runs]
+    said = dict.fromkeys((*warnings, *(text for question in questions for text in _warnings(question))))
+    background = Background(title, about, facts, sum(record.seconds for record in records), tuple(said), versions)
     write(build_experiments_report(experiments, background, progress), out)
 
 
@@ -76,6 +78,15 @@ def _experiment(question: Question) -> Experiment:
     return Experiment(
         question.name, question.title, question.about, question.shows, question.compare, question.baseline, trials
     )
+
+
+def _warnings(question: Question) -> Iterator[str]:
+    """Yield what a reader must know of the collections before believing a number."""
+    opened: set[Path] = set()
+    for run in question.runs:
+        if run.artifacts["prepare"] not in opened:
+            opened.add(run.artifacts["prepare"])
+            yield from Embedded(run.artifacts).warnings()
 
 
 def _opener(run: FinishedRun) -> Any:

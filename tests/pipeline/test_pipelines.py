@@ -161,6 +161,19 @@ def test_experiments_are_read_with_one_preset(tmp_path: Path) -> None:
         (CHILD.replace("batch_size: 32", "batch_size: 0"), r"arms.yaml:\d+:\d+: cnn.training.batch_size"),
         ("pipeline: {experiments: [arms.yaml]}\nseed: 1\n", "has no settings, matrix or variants of its own"),
         ("pipeline: {experiments: [base.yaml, base.yaml]}\n", "two are named 'base'"),
+        (CHILD.replace("[plain]", "[strong]"), "the baseline 'plain' is none of the preset's variants"),
+        (
+            CHILD.replace("plain: {}", "plain: {cnn.latent_weight: 2.0}\n  ").replace(
+                "  compare", "  shows: [effects]\n  compare"
+            ),
+            "the runs '0.plain' and '0.strong' have the same settings",
+        ),
+        (
+            CHILD.replace("plain: {}", "plain: {cnn.training.epochs: 2}").replace(
+                "cnn.training.epochs: 1", "cnn.training.epochs: 1"
+            ),
+            "every variant sets cnn.training.epochs, so what the preset says of it is never used",
+        ),
         ("pipeline: {preset: big}\n", "there is no preset 'big'; presets of this file: none"),
     ],
 )
@@ -170,6 +183,7 @@ def test_bad_families(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(SettingsError, match=message):
         read_pipeline(path)
+        read_pipeline(path, preset="smoke")
 
 
 def test_weights_come_from_the_source_with_the_same_preset(tmp_path: Path) -> None:
@@ -179,9 +193,10 @@ def test_weights_come_from_the_source_with_the_same_preset(tmp_path: Path) -> No
         "pipeline:\n  extends: base.yaml\n  source: arms.yaml\n"
         "  variants: {scratch: {}, frozen: {cnn.weights: source, cnn.transfer: frozen}}\n"
     )
-    pipeline = read_pipeline(path, ["seed=5"], "smoke")
+    pipeline = read_pipeline(path, ["seed=5", "data.manifest=mine.yaml"], "smoke")
     assert pipeline.source is not None
-    assert [cell.settings.seed for cell in pipeline.source.cells] == [0]
+    # The network is the question's, the collection is not.
+    assert [(each.settings.seed, each.settings.data.manifest) for each in pipeline.source.cells] == [(5, "scenes")]
     made = with_source(pipeline, tmp_path / "network")
     assert [cell.settings.cnn.weights for cell in made.cells] == ["", str(tmp_path / "network")]
 
@@ -192,3 +207,10 @@ def test_the_paper_has_three_presets(preset: str) -> None:
     assert all(part.cells and part.shows and part.about and part.preset_about for part in paper.experiments)
     arms = {str(cell.values.get("cnn.arm")) for cell in paper.experiments[0].cells}
     assert arms == {"joint", "labels-only"}
+    # The manifest's splits decide whether queries alone can lose their background.
+    apart = {"coco_mix-halves", "scenes-small-halves", "coco2017"}
+    for part in paper.experiments:
+        for cell in part.cells:
+            assert cell.settings.data.background_splits == "all" or cell.settings.data.manifest in apart
+            training = cell.settings.cnn.training
+            assert training.schedule != "step" or training.step_epochs < training.epochs - training.warmup_epochs

@@ -135,3 +135,27 @@ def test_weights_of_a_run_that_is_yet_to_be_made_are_planned_by_its_key(tmp_path
     source.folder.mkdir(parents=True)
     (source.folder / "joint.json").write_text("{}")
     assert key() == before != source.key
+
+
+def test_experiments_go_on_after_a_run_that_failed(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails_first(task: Any, settings: Settings, root: Path) -> Any:
+        if settings.seed == 0 and task.stage == "second":
+            raise RunError("it diverged")
+        return execute(task, settings, silent)
+
+    monkeypatch.setattr(run_module, "execute_in_process", fails_first)
+    whole = Pipeline("whole", (), (), "", "", experiments=(pipeline,))
+    lines: list[str] = []
+    runs = run_pipeline(whole, tmp_path, lines.append)
+    assert [run.status for run in runs] == ["failed", "done"]
+    assert "  failed: it diverged" in lines
+    with pytest.raises(RunError, match="it diverged"):
+        run_pipeline(pipeline, tmp_path / "alone", lines.append)
+
+
+def test_two_experiments_of_one_name_are_refused(pipeline: Pipeline, tmp_path: Path) -> None:
+    whole = Pipeline("whole", (), (), "", "", experiments=(pipeline, pipeline))
+    with pytest.raises(RunError, match="two of the pipelines that would run are named 'toy'"):
+        run_pipeline(whole, tmp_path, print)

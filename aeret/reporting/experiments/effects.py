@@ -22,7 +22,9 @@ def effect_blocks(experiment: Experiment) -> list[Block]:
     frame = effects(experiment, TESTED)
     if frame.empty:
         return blocks
-    blocks += [Notice(verdict(experiment, frame), "note"), _table(experiment, frame)]
+    blocks += [Notice(verdict(experiment, frame), "note"), _table(experiment, frame, "")]
+    for subset in experiment.trials[0].evaluation.facts.get("subsets", {}):
+        blocks.append(_table(experiment, effects(experiment, (LAYOUT, "layout R@10"), subset), subset))
     for measure in (LAYOUT, LABELS):
         own = frame[frame["measure"] == measure]
         bars = [
@@ -45,7 +47,17 @@ def verdict(experiment: Experiment, frame: pd.DataFrame) -> str:
         better, worse = int((stands & (own["difference"] > 0)).sum()), int((stands & (own["difference"] < 0)).sum())
         change = f"mean change {own['difference'].mean():+.3f}"
         parts.append(f"{measure}: better in {better}, worse in {worse} of {len(own)} ({change})")
-    return f"Against {experiment.reference}, at Holm-adjusted p below {LEVEL:g}. {'; '.join(parts)}."
+    text = f"Against {experiment.reference}, at Holm-adjusted p below {LEVEL:g}. {'; '.join(parts)}."
+    return f"{text} {few_seeds(frame)}".rstrip()
+
+
+def few_seeds(frame: pd.DataFrame) -> str:
+    """Return what p speaks of where seeds are few: it is over queries, and takes the trained networks as they are."""
+    fewest = int(frame["seeds"].min())
+    if fewest > 2:
+        return ""
+    seeds = "one seed" if fewest == 1 else f"{fewest} seeds"
+    return f"With {seeds}, p and intervals speak of these trained networks; another seed may move a row by as much."
 
 
 def _means(experiment: Experiment) -> Table:
@@ -73,7 +85,7 @@ def _means(experiment: Experiment) -> Table:
     return Table(id_of(experiment, "means"), "Means", columns, tuple(rows), tuple(kinds), caption)
 
 
-def _table(experiment: Experiment, frame: pd.DataFrame) -> Table:
+def _table(experiment: Experiment, frame: pd.DataFrame, subset: str) -> Table:
     columns = (
         Column("measure", "measure"),
         *NAMES,
@@ -100,6 +112,8 @@ def _table(experiment: Experiment, frame: pd.DataFrame) -> Table:
     kinds = tuple("lead" if row[-1] < LEVEL else "" for row in rows)
     caption = (
         f"Each arm minus {experiment.reference} of the same group: the query is the unit, its value the mean over "
-        "seeds. Bold: the difference stands after Holm's correction over all rows."
+        f"seeds. Bold: the difference stands after Holm's correction over all rows. {few_seeds(frame)}"
     )
-    return Table(id_of(experiment, "effects"), "Differences", columns, tuple(rows), kinds, caption)
+    title = f"Differences on the queries of {subset} alone" if subset else "Differences"
+    name = id_of(experiment, f"effects-{subset}" if subset else "effects")
+    return Table(name, title, columns, tuple(rows), kinds, caption.rstrip())

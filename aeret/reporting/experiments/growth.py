@@ -29,7 +29,8 @@ def growth_blocks(experiment: Experiment) -> list[Block]:
             queries,
             lambda trial: query_growth(trial.evaluation, queries, _SEED),
             f"Of {N} results of {first.lead} search, mean ± sd over 30 samples of the queries, averaged over seeds. "
-            "More query images make the average surer, not better or worse.",
+            "More query images make the average surer, not better or worse; samples are parts of one finite set, so "
+            "their sd also falls because they overlap.",
         ),
         *_axis(
             experiment,

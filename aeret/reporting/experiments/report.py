@@ -82,7 +82,7 @@ def _overview(experiments: Sequence[Experiment], background: Background) -> Sect
 
 
 def _best(experiments: Sequence[Experiment]) -> Table:
-    """Return the recipes with the best layout measure; one that several experiments ran is shown once."""
+    """Return the rows with the highest layout measure; one that several experiments ran is shown once."""
     found: dict[frozenset[str], tuple[float, tuple[Cell, ...]]] = {}
     for experiment in experiments:
         for group, arm, trials in experiment.rows():
@@ -94,10 +94,10 @@ def _best(experiments: Sequence[Experiment]) -> Table:
     order = sorted((each for each in found.values() if each[0] == each[0]), key=lambda each: -each[0])
     columns = (*NAMES, *(Column(f"m{place}", name, "measure", bar=True) for place, name in enumerate(_BEST_OF)))
     caption = (
-        f"The {_BEST} rows with the highest {LAYOUT}, mean ± sd over seeds. The best of many is partly luck: its "
-        "figure is biased upwards, and a row with one seed more so."
+        f"The {_BEST} rows with the highest {LAYOUT} on the queries, mean ± sd over seeds. They are chosen by what is "
+        "shown of them, so their figures are biased upwards; choose a recipe by validation, and measure it anew."
     )
-    return Table("best", "The best recipes", columns, tuple(row for _, row in order[:_BEST]), (), caption)
+    return Table("best", "The highest layout figures", columns, tuple(row for _, row in order[:_BEST]), (), caption)
 
 
 def _conventions(experiments: Sequence[Experiment], background: Background) -> Section:

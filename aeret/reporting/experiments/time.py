@@ -27,7 +27,8 @@ def time_blocks(experiment: Experiment) -> list[Block]:
         ]
         rows.append((*first_cells(group, arm, trials), *tops, *times))
     caption = (
-        "Milliseconds of one query, each search alone on one core, median over seeds; the machine's load is in them. "
+        "Milliseconds of one query: a search of all queries at once, over their number; median over seeds, and the "
+        "machine's load is in them. To embed a photo, and to remove its background, comes before and is not in them. "
         "Relevant is what shares a category."
     )
     return [Table(id_of(experiment, "time"), "Accuracy and retrieval time", columns, tuple(rows), (), caption)]
