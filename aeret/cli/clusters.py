@@ -56,14 +56,13 @@ def sweep_command(clusters: tuple[int, ...], name: str, sample: int, out: Path |
       aeret clusters sweep --k 10,20,40,80,160 --run latest
     """
     from aeret.cli.report_lines import frame_text
-    from aeret.pipeline.history import artifacts_of, find_run
-    from aeret.settings import Settings
+    from aeret.pipeline.history import artifacts_of, find_run, settings_of
     from aeret.stages.cluster_sweep import NEEDED, sweep_run
 
     run = find_run(root, name)
     inputs = artifacts_of(root, run, NEEDED)
     target = out or root / "sweeps" / run.id
-    settings = Settings.model_validate(run.settings)
+    settings = settings_of(run)
     sweep, chosen = sweep_run(inputs, settings, clusters, run.id, sample, target, progress_of(quiet))
     click.echo(frame_text(sweep))
     click.echo("")

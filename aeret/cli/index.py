@@ -82,8 +82,7 @@ def plan_command(
       aeret index plan --memory 512MB --latency 2ms
       aeret index plan --measure "F(rel=any)@10" --index flat --index ivf-pq --run latest
     """
-    from aeret.pipeline.history import artifacts_of, find_run
-    from aeret.settings import Settings
+    from aeret.pipeline.history import artifacts_of, find_run, settings_of
     from aeret.stages.index_plan import NEEDED, plan_index
 
     run = find_run(root, name)
@@ -91,7 +90,7 @@ def plan_command(
     target = out or root / "plans" / run.id
     text = plan_index(
         inputs,
-        Settings.model_validate(run.settings),
+        settings_of(run),
         measure,
         memory,
         latency,

@@ -10,6 +10,7 @@ from typing import Any
 
 import aeret
 from aeret.artifacts import RECORD, digest, file_digest
+from aeret.errors import RunError
 from aeret.pipeline.backend import keras_backend
 from aeret.settings import IDLE, PACE_ONLY, Settings
 from aeret.stages import STAGES, inputs_of, load_stage, rooms_of, source_digests
@@ -101,5 +102,8 @@ def _code_digest(rooms: tuple[str, ...]) -> str:
     files: list[Path] = []
     for room in rooms:
         path = package / room
-        files.extend([path] if path.is_file() else path.rglob("*.py"))
+        found = [path] if path.is_file() else [*path.rglob("*.py")]
+        if not found:
+            raise RunError(f"a stage names the room {room!r}, of which there is no source in {package}.")
+        files.extend(found)
     return digest({str(path.relative_to(package)): file_digest(path) for path in sorted(files)})

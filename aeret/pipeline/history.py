@@ -11,9 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from aeret.artifacts import resource_error, write_json
 from aeret.errors import UsageError
 from aeret.pipeline.graph import Task
+from aeret.settings import Settings
 
 RUN = "run.json"
 
@@ -138,6 +141,22 @@ def find_run(root: Path, name: str) -> Run:
     if len(runs) > 1:
         raise UsageError(f"--run {name} is {len(runs)} runs; name one of {', '.join(run.id for run in runs)}.")
     return runs[0]
+
+
+def settings_of(run: Run) -> Settings:
+    """Return the settings a run was recorded with.
+
+    Raises:
+        UsageError: this version of aeret has other settings.
+    """
+    try:
+        return Settings.model_validate(run.settings)
+    except ValidationError as error:
+        where = ", ".join(".".join(map(str, item["loc"])) for item in error.errors()[:3])
+        raise UsageError(
+            f"run {run.id} was recorded with settings that this version of aeret does not have ({where}); run its "
+            "pipeline again."
+        ) from None
 
 
 def list_runs(root: Path) -> list[Run]:

@@ -155,6 +155,6 @@ def test_a_classic_feature_needs_no_network(tmp_path: Path, features: str) -> No
         return {task.stage: task.key for task in plan(settings, DEFAULT_STAGES, tmp_path)}
 
     found = planned()
-    assert list(found) == ["prepare", "train-ae", "encode-masks", "embed", "cluster-eval"]
+    assert list(found) == ["prepare", "audit", "train-ae", "encode-masks", "embed", "cluster-eval"]
     assert planned(cnn={"arm": "labels-only", "embedding_size": 7}) == found
     assert planned(embed={"features": "cnn"})["embed"] != found["embed"]

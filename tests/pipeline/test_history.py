@@ -47,3 +47,12 @@ def test_unknown_and_ambiguous_names(tmp_path: Path) -> None:
         history.find_runs(tmp_path, "20260101")
     with pytest.raises(UsageError, match="matches no run"):
         history.find_runs(tmp_path, "2027")
+
+
+def test_settings_of_another_version_are_a_message(tmp_path: Path) -> None:
+    group = history.new_group(tmp_path, "demo")
+    run = history.start(tmp_path, group, "", "demo", {}, Settings(seed=3))
+    assert history.settings_of(run).seed == 3
+    run.settings = {**run.settings, "colour": "blue"}
+    with pytest.raises(UsageError, match=r"settings that this version of aeret does not have \(colour\)"):
+        history.settings_of(run)
