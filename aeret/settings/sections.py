@@ -97,7 +97,8 @@ class TrainingSettings(Section):
     """Weight of the summed squared kernels in the loss (ridge)."""
     schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
     warmup_epochs: NonNegative = 1.0
-    """The learning rate climbs linearly from zero over this many epochs."""
+    """The learning rate climbs linearly from zero over this many epochs, but at most over half of the training (of each
+    phase, where it has two)."""
     step_epochs: Count = 10
     """``step``: every so many epochs the rate is multiplied by ``step_factor``."""
     step_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1

@@ -8,6 +8,7 @@ from aeret.models.joint import JointModel
 from aeret.models.saved_joint import SavedJoint
 from aeret.models.weights import layers_of
 from aeret.stages import train_cnn
+from aeret.training.schedules import learning_rate
 
 from .test_train_cnn import assert_same_weights, run, settings
 from .test_train_cnn import inputs as inputs  # the fixture
@@ -117,6 +118,17 @@ def test_fine_tuned_moves_heads_then_the_upper_end(inputs, source, tmp_path, unf
     assert metrics["epochs"] == metrics["best_epoch"] == 2
     assert {"training", "training-head"} <= {path.name for path in tmp_path.iterdir()}
     assert [path.name for path in tmp_path.rglob("*.npz")] == ["weights.npz"]
+
+
+@pytest.mark.parametrize(("epochs", "warmup"), [(2, 1.0), (3, 5.0), (10, 3.0)])
+def test_each_phase_reaches_its_full_rate(epochs, warmup):
+    training = {"epochs": epochs, "warmup_epochs": warmup}
+    cnn = settings("x", weights="x", transfer="fine-tuned", transfer_rate=0.5, training=training).cnn
+    phases = train_cnn._phases(cnn)
+    assert sum(phase.training.epochs for phase in phases) == epochs
+    for phase, full in zip(phases, (1e-3, 5e-4), strict=True):
+        rates = [learning_rate(phase.training, step, 7) for step in range(7 * phase.training.epochs)]
+        assert max(rates) == full
 
 
 def test_layer_wise_pretraining_reports_what_each_block_leaves(inputs, tmp_path):

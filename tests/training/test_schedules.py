@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aeret.settings import TrainingSettings
@@ -12,9 +12,9 @@ from aeret.training.selection import Selection
 
 
 def rates(steps_per_epoch: int = 4, reductions: int = 0, **options) -> list[float]:
-    settings = TrainingSettings(**{"learning_rate": 1.0, "epochs": 5, **options})
+    chosen = TrainingSettings(**{"learning_rate": 1.0, "epochs": 5, **options})
     return [
-        learning_rate(settings, step, steps_per_epoch, reductions) for step in range(settings.epochs * steps_per_epoch)
+        learning_rate(chosen, step, steps_per_epoch, reductions) for step in range(chosen.epochs * steps_per_epoch)
     ]
 
 
@@ -40,14 +40,19 @@ def test_cosine_by_hand():
     assert sorted(found[4:], reverse=True) == found[4:]
 
 
-def test_cosine_with_more_warmup_than_epochs():
-    assert max(rates(schedule="cosine", warmup_epochs=9)) < 1
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_more_warmup_than_epochs_takes_half_of_them(schedule):
+    found = rates(schedule=schedule, warmup_epochs=9, epochs=2)
+    assert found[:4] == [0.25, 0.5, 0.75, 1]
+    assert found[4] == 1
+    assert max(rates(1, schedule=schedule, warmup_epochs=9, epochs=1)) == 1
 
 
 def test_plateau_multiplies_by_its_reductions():
     assert rates(schedule="plateau", step_factor=0.5, reductions=3, warmup_epochs=0)[0] == 0.125
 
 
+@settings(deadline=None)  # of a busy machine
 @given(st.sampled_from(sorted(SCHEDULES)), st.integers(1, 30), st.floats(0, 10), st.integers(1, 9), st.integers(0, 3))
 def test_a_rate_is_never_negative_nor_above_the_base(name, epochs, warmup, steps, reductions):
     for rate in rates(steps, reductions, schedule=name, epochs=epochs, warmup_epochs=warmup):

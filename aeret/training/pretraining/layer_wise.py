@@ -45,7 +45,6 @@ def pretrain_layer_wise(
     training = settings.training.model_copy(
         update={
             "epochs": settings.pretraining_epochs,
-            "warmup_epochs": min(settings.training.warmup_epochs, settings.pretraining_epochs / 2),
             "l1": 0.0,
             "l2": 0.0,
             "average_weights": 0.0,
