@@ -1,7 +1,8 @@
 """Weights from elsewhere for a backbone: of ImageNet, of another run, or of a Keras file.
 
 Layers are matched by name and shape. Only the backbone's are taken; heads in the file are passed over. A Keras file is
-read as plain arrays: nothing in it is executed, and no model is built of it.
+read as plain arrays: nothing in it is executed, and no model is built of it. It is not trusted: an array is read only
+when its declared shape is the wanted one, and a file that refers to others is refused.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import importlib
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aeret.errors import DataError, ResourceError, UsageError
-from aeret.models.backbones.backbone import DEVIATION, MEAN
+from aeret.models.backbones.pieces import DEVIATION, MEAN
 from aeret.models.saved_joint import RECORD, WEIGHTS, SavedJoint
 from aeret.registry import lookup
 
@@ -28,7 +30,20 @@ Layers = dict[str, list[npt.NDArray[Any]]]
 """Name of a layer -> its arrays, in the order of ``layer.weights``."""
 
 _SHOWN = 5
-_UNREADABLE = (OSError, KeyError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (
+    OSError,
+    KeyError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+_MEMBER = "model.weights.h5"
+_UNPACKED = 4
+"""A .keras file's weights may be so many times as large as the file: Keras does not compress them at all."""
 
 
 def load_backbone(model: Any, names: Iterable[str], weights: str, backbone: str) -> None:
@@ -48,13 +63,12 @@ def load_backbone(model: Any, names: Iterable[str], weights: str, backbone: str)
         UnknownNameError: there are no weights of ImageNet for this backbone.
     """
     if weights == "imagenet":
-        found, source = (
-            lookup(IMAGENET, backbone, "backbone with ImageNet weights")(),
-            f"ImageNet weights of {backbone}",
-        )
-    else:
-        found, source = read_layers(Path(weights).expanduser()), weights
-    assign_layers(model, names, found, f"{source}: does not fit cnn.backbone={backbone}")
+        found = lookup(IMAGENET, backbone, "backbone with ImageNet weights")()
+        assign_layers(model, names, found, f"ImageNet weights of {backbone}: does not fit cnn.backbone={backbone}")
+        return
+    names = tuple(names)
+    with open_layers(Path(weights).expanduser(), names) as opened:
+        assign_layers(model, names, opened, f"{weights}: does not fit cnn.backbone={backbone}")
 
 
 def layers_of(model: Any, names: Iterable[str]) -> Layers:
@@ -62,20 +76,22 @@ def layers_of(model: Any, names: Iterable[str]) -> Layers:
     return {name: [weight.numpy().copy() for weight in model.get_layer(name).weights] for name in names}
 
 
-def assign_layers(model: Any, names: Iterable[str], found: Mapping[str, list[npt.NDArray[Any]]], problem: str) -> None:
+def assign_layers(model: Any, names: Iterable[str], found: Mapping[str, list[Any]], problem: str) -> None:
     """Give layers of a model new weights, all or none.
 
     Args:
         model: the model.
         names: of its layers to change.
-        found: their weights; what else is in it is passed over.
+        found: their weights, arrays or datasets of :func:`open_layers`, which are read only where their shapes fit;
+            what else is in it is passed over.
         problem: start of the message where they do not fit.
 
     Raises:
         DataError: a layer is missing, has other shapes, or values that are no numbers.
     """
     layers = [model.get_layer(name) for name in names]
-    wrong = []
+    wrong: list[str] = []
+    read: Layers = {}
     for layer in layers:
         wanted = [tuple(weight.shape) for weight in layer.weights]
         arrays = found.get(layer.name)
@@ -83,8 +99,10 @@ def assign_layers(model: Any, names: Iterable[str], found: Mapping[str, list[npt
             wrong.append(f"{layer.name}: expected {_words(wanted)}, the layer is not there")
         elif [array.shape for array in arrays] != wanted:
             wrong.append(f"{layer.name}: expected {_words(wanted)}, got {_words([array.shape for array in arrays])}")
-        elif not all(array.dtype.kind == "f" and np.isfinite(array).all() for array in arrays):
+        elif (values := _numbers(arrays)) is None:
             wrong.append(f"{layer.name}: expected finite floating-point numbers, got something else")
+        else:
+            read[layer.name] = values
     if wrong:
         listed = "; ".join(wrong[:_SHOWN]) + (f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else "")
         held = ", ".join(list(found)[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "") if found else "none"
@@ -93,75 +111,133 @@ def assign_layers(model: Any, names: Iterable[str], found: Mapping[str, list[npt
             "Give weights of the same backbone (and, for bigru, of the same cnn.input_size)."
         )
     for layer in layers:
-        for weight, array in zip(layer.weights, found[layer.name], strict=True):
+        for weight, array in zip(layer.weights, read[layer.name], strict=True):
             weight.assign(array)
 
 
-def read_layers(path: Path) -> Layers:
-    """Read the layers of a saved network.
+def _numbers(arrays: list[Any]) -> list[npt.NDArray[Any]] | None:
+    if any(array.dtype.kind != "f" for array in arrays):
+        return None
+    values = [np.asarray(array) for array in arrays]
+    return values if all(np.isfinite(array).all() for array in values) else None
+
+
+@contextmanager
+def open_layers(path: Path, wanted: Collection[str] = ()) -> Iterator[Mapping[str, list[Any]]]:
+    """Open the layers of a saved network: name -> its arrays, or datasets that are yet to be read.
 
     Args:
         path: as ``weights`` of :func:`load_backbone`, but for ``imagenet``.
+        wanted: names of layers that must not occur twice.
 
     Raises:
-        DataError: as there.
+        DataError: as there; also where reading the datasets fails.
     """
     if path.name in (RECORD, WEIGHTS):
         path = path.parent
     if path.is_dir():
         joint = SavedJoint.load(path)
-        return layers_of(joint.model, joint.model.backbone_layers)
+        yield layers_of(joint.model, joint.model.backbone_layers)
+        return
     if not path.name.endswith((".weights.h5", ".keras")):
         raise DataError(
             f"{path}: is no file of weights that cnn.weights can be; expected a folder that `aeret stage train-cnn` "
             "wrote, or a Keras file whose name ends in .weights.h5 or .keras."
         )
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file; give cnn.weights a path that exists.")
     try:
-        content = path.read_bytes()
-        if path.suffix == ".keras":
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                content = archive.read("model.weights.h5")
-        with h5py.File(io.BytesIO(content), "r") as file:
-            found: Layers = {}
-            _collect(file, found)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file; give cnn.weights a path that exists.") from None
+        with path.open("rb") as raw, h5py.File(_unpacked(raw) if path.suffix == ".keras" else raw, "r") as file:
+            walk = _Walk()
+            walk.collect(file)
+            twice = sorted(walk.twice.intersection(wanted))
+            if twice:
+                raise ValueError(f"it holds layer {twice[0]!r} twice")
+            yield walk.found
+    except DataError:
+        raise
     except _UNREADABLE as error:
         raise DataError(
             f"{path}: is damaged, or no weights that Keras 3 saved ({error}); save it again with model.save_weights() "
             "or model.save()."
         ) from None
-    return found
 
 
-def _collect(group: Any, found: Layers) -> None:
-    """Walk a file of Keras: every child of a group ``layers`` is a layer, whose group ``vars`` has its name."""
-    for key, child in group.items():
-        if not isinstance(child, h5py.Group):
-            continue
-        if key != "layers":
-            _collect(child, found)
-            continue
-        for layer in child.values():
-            arrays: list[npt.NDArray[Any]] = []
-            _variables(layer, arrays)
-            name = layer["vars"].attrs.get("name", "") if "vars" in layer else ""
-            if arrays:
-                found.setdefault(str(name), arrays)
-            _collect(layer, found)
+def _unpacked(raw: Any) -> io.BytesIO:
+    with zipfile.ZipFile(raw) as archive:
+        size, whole = archive.getinfo(_MEMBER).file_size, raw.seek(0, io.SEEK_END)
+        if size > _UNPACKED * whole:
+            raise ValueError(f"its {whole:,} bytes would unpack to {size:,}")
+        return io.BytesIO(archive.read(_MEMBER))
 
 
-def _variables(group: Any, arrays: list[npt.NDArray[Any]]) -> None:
-    """Append a layer's own arrays, then those of the layers inside it, but not of a model's layers."""
-    if "vars" in group:
-        own = group["vars"]
-        arrays.extend(own[key][()] for key in sorted(own, key=int))
-    # Keras counts the forward direction of a Bidirectional first; the file has them by the alphabet.
-    for key in sorted(
-        set(group) - {"vars", "layers", "seed_generator"}, key=lambda key: (key == "backward_layer", key)
-    ):
-        if isinstance(group[key], h5py.Group):
-            _variables(group[key], arrays)
+class _Walk:
+    """Walks a file of Keras: every child of a group ``layers`` is a layer, whose group ``vars`` has its name."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, list[Any]] = {}
+        self.twice: set[str] = set()
+        self._seen: set[int] = set()
+
+    def collect(self, group: Any) -> None:
+        """Add the layers below a group."""
+        for key in group:
+            child = self._child(group, key)
+            if key == "layers":
+                self._layers(child)
+            elif isinstance(child, h5py.Group):
+                self.collect(child)
+
+    def _layers(self, layers: Any) -> None:
+        for key in self._group(layers):
+            self._layer(self._group(self._child(layers, key)))
+
+    def _layer(self, layer: Any) -> None:
+        arrays: list[Any] = []
+        self._variables(layer, arrays)
+        name = str(layer["vars"].attrs.get("name", "")) if "vars" in layer else ""
+        if arrays:
+            if name in self.found:
+                self.twice.add(name)
+            self.found.setdefault(name, arrays)
+
+    def _variables(self, group: Any, arrays: list[Any]) -> None:
+        """Append a layer's own datasets, then those of layers inside it; a model's layers are layers of their own."""
+        if "vars" in group:
+            own = self._group(self._child(group, "vars"))
+            arrays.extend(self._dataset(self._child(own, key)) for key in sorted(own, key=int))
+        # Keras counts the forward direction of a Bidirectional first; the file has them by the alphabet.
+        for key in sorted(
+            set(group) - {"vars", "layers", "seed_generator"}, key=lambda key: (key == "backward_layer", key)
+        ):
+            child = self._child(group, key)
+            if isinstance(child, h5py.Group):
+                self._variables(child, arrays)
+        if "layers" in group:
+            self._layers(self._child(group, "layers"))
+
+    def _child(self, group: Any, key: str) -> Any:
+        """Return a member that lies in this file, and was not met before: Keras writes no other, and no cycles."""
+        if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+            raise ValueError(f"{group.name}/{key} is a link to elsewhere")
+        child = group[key]
+        place = h5py.h5o.get_info(child.id).addr
+        if place in self._seen:
+            raise ValueError(f"{group.name}/{key} is a second link to one thing")
+        self._seen.add(place)
+        return child
+
+    def _group(self, item: Any) -> Any:
+        if not isinstance(item, h5py.Group):
+            raise ValueError(f"{item.name} is no group")
+        return item
+
+    def _dataset(self, item: Any) -> Any:
+        if not isinstance(item, h5py.Dataset):
+            raise ValueError(f"{item.name} is no array")
+        if item.external or item.is_virtual:
+            raise ValueError(f"{item.name} has its values in another file")
+        return item
 
 
 def _vgg19() -> Layers:

@@ -2,6 +2,7 @@
 
 import sys
 import types
+import zipfile
 
 import h5py
 import keras
@@ -13,7 +14,7 @@ from aeret.models import weights
 from aeret.models.backbones import BACKBONES
 from aeret.models.joint import JointModel
 from aeret.models.saved_joint import SavedJoint
-from aeret.models.weights import load_backbone, read_layers, resnet18_layers, vgg19_layers
+from aeret.models.weights import load_backbone, open_layers, resnet18_layers, vgg19_layers
 from aeret.settings import CnnSettings
 
 # Of Keras's own way of writing variables under NumPy 2.
@@ -111,6 +112,99 @@ def test_files_that_are_bad_or_missing(tmp_path):
         load(target, tmp_path)
 
 
+def _elsewhere(layers, name):
+    link = {"soft": h5py.SoftLink("/layers/one"), "external": h5py.ExternalLink("other.h5", "/")}
+    if name in link:
+        layers["two"] = link[name]
+    elif name == "cycle":
+        layers["one/again"] = layers["one"]
+    else:
+        del layers["one/vars/0"]
+        if name == "storage":
+            layers["one/vars"].create_dataset("0", (4, 2), "f4", external=[("/etc/hostname", 0, 32)])
+        else:
+            layout = h5py.VirtualLayout((4, 2), "f4")
+            layout[:] = h5py.VirtualSource("other.h5", "values", (4, 2))
+            layers["one/vars"].create_virtual_dataset("0", layout)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("soft", "is a link to elsewhere"),
+        ("external", "is a link to elsewhere"),
+        ("cycle", "is a second link"),
+        ("storage", "in another file"),
+        ("virtual", "in another file"),
+    ],
+)
+def test_a_file_that_refers_to_others_is_refused(tmp_path, change, words):
+    path = plain(tmp_path, "one")
+    with h5py.File(path, "a") as file:
+        _elsewhere(file["layers"], change)
+    with pytest.raises(DataError, match=words), open_layers(path):
+        pass
+
+
+def plain(folder, *names):
+    """A file as Keras writes it, of dense layers from 4 to 2."""
+    path = folder / "plain.weights.h5"
+    with h5py.File(path, "w") as file:
+        for key, name in zip(("one", "two"), names, strict=False):
+            group = file.create_group(f"layers/{key}/vars")
+            group.attrs["name"] = name
+            group["0"], group["1"] = np.ones((4, 2), np.float32), np.zeros(2, np.float32)
+    return path
+
+
+@pytest.fixture
+def dense():
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, keras.layers.Dense(2, name="a")(inputs))
+
+
+def test_an_array_is_read_only_where_its_shape_is_the_wanted_one(tmp_path, dense):
+    path = plain(tmp_path, "a", "other")
+    with h5py.File(path, "a") as file:
+        del file["layers/two/vars/0"]
+        file["layers/two/vars"].create_dataset("0", (1 << 40, 1 << 20), "f4", chunks=(1024, 1024))
+    load_backbone(dense, ("a",), str(path), "a")
+    np.testing.assert_array_equal(dense.get_layer("a").kernel.numpy(), np.ones((4, 2)))
+    with h5py.File(path, "a") as file:
+        file["layers/two/vars"].attrs["name"] = "a"
+        file["layers/one/vars"].attrs["name"] = "other"
+    with pytest.raises(DataError, match=r"a: expected \(4, 2\) \(2,\), got \(1099511627776, 1048576\)"):
+        load_backbone(dense, ("a",), str(path), "a")
+
+
+def test_a_wanted_layer_that_occurs_twice_is_refused(tmp_path, dense):
+    path = plain(tmp_path, "a", "a")
+    with pytest.raises(DataError, match="it holds layer 'a' twice"):
+        load_backbone(dense, ("a",), str(path), "a")
+    load_backbone(dense, ("a",), str(plain(tmp_path, "a")), "a")
+
+
+@pytest.mark.parametrize("place", ["layers", "layers/one", "layers/one/vars", "layers/one/vars/0"])
+def test_an_array_where_a_group_belongs_and_the_other_way(tmp_path, place):
+    path = plain(tmp_path, "a")
+    with h5py.File(path, "a") as file:
+        del file[place]
+        if place.endswith("0"):
+            file.create_group(place)
+        else:
+            file[place] = 1.0
+    with pytest.raises(DataError, match="is no array" if place.endswith("0") else "is no group"), open_layers(path):
+        pass
+
+
+def test_a_packed_file_that_would_unpack_to_much_more_is_refused(tmp_path, dense):
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", bytes(1 << 22))
+    with pytest.raises(DataError, match=r"bytes would unpack to 4,194,304"):
+        load_backbone(dense, ("a",), str(path), "a")
+
+
 def test_a_file_without_names_of_layers_fits_nothing(tmp_path):
     path = tmp_path / "old.weights.h5"
     joint().save_weights(path)
@@ -182,7 +276,6 @@ def test_layers_inside_a_model_inside_a_model(tmp_path):
     inner = keras.Model(inputs, keras.layers.Dense(2, name="deep")(inputs))
     outer = keras.Sequential([inputs, inner, keras.layers.Dense(3, name="top")])
     outer.save_weights(tmp_path / "x.weights.h5")
-    assert {name: [a.shape for a in arrays] for name, arrays in read_layers(tmp_path / "x.weights.h5").items()} == {
-        "deep": [(4, 2), (2,)],
-        "top": [(2, 3), (3,)],
-    }
+    with open_layers(tmp_path / "x.weights.h5") as found:
+        shapes = {name: [array.shape for array in arrays] for name, arrays in found.items()}
+    assert shapes == {"deep": [(4, 2), (2,)], "top": [(2, 3), (3,)]}

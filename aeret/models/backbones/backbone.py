@@ -9,11 +9,7 @@ from typing import Any
 import keras
 
 from aeret.errors import UsageError
-from aeret.models.backbones.pieces import Outline, Pieces
-
-MEAN = (123.675, 116.28, 103.53)
-DEVIATION = (58.395, 57.12, 57.375)
-"""RGB mean and deviation of ImageNet in 0..255, torchvision's values."""
+from aeret.models.backbones.pieces import DEVIATION, MEAN, Outline, Pieces
 
 Stack = Callable[[Pieces, Any], Any]
 """From normalised photos (b, S, S, 3) to the map (b, h, w, channels)."""
@@ -32,10 +28,14 @@ def mean_of_map(pieces: Pieces, x: Any, classes: int, dropout: float = 0.0) -> A
 
 def fully_connected(pieces: Pieces, x: Any, classes: int) -> Any:
     """Stack the classifier of AlexNet and its kin: every position, fc6 and fc7 of 4096 with dropout 0.5, classes."""
-    x = keras.layers.Flatten(name="flatten")(x)
-    for name in ("fc6", "fc7"):
-        x = pieces.dropout(pieces.dense(x, name, 4096), f"{name}_dropout")
+    x = pieces.dropout(fc7(pieces, keras.layers.Flatten(name="flatten")(x)), "fc7_dropout")
     return pieces.dense(x, "classes", classes, None, "float32")
+
+
+def fc7(pieces: Pieces, x: Any) -> Any:
+    """Stack fc6 with its dropout of 0.5, and fc7 without it, on a flattened map: float32 (b, 4096)."""
+    x = pieces.dropout(pieces.dense(x, "fc6", 4096), "fc6_dropout")
+    return pieces.dense(x, "fc7", 4096, dtype="float32")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,11 @@ from aeret.models.layers.batch_norm import batch_norm
 from aeret.models.layers.local_response import LocalResponseNormalization
 from aeret.rng import derive
 
+MEAN = (123.675, 116.28, 103.53)
+DEVIATION = (58.395, 57.12, 57.375)
+"""RGB mean and deviation of ImageNet in 0..255, torchvision's values."""
+_UNIT = sum(each**2 for each in DEVIATION) / 3
+
 
 class Pieces:
     """Layers with names and with initial weights that depend on the seed and the name alone.
@@ -62,8 +67,12 @@ class Pieces:
         return keras.layers.ReLU(name=f"{name}_relu")(x)
 
     def local_response(self, x: Any, name: str, size: int = 5, alpha: float = 1e-4) -> Any:
-        """Normalise over neighbouring channels; not in a variant that is ``normalised``."""
-        return x if self.normalised else LocalResponseNormalization(size, alpha, name=name)(x)
+        """Normalise over neighbouring channels; not in a variant that is ``normalised``.
+
+        ``alpha`` is the paper's, whose networks saw photos without their mean but not divided by their deviation; see
+        :class:`aeret.models.layers.local_response.LocalResponseNormalization`.
+        """
+        return x if self.normalised else LocalResponseNormalization(size, alpha * _UNIT, name=name)(x)
 
     def max_pool(
         self, x: Any, name: str, kernel: int = 3, stride: int = 2, padding: int = 0, ceil: bool = False
