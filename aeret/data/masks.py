@@ -68,13 +68,28 @@ class MaskPlanes:
             # An empty array cannot be memory-mapped.
             mode = mode if facts["planes"] else None
             category, bits = (np.load(folder / f"{name}.npy", mmap_mode=mode) for name in ("category", "bits"))
-        except (OSError, ValueError, KeyError) as error:
+            planes = cls(int(facts["size"]), int(facts["categories"]), offsets, category, bits)
+            fits = len(offsets) == facts["photos"] + 1 and planes._fit()
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise DataError(
                 f"{folder} holds no complete mask planes ({error}). Run `aeret stage prepare` again."
             ) from None
-        if len(offsets) != facts["photos"] + 1 or offsets[-1] != len(bits) or len(category) != len(bits):
+        if not fits:
             raise DataError(f"{folder}: its mask planes do not fit together. Run `aeret stage prepare` again.")
-        return cls(facts["size"], facts["categories"], offsets, category, bits)
+        return planes
+
+    def _fit(self) -> bool:
+        # What is compiled writes and reads where these say, unchecked.
+        offsets, category, bits = self.offsets, self.category, self.bits
+        return bool(
+            (offsets.dtype, category.dtype, bits.dtype) == (np.int64, np.int16, np.uint8)
+            and (offsets.ndim, category.ndim) == (1, 1)
+            and bits.shape == (len(category), -(-self.size * self.size // 8))
+            and offsets[0] == 0
+            and offsets[-1] == len(category)
+            and (np.diff(offsets) >= 0).all()
+            and (not len(category) or (category.min() >= 0 and category.max() < self.categories))
+        )
 
     def _spans(self, rows: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         chosen = np.asarray(rows, np.int64).reshape(-1)

@@ -144,6 +144,31 @@ def test_planes_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
         MaskPlanes.open(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("offsets", np.array([1, 1, 2])),
+        ("offsets", np.array([0, 3, 2])),
+        ("offsets", np.array([0, -1, 2])),
+        ("offsets", np.array([0.0, 1.0, 2.0])),
+        ("category", np.array([0, 3], np.int16)),
+        ("category", np.array([-1, 0], np.int16)),
+        ("bits", np.zeros((2, 1), np.uint8)),
+        ("bits", np.zeros((2, 2), np.uint16)),
+    ],
+)
+def test_damaged_planes_are_refused(tmp_path: Path, name: str, values: NDArray[Any]) -> None:
+    """Compiled code would write outside its memory."""
+    read = collection(tmp_path, [thing(0, 1, box(0, 0, 5, 4)), thing(1, 3, box(2, 0, 5, 3))])
+    planes = rasterise(read, [0, 1], 4)
+    planes.save(tmp_path)
+    assert getattr(planes, name).shape == values.shape or name == "bits"
+    MaskPlanes.open(tmp_path)
+    np.save(tmp_path / f"{name}.npy", values)
+    with pytest.raises(DataError, match="do not fit together"):
+        MaskPlanes.open(tmp_path)
+
+
 @pytest.mark.parametrize("counts", [[16, 15], [16, 17], [40, -8], "51", "zzz"])
 def test_bad_runs_are_refused_with_their_annotation(tmp_path: Path, counts: Any) -> None:
     read = collection(tmp_path, [thing(0, 1, box(0, 0, 5, 4)), thing(1, 1, {"size": [4, 8], "counts": counts})])
