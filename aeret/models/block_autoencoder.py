@@ -23,7 +23,8 @@ class BlockAutoencoder(keras.Model):
     decoder leaves: 0 is perfect, 1 is what the mean of each channel would leave. So blocks can be compared.
 
     Args:
-        backbone: the network; of its layers only the block's will learn.
+        backbone: the network; of its layers only the block's will learn, and its own dropout is switched off: the
+            corruption takes its place.
         block: one of :func:`aeret.models.blocks.blocks` of it.
         corruption: share of the input's values that are set to zero when training (the others are scaled up); the
             target is the whole input.
@@ -40,7 +41,10 @@ class BlockAutoencoder(keras.Model):
         below = keras.Model(backbone.input, block.start, name="below")
         encoder = keras.Model(block.start, block.end, name="encoder")
         photos = keras.Input(backbone.input.shape[1:], name="photos")
-        source = below(photos)
+        for layer in backbone.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                layer.rate = 0.0
+        source = below(photos, training=False)
         noise = keras.layers.Dropout(corruption, seed=derive(seed, "corruption", block.name) % 2**31, name="corruption")
         decoded = _decode(encoder(noise(source)), source.shape[1:], derive(seed, "decoder", block.name) % 2**31)
         super().__init__(photos, {"source": source, "decoded": decoded}, name="block_autoencoder")
