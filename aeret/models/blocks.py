@@ -38,9 +38,10 @@ def blocks(backbone: Any) -> list[Block]:
     padding: list[Any] = []  # before a block's first layer it belongs to that block, not to the one below
     members: list[Any] = []
     start = end = backbone.input
+    cuts = _cuts(backbone)
     for operation in _chain(backbone):
         group.append(operation)
-        if not _is_cut(backbone, operation):
+        if id(operation) not in cuts:
             continue
         if all(isinstance(each, keras.layers.ZeroPadding2D) for each in group):
             padding += group
@@ -61,27 +62,33 @@ def blocks(backbone: Any) -> list[Block]:
 
 
 def last_block(backbone: Any) -> tuple[str, ...]:
-    """Return the names of the layers with weights whose map is the smallest: the upper end of the network."""
-    weighted = [layer for layer in backbone.layers if layer.weights]
-    smallest = min(layer.output.shape[1] for layer in weighted)
-    return tuple(layer.name for layer in weighted if layer.output.shape[1] == smallest)
+    """Return the names of the last block's layers with weights: the upper end of the network.
+
+    Args:
+        backbone: as for :func:`blocks`.
+    """
+    return blocks(backbone)[-1].layers
 
 
 def _chain(backbone: Any) -> list[Any]:
     return [operation for operation in backbone.operations if not isinstance(operation, keras.layers.InputLayer)]
 
 
-def _is_cut(backbone: Any, operation: Any) -> bool:
-    """Return whether an operation makes one tensor and no edge of the graph leads past it."""
-    if isinstance(operation.output, list | tuple):
-        return False
-    order = {id(each): number for number, each in enumerate(backbone.operations)}
-    here = order[id(operation)]
-    for each in backbone.operations[here + 1 :]:
-        for tensor in keras.tree.flatten(each.input):
-            if order[id(tensor._keras_history.operation)] < here:
-                return False
-    return True
+def _cuts(backbone: Any) -> set[int]:
+    """Return the ids of the operations that make one tensor and that no edge of the graph leads past."""
+    operations = list(backbone.operations)
+    order = {id(each): number for number, each in enumerate(operations)}
+    last_reader = list(range(len(operations)))
+    for number, each in enumerate(operations):
+        if not isinstance(each, keras.layers.InputLayer):
+            for tensor in keras.tree.flatten(each.input):
+                last_reader[order[id(tensor._keras_history.operation)]] = number
+    cuts, furthest = set(), 0
+    for number, each in enumerate(operations):
+        if furthest <= number and not isinstance(each.output, list | tuple):
+            cuts.add(id(each))
+        furthest = max(furthest, last_reader[number])
+    return cuts
 
 
 def _has_kernel(operation: Any) -> bool:
