@@ -153,10 +153,11 @@ def _give_way() -> None:
     """Lower the priority of this thread alone: it takes what the step leaves idle.
 
     The threads of a step wait for each other. One that loses its core to the feed stalls them all, and the feed has the
-    whole step for its work.
+    whole step for its work. Not by more than a little: with the lowest priority it would get next to nothing on a
+    machine where other processes work too, and the step would wait for it.
     """
     if sys.platform == "linux":  # elsewhere priorities belong to processes
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(5, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 class Channels:
