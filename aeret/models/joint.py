@@ -17,6 +17,7 @@ from aeret.errors import UsageError
 from aeret.losses.labels import LABEL_LOSSES
 from aeret.losses.latent import LATENT_LOSSES, contrastive
 from aeret.models.backbones import BACKBONES
+from aeret.models.backbones.backbone import fc7
 from aeret.models.backbones.pieces import Pieces
 from aeret.models.blocks import last_block
 from aeret.models.pooling import pool
@@ -44,6 +45,9 @@ class JointModel(keras.Model):
     - ``latent-only``: the label head is frozen;
     - ``shuffled-latents``: as ``joint``; the feed gives each photo the mask of another one.
 
+    With ``pooling = "fc"`` the network is its paper's to the end: fc6 and fc7 on the whole map, with dropout 0.5 after
+    each, the heads in place of its classes, and fc7 is the embedding.
+
     With ``transfer = "frozen"`` the embedding is the pooled map itself, and nothing is trained but linear read-outs
     (:mod:`aeret.models.read_out`) in place of the heads.
 
@@ -55,12 +59,12 @@ class JointModel(keras.Model):
         target: makes the code of a mask; not needed to predict, nor to train ``labels-only``.
 
     Input shape:
-        float32 (batch_size, input_size, input_size, 3), RGB in 0..255.
+        (batch_size, input_size, input_size, 3), RGB in 0..255; float32, or uint8 as the feeds have them.
 
     Output shape:
-        dict of float32 arrays: ``embedding`` (batch_size, embedding_size; the pooled map's where ``frozen``), not
-        normalised; ``label_logits``
-        (batch_size, categories); ``code`` (batch_size, latent_size), on the scale of the normalised code.
+        dict of float32 arrays: ``embedding`` (batch_size, embedding_size; the pooled map's where ``frozen``, fc7's 4096
+        where the pooling is ``fc``), not normalised; ``label_logits`` (batch_size, categories); ``code`` (batch_size,
+        latent_size), on the scale of the normalised code.
     """
 
     def __init__(
@@ -84,8 +88,9 @@ class JointModel(keras.Model):
         # Heads start near zero, the mean code: the first steps of a large wrong prediction would kill the ReLUs below.
         classify = dense("label_logits", categories, 1e-2)
         code = dense("code", latent_size, 1e-2)
+        paper = settings.pooling == "fc"
         dropout = keras.layers.Dropout(
-            settings.dropout, seed=derive(seed, "dropout") % 2**31, dtype="float32", name="dropout"
+            0.5 if paper else settings.dropout, seed=derive(seed, "dropout") % 2**31, dtype="float32", name="dropout"
         )
         features = backbone.output
         frozen = settings.transfer == "frozen"
@@ -93,8 +98,12 @@ class JointModel(keras.Model):
             pieces = Pieces(seed)
             features = pieces.relu(pieces.conv_norm(features, "reduce", settings.reduce_channels, 1), "reduce")
         pooled = pool(features, settings.pooling)
-        embedding = keras.layers.Identity(dtype="float32", name="embedding")(pooled) if frozen else embed(pooled)
-        if settings.embedding_norm and not frozen:
+        if frozen or paper:
+            given = fc7(Pieces(seed), pooled) if paper else pooled
+            embedding = keras.layers.Identity(dtype="float32", name="embedding")(given)
+        else:
+            embedding = embed(pooled)
+        if settings.embedding_norm and not (frozen or paper):
             norm = keras.layers.BatchNormalization(dtype="float32", name="embedding_norm")
             embedding = keras.layers.ReLU(dtype="float32", name="embedding_relu")(norm(embedding))
         dropped = dropout(embedding)

@@ -56,7 +56,7 @@ def _at_least_one(p: Any) -> Any:
 
 
 def pool(x: Any, name: str) -> Any:
-    """Pool a map (b, h, w, channels) to float32 (b, d): d is channels, or h w channels for ``flat``.
+    """Pool a map (b, h, w, channels) to float32 (b, d): d is channels, or h w channels for ``flat`` and ``fc``.
 
     Raises:
         UnknownNameError: ``name`` is no pooling.
@@ -68,4 +68,5 @@ POOLINGS: dict[str, Callable[[], Any]] = {
     "gap": lambda: keras.layers.GlobalAveragePooling2D(dtype="float32", name="pool"),
     "gem": lambda: GeneralizedMean(name="pool"),
     "flat": lambda: keras.layers.Flatten(dtype="float32", name="pool"),
+    "fc": lambda: keras.layers.Flatten(name="pool"),  # what comes next is part of the network, in its precision
 }

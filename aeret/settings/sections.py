@@ -197,8 +197,11 @@ class CnnSettings(Section):
     batch normalisation."""
     input_size: Annotated[int, Field(ge=16, le=1024)] = 96
     """Side in pixels of what the network sees, at most ``data.photo_size``."""
-    pooling: Literal["gap", "gem", "flat"] = "gap"
-    """From the last map to a vector: mean, generalised mean (learnt p), or every position."""
+    pooling: Literal["gap", "gem", "flat", "fc"] = "gap"
+    """From the last map to a vector: mean, generalised mean (learnt p), or every position; or ``fc``, the head of the
+    network's own paper for those that have one (``alexnet``, ``alexnet-caffe``, ``vgg-f``, ``vgg-s``, ``vgg19``,
+    ``zfnet`` and their ``-bn``): two layers of 4096 with dropout 0.5, the second of which is the embedding
+    (``embedding_size``, ``embedding_norm`` and ``dropout`` do not count)."""
     reduce_channels: Annotated[int, Field(ge=0)] = 0
     """Channels that a 1x1 convolution brings the map to before it is pooled; 0 leaves it. With ``flat`` it keeps the
     embedding layer, and so overfitting, small."""
@@ -236,11 +239,13 @@ class CnnSettings(Section):
     """What then learns labels and codes: everything from the first step (``none``); nothing but linear read-outs of the
     pooled map, which is the embedding (``frozen``: ``embedding_size``, ``embedding_norm`` and ``reduce_channels`` do
     not count); embedding and heads on a backbone that stays as it is (``head-only``); or the same first, and then the
-    upper end of the backbone too (``fine-tuned``). Needs ``weights`` or ``pretraining``."""
+    upper end of the backbone too (``fine-tuned``; the better of the two on validation photos is kept). Needs
+    ``weights`` or ``pretraining``."""
     transfer_head_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """``fine-tuned``: share of the epochs in which embedding and heads learn alone."""
     transfer_unfreeze: Literal["last-block", "all"] = "last-block"
-    """``fine-tuned``: what of the backbone learns after that: the layers whose map is smallest, or all."""
+    """``fine-tuned``: what of the backbone learns after that: its last block (a convolution with its normalisation, a
+    residual block, an inception module, a recurrent layer), or all."""
     transfer_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
     """``fine-tuned``: the learning rate from then on, as a share of ``training.learning_rate``."""
     flip: bool = True
@@ -255,6 +260,21 @@ class CnnSettings(Section):
         if self.arm != "labels-only" and self.latent_weight == 0:
             raise ValueError(
                 f"arm {self.arm!r} needs latent_weight > 0, got 0; the arm without latents is 'labels-only'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_fully_connected_layers(self) -> CnnSettings:
+        owners = ("alexnet", "alexnet-caffe", "vgg-f", "vgg-s", "vgg19", "zfnet")
+        if self.pooling == "fc" and self.backbone.removesuffix("-bn") not in owners:
+            raise ValueError(
+                f"pooling 'fc' is the head of networks with fully connected layers, which {self.backbone!r} has not; "
+                f"take one of {', '.join(owners)} or a -bn variant of theirs, or pooling gap, gem or flat"
+            )
+        if self.pooling == "fc" and self.transfer == "frozen":
+            raise ValueError(
+                "transfer 'frozen' trains no layer of the head, so pooling 'fc' would read random ones; take pooling "
+                "gap, gem or flat"
             )
         return self
 

@@ -11,9 +11,10 @@ import aeret.models.backbones as room
 from aeret.errors import UsageError
 from aeret.models.backbones import BACKBONES
 from aeret.models.backbones.alexnet import alexnet_caffe
+from aeret.models.backbones.backbone import fully_connected
 from aeret.models.backbones.description import Description, describe
 from aeret.models.backbones.googlenet import auxiliary_classifiers, googlenet_classifier
-from aeret.models.backbones.pieces import Outline, Pieces
+from aeret.models.backbones.pieces import DEVIATION, Outline, Pieces
 from aeret.models.joint import JointModel
 from aeret.models.layers.local_response import LocalResponseNormalization
 from aeret.models.saved_joint import SavedJoint
@@ -200,6 +201,55 @@ def test_local_response_by_hand(size, alpha, type_):
     np.testing.assert_allclose(
         array(keras.ops.cast(found, "float32")), expected, rtol=1e-2 if type_ == "bfloat16" else 1e-5
     )
+
+
+def test_local_response_comes_back_from_its_configuration_and_is_odd():
+    layer = LocalResponseNormalization(3, 0.5, 0.6, name="lrn")
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert (again.size, again.alpha, again.beta, again.name) == (3, 0.5, 0.6, "lrn")
+    for size in (0, 4):
+        with pytest.raises(UsageError, match=f"odd number of channels, got size={size}"):
+            LocalResponseNormalization(size)
+
+
+def test_local_response_does_to_divided_photos_what_the_papers_did_to_whole_ones():
+    x = np.random.default_rng(0).normal(scale=300, size=(1, 2, 2, 16)).astype(np.float32)
+    whole = array(LocalResponseNormalization(5, 1e-4)(x))
+    inputs = keras.Input((2, 2, 16))
+    model = keras.Model(inputs, Pieces(0).local_response(inputs, "lrn"))
+    unit = np.sqrt(np.mean(np.square(DEVIATION)))
+    np.testing.assert_allclose(array(model(x / unit)) * unit, whole, rtol=1e-4)
+    assert (np.abs(whole) < 0.9 * np.abs(x)).any()  # far from the identity
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_settings_know_which_networks_have_fully_connected_layers(name):
+    if BACKBONES[name].classifier is fully_connected:
+        assert CnnSettings(backbone=name, pooling="fc").pooling == "fc"
+        with pytest.raises(ValueError, match="would read random ones"):
+            CnnSettings(backbone=name, pooling="fc", weights="x", transfer="frozen")
+    else:
+        with pytest.raises(ValueError, match=f"fully connected layers, which '{name}' has not"):
+            CnnSettings(backbone=name, pooling="fc")
+
+
+def test_a_network_with_its_own_head_is_that_of_its_paper(tmp_path):
+    settings = CnnSettings(backbone="alexnet", input_size=63, pooling="fc", embedding_norm=True)
+    model = JointModel(settings, 5, 2, seed=1)
+    own = BACKBONES["alexnet"].outline(63, 5)
+    assert model.count_params() == own.count_params() + 2 * 4096 + 2  # and the head of the code
+    dropouts = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    assert [layer.rate for layer in dropouts] == [0.5, 0.5]
+    model.learn("head")
+    assert len(model.trainable_variables) == 2 * 4
+    photos = np.random.default_rng(0).integers(0, 256, (2, 63, 63, 3)).astype(np.uint8)
+    outputs = model(photos)
+    assert outputs["embedding"].shape == (2, 4096) and array(outputs["embedding"]).min() == 0
+    for layer in own.layers:
+        if layer.weights:
+            source = model.get_layer("label_logits" if layer.name == "classes" else layer.name)
+            layer.set_weights(source.get_weights())
+    np.testing.assert_allclose(array(own(photos)), array(outputs["label_logits"]), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("side", "kernel", "stride", "pooled"), [(55, 3, 2, 27), (12, 3, 2, 6), (109, 3, 3, 37)])

@@ -29,12 +29,12 @@ zfnet                1       2       3       6       256       3,726,464
 zfnet-bn             1       2       3       6       256       3,727,840
 ===================  ======  ======  ======  ======  ========  ===================
 
-The networks without suffix are those of their papers, to the last parameter. ``alexnet`` is torchvision's. The ``-bn``
-variants have the same convolutions and maps, with batch normalisation in place of biases and of local response
-normalisation: they can be trained from scratch on a few thousand photos. The ``-small`` variants have a stem that keeps
-resolution at the small photos that a CPU can train on, and half the channels to pay for it. ``bigru`` reads the rows of
-a photo as a sequence: its map has one column, and its number of parameters (here at 224 px) grows with the side.
-``dcgan-discriminator`` is what ``cnn.pretraining=gan`` trains.
+The networks without suffix have the layers of their papers, and their numbers of parameters to the last one.
+``alexnet`` is torchvision's. The ``-bn`` variants have the same convolutions and maps, with batch normalisation in
+place of biases and of local response normalisation: they can be trained from scratch on a few thousand photos. The
+``-small`` variants have a stem that keeps resolution at the small photos that a CPU can train on, and half the channels
+to pay for it. ``bigru`` reads the rows of a photo as a sequence: its map has one column, and its number of parameters
+(here at 224 px) grows with the side. ``dcgan-discriminator`` is what ``cnn.pretraining=gan`` trains.
 """
 
 from functools import partial

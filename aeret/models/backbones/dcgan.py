@@ -1,7 +1,8 @@
 """The discriminator of DCGAN: four strided convolutions with leaky ReLU, batch normalisation on all but the first.
 
 A. Radford, L. Metz, S. Chintala, "Unsupervised representation learning with deep convolutional generative adversarial
-networks", ICLR 2016: a map of 4x4x512 at 64 px. Pretrained as its paper has it by ``cnn.pretraining=gan``.
+networks", ICLR 2016: a map of 4x4x512 at 64 px. ``cnn.pretraining=gan`` pretrains it with the paper's optimiser and
+generator. Its own kernels start as those of all backbones here do (He's initialiser), not from the paper's N(0, 0.02).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """VGG-S, the slow network of Chatfield et al. 2014: a stem of stride 2 and poolings of stride 3.
 
 K. Chatfield, K. Simonyan, A. Vedaldi, A. Zisserman, "Return of the devil in the details", BMVC 2014 (there CNN-S):
-102,908,520 parameters at 224 px and 1,000 classes, a map of 6x6x512. As released: no padding in conv2 (the paper's
-table says 1; the counts and the map are the same), local response normalisation after conv1 only, poolings that round
-up.
+102,908,520 parameters at 224 px and 1,000 classes, a map of 6x6x512. Here conv2 has no padding (the paper's table says
+1; the counts and the map are the same), poolings round up, and local response normalisation comes after conv1 only, as
+in the paper's table, with the constants of AlexNet.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """ZFNet: an AlexNet whose first layers have smaller kernels and strides, found by looking at what they learn.
 
 M. Zeiler, R. Fergus, "Visualizing and understanding convolutional networks", ECCV 2014: 62,357,608 parameters at 224 px
-and 1,000 classes, a map of 6x6x256. Its local response normalisation spans 3 channels. (The ZF of Faster R-CNN pads
-more and has larger maps.)
+and 1,000 classes, a map of 6x6x256. The paper normalises contrast after the first two layers without giving its
+constants: here it is local response normalisation over 3 channels. (The ZF of Faster R-CNN pads more and has larger
+maps.)
 """
 
 from __future__ import annotations
