@@ -48,7 +48,7 @@ class History:
     best_epoch: int
     """The epoch whose weights the model now holds, 1-based."""
     best: float
-    """The monitored loss of that epoch."""
+    """The monitored loss of that epoch; NaN where none was monitored and the last epoch was kept."""
     monitor: str
     stopped_early: bool
 
@@ -79,6 +79,7 @@ def fit(
     monitor: str = "val_loss",
     title: str = "train",
     unit: str = "photo",
+    seen: int = 0,
 ) -> History:
     """Train a model; continue where a killed run of the same training in the same folder stopped: on CPU bit for bit.
 
@@ -103,6 +104,8 @@ def fit(
             to keep the last epoch, where no loss says which is best (adversarial training).
         title: what the bar says.
         unit: what the examples are.
+        seen: epochs of the feed that an earlier training of the model has had: this one goes on after them, with an
+            order and augmentation of its own.
 
     Raises:
         DivergedError: a loss became NaN or infinite; says epoch, step, rate, likely causes and mends.
@@ -123,6 +126,7 @@ def fit(
         "train": [train.examples, len(train)],
         "validation": [validation.examples, len(validation)] if validation else None,
         "monitor": monitor,
+        "seen": seen,
         # Not their paths: Keras counts layers without a name up within a process.
         "variables": [[v.name, list(v.shape), keras.backend.standardize_dtype(v.dtype)] for v in model.variables],
     }
@@ -131,7 +135,8 @@ def fit(
     _write_history(folder, position.rows)
     with closing(ScalarLog(folder / "tensorboard", position.epoch)) as scalars:
         while position.epoch < settings.epochs and not position.finished:
-            row, best = _epoch(model, train, validation, settings, position, monitor, progress, (title, unit), folder)
+            words = (title, unit)
+            row, best = _epoch(model, train, validation, settings, position, monitor, progress, words, folder, seen)
             position.epoch += 1
             position.rows.append(row)
             position.selection = best
@@ -141,9 +146,8 @@ def fit(
             scalars.write(position.epoch, {_tag(name): value for name, value in row.items() if name != "epoch"})
     checkpoint.load_best(folder, position.selection.best_epoch, model.variables)
     selection = position.selection
-    return History(
-        tuple(position.rows), selection.best_epoch, selection.best, monitor, position.epoch < settings.epochs
-    )
+    best_loss = math.nan if monitor == LAST else selection.best
+    return History(tuple(position.rows), selection.best_epoch, best_loss, monitor, position.epoch < settings.epochs)
 
 
 def _epoch(
@@ -156,6 +160,7 @@ def _epoch(
     progress: Progress,
     words: tuple[str, str],
     folder: Path,
+    seen: int,
 ) -> tuple[dict[str, float], Any]:
     epoch, selection = position.epoch, position.selection
     began = time.perf_counter()
@@ -163,7 +168,7 @@ def _epoch(
     means = _Means()
     rate = 0.0
     with progress(title, len(train) * train.batch_size, unit=words[1]) as advance:
-        for index, (x, y) in enumerate(prefetch(train, epoch)):
+        for index, (x, y) in enumerate(prefetch(train, seen + epoch)):
             rate = learning_rate(settings, epoch * len(train) + index, len(train), selection.reductions)
             model.optimizer.learning_rate = rate
             losses = model.train_on_batch(x, y, return_dict=True)

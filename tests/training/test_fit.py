@@ -69,6 +69,25 @@ def test_the_best_weights_come_back(tmp_path):
     assert (8 * values[0] + 4 * values[1]) / 12 == pytest.approx(history.best, rel=1e-6)
 
 
+def test_without_a_monitor_the_last_epoch_is_kept_and_there_is_no_best_loss(tmp_path):
+    with precision("off"):
+        model = Regression()
+    history = fit(model, Points(36, 0, True), None, TrainingSettings(epochs=2), tmp_path, 0, monitor="last")
+    assert (history.best_epoch, math.isnan(history.best)) == (2, True)
+
+
+def test_a_later_training_goes_on_where_the_feed_was(tmp_path):
+    class Noted(Points):
+        def batch(self, epoch, index):
+            epochs.append(epoch)
+            return super().batch(epoch, index)
+
+    epochs: list[int] = []
+    settings = TrainingSettings(epochs=2)
+    fit(Regression(), Noted(36, 0, True), None, settings, tmp_path, 0, seen=3)
+    assert sorted(set(epochs)) == [3, 4]
+
+
 def test_early_stop(tmp_path):
     _, history = fit_points(tmp_path, epochs=50, learning_rate=0.3, early_stop_patience=2, schedule="constant")
     assert history.stopped_early

@@ -13,9 +13,7 @@ from aeret.training.selection import Selection
 
 def rates(steps_per_epoch: int = 4, reductions: int = 0, **options) -> list[float]:
     chosen = TrainingSettings(**{"learning_rate": 1.0, "epochs": 5, **options})
-    return [
-        learning_rate(chosen, step, steps_per_epoch, reductions) for step in range(chosen.epochs * steps_per_epoch)
-    ]
+    return [learning_rate(chosen, step, steps_per_epoch, reductions) for step in range(chosen.epochs * steps_per_epoch)]
 
 
 def test_warmup_climbs_linearly_and_reaches_the_rate():
