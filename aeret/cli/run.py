@@ -115,7 +115,7 @@ def _report(pipeline: Pipeline, runs: Sequence[Run], root: Path, command: str) -
     facts = {
         "collection": ", ".join(manifests),
         "command": command,
-        "preset": pipeline.preset or "none",
+        "preset": f"{pipeline.preset}: {_preset_about(parts)}" if pipeline.preset else "none",
         "seeds": ", ".join(seeds),
         "group": runs[0].group,
         "date": datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
