@@ -50,7 +50,8 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
 
     The backbone starts from ``cnn.weights`` or from ``cnn.pretraining``, whose histories lie in ``pretraining/``; the
     metrics then have what :mod:`aeret.training.pretraining` reports. ``fine-tuned`` trains twice: ``training-head/``
-    has the history of the first phase, ``training/`` that of the second, whose best epoch is kept.
+    has the history of the first phase, ``training/`` that of the second. The best epoch of both is kept, and
+    ``kept_phase`` says whose it is (``head``, ``last-block`` or ``all``); without validation photos it is the second's.
     """
     from aeret.data.prepared import Prepared
     from aeret.models.joint import JointModel, code_target
@@ -75,7 +76,7 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
         _feed(train, cnn, encoder.encoding, settings.seed, training=True),
         _feed(validation, cnn, encoder.encoding, settings.seed, training=False) if len(validation) else None,
     )
-    histories = [_fit(model, *feeds, phase, out, settings, progress) for phase in _phases(cnn)]
+    histories, kept = _fit_phases(model, *feeds, out, settings, progress)
     names = [category.name for category in prepared.categories]
     SavedJoint.save(out, model, names, encoder.latent_size)
     if not model.learns_latents or not histories:
@@ -84,20 +85,25 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
         SavedJoint.save(out, joint.model, names, encoder.latent_size)
     metrics: dict[str, Any] = dict(started)
     if histories:
-        kept = histories[-1].rows[histories[-1].best_epoch - 1]
-        metrics |= {name: value for name, value in kept.items() if "loss" in name}
+        row = histories[kept].rows[histories[kept].best_epoch - 1]
+        metrics |= {name: value for name, value in row.items() if "loss" in name}
     metrics |= _measure(SavedJoint.load(out), validation, inputs["encode-masks"], progress)
-    for folder in ("training", "training-head", "pretraining"):
-        clear(out / folder)
-    return metrics | {
+    metrics |= {
         "arm": cnn.arm,
         "backbone": cnn.backbone,
         "parameters": int(model.count_params()),
         "train_photos": len(train),
         "validation_photos": len(validation),
         "transfer": cnn.transfer,
-        **_summary(histories),
+        **_summary(histories, kept),
     }
+    if len(histories) > 1:
+        metrics["kept_phase"] = _phases(cnn)[kept].part
+    # Last of all, for they must not lie in the artifact. A run that is killed between here and the renaming of its
+    # folder, which follows at once, is still no artifact: it trains anew, from the same seed to the same weights.
+    for folder in ("training", "training-head", "pretraining"):
+        clear(out / folder)
+    return metrics
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,8 @@ class _Phase:
     folder: str
     part: Literal["head", "last-block", "all"]
     training: TrainingSettings
+    seen: int = 0
+    """Epochs that came before it."""
 
 
 def _phases(cnn: CnnSettings) -> list[_Phase]:
@@ -121,18 +129,34 @@ def _phases(cnn: CnnSettings) -> list[_Phase]:
     head = cnn.training.model_copy(update={"epochs": first})
     rate = cnn.training.learning_rate * cnn.transfer_rate
     tuned = cnn.training.model_copy(update={"epochs": epochs - first, "learning_rate": rate})
-    return [_Phase("training-head", "head", head), _Phase("training", cnn.transfer_unfreeze, tuned)]
+    return [_Phase("training-head", "head", head), _Phase("training", cnn.transfer_unfreeze, tuned, seen=first)]
 
 
-def _fit(model: Any, train: Any, validation: Any, phase: _Phase, out: Path, settings: Settings, progress: Any) -> Any:
+def _fit_phases(
+    model: Any, train: Any, validation: Any, out: Path, settings: Settings, progress: Progress
+) -> tuple[list[Any], int]:
+    """Train phase after phase; return the histories and the number of the phase whose best weights the model has."""
     from aeret.training import fit
 
-    model.learn(phase.part)
-    title = f"train-cnn {settings.cnn.arm}" + ("" if phase.part == "all" else f" ({phase.part})")
-    return fit(model, train, validation, phase.training, out / phase.folder, settings.seed, progress, title=title)
+    histories: list[Any] = []
+    kept, weights = 0, None
+    for number, phase in enumerate(_phases(settings.cnn)):
+        model.learn(phase.part)
+        title = f"train-cnn {settings.cnn.arm}" + ("" if phase.part == "all" else f" ({phase.part})")
+        place = out / phase.folder
+        history = fit(
+            model, train, validation, phase.training, place, settings.seed, progress, title=title, seen=phase.seen
+        )
+        # A training loss alone says nothing here: more layers learn in the later phase.
+        if weights is not None and validation is not None and history.best >= histories[kept].best:
+            model.set_weights(weights)
+        else:
+            kept, weights = number, model.get_weights()
+        histories.append(history)
+    return histories, kept
 
 
-def _summary(histories: list[Any]) -> dict[str, Any]:
+def _summary(histories: list[Any], kept: int) -> dict[str, Any]:
     epochs = sum(len(history.rows) for history in histories)
     seconds = sum(history.seconds for history in histories)
     if not histories:
@@ -140,7 +164,7 @@ def _summary(histories: list[Any]) -> dict[str, Any]:
     last = histories[-1]
     return {
         "epochs": epochs,
-        "best_epoch": epochs - len(last.rows) + last.best_epoch,
+        "best_epoch": sum(len(history.rows) for history in histories[:kept]) + histories[kept].best_epoch,
         "stopped_early": last.stopped_early,
         "train_seconds": round(seconds, 1),
         "photos_per_second": round(last.examples_per_second, 1),

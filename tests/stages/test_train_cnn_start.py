@@ -1,5 +1,8 @@
 """What a training starts from: weights, pretraining and transfer, each also broken and continued."""
 
+import dataclasses
+
+import keras
 import numpy as np
 import pytest
 
@@ -85,8 +88,11 @@ def test_frozen_is_the_pooled_map_with_linear_read_outs(inputs, source, tmp_path
     photos = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
     found = saved.predict(photos)
     assert found["embedding"].shape == (3, 128)  # channels of alexnet-small's map, not embedding_size
-    pooled = SavedJoint.load(source).model.get_layer("pool")
-    assert pooled.output.shape[-1] == 128
+    map_of = SavedJoint.load(source).model
+    map_of = keras.Model(map_of.input, map_of.get_layer("pool5").output)
+    pooled = keras.ops.convert_to_numpy(map_of(photos)).mean((1, 2))
+    assert pooled.std() > 0
+    np.testing.assert_allclose(found["embedding"], pooled, rtol=1e-4, atol=1e-5)
     assert not (tmp_path / "training").exists()
 
 
@@ -95,6 +101,17 @@ def test_head_only_moves_no_layer_of_the_backbone(inputs, source, tmp_path):
     assert not moved(tmp_path, backbone_of(source))
     first, after = (SavedJoint.load(each).model.get_layer("embedding").kernel.numpy() for each in (source, tmp_path))
     assert not np.array_equal(first, after)
+
+
+def test_head_only_moves_nothing_under_batch_normalisation(inputs, tmp_path):
+    for name, options in {
+        "source": {},
+        "after": {"weights": str(tmp_path / "source"), "transfer": "head-only"},
+    }.items():
+        run(inputs, tmp_path / name, backbone="alexnet-small-bn", training={"epochs": 1}, **options)
+    before = backbone_of(tmp_path / "source")
+    assert before["conv1_norm"][2].any()  # a moving mean that has moved
+    assert not moved(tmp_path / "after", before)
 
 
 def test_head_only_keeps_moving_statistics():
@@ -147,6 +164,34 @@ def test_gan_pretraining_trains_the_discriminator(inputs, tmp_path):
     assert np.load(tmp_path / "pretraining" / "generated.npy").shape == (16, 32, 32, 3)
     assert (tmp_path / "pretraining" / "history.csv").read_text().count("\n") == 3
     assert SavedJoint.load(tmp_path).predict(np.zeros((1, 32, 32, 3), np.uint8))["embedding"].shape == (1, 512)
+
+
+@pytest.mark.parametrize("change", [-1.0, 1.0])
+def test_fine_tuned_keeps_the_better_of_its_phases(inputs, source, tmp_path, monkeypatch, change):
+    from aeret import training
+
+    original, found = training.fit, []
+
+    def fit(*args, **options):
+        history = original(*args, **options)
+        found.append(dataclasses.replace(history, best=history.best + change * len(found) * 100))
+        return found[-1]
+
+    monkeypatch.setattr(training, "fit", fit)
+    options = {"weights": str(source), "transfer": "fine-tuned", "transfer_unfreeze": "all"}
+    metrics = run(inputs, tmp_path, **options, training={"epochs": 2})
+    worse = change > 0
+    assert metrics["kept_phase"] == ("head" if worse else "all")
+    assert metrics["best_epoch"] == (1 if worse else 2) and metrics["epochs"] == 2
+    assert metrics["val_loss"] == found[0 if worse else 1].rows[0]["val_loss"]
+    assert bool(moved(tmp_path, backbone_of(source))) != worse
+
+
+def test_the_second_phase_sees_epochs_of_its_own(inputs, source, tmp_path, monkeypatch):
+    seen = kill_at_batch(monkeypatch, -1)
+    run(inputs, tmp_path, weights=str(source), transfer="fine-tuned", training={"epochs": 3})
+    assert sorted(set(seen)) == [0, 1, 2]
+    assert seen == sorted(seen)
 
 
 # Four batches an epoch: in the second phase; in the third of five blocks of one epoch each; in the second epoch.
