@@ -82,7 +82,7 @@ class MaskPlanes:
         # What is compiled writes and reads where these say, unchecked.
         offsets, category, bits = self.offsets, self.category, self.bits
         return bool(
-            (offsets.dtype, category.dtype, bits.dtype) == (np.int64, np.int16, np.uint8)
+            [each.dtype.name for each in (offsets, category, bits)] == ["int64", "int16", "uint8"]
             and (offsets.ndim, category.ndim) == (1, 1)
             and bits.shape == (len(category), -(-self.size * self.size // 8))
             and offsets[0] == 0
