@@ -401,7 +401,7 @@ def test_a_disk_that_fills_up(squares: Path, tmp_path: Path, monkeypatch: pytest
     def full(*arguments: Any) -> Any:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(photo_store, "decode_batches", full)
+    monkeypatch.setattr(photo_store, "decode_changed", full)
     with pytest.raises(ResourceError, match="the disk is full; free some room, the same command resumes"):
         run(squares, tmp_path / "out")
 
