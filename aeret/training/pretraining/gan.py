@@ -40,8 +40,8 @@ def pretrain_gan(
 ) -> Pretrained:
     """Train a DCGAN whose discriminator is the backbone; the last epoch is kept, for no loss says which is best.
 
-    The passes over real and generated photos run side by side, and TensorFlow adds up in the order they finish: two runs
-    with one seed are equal but for rounding, which grows with the epochs. Everything else aeret trains is bit for bit.
+    The passes over real and generated photos run side by side, and TensorFlow adds up in the order they finish: two
+    runs with one seed are equal but for rounding, which grows with the epochs. All other trainings are bit for bit.
 
     Args:
         settings: backbone and epochs; batch size and precision of ``settings.training``; the rest is :data:`PAPER`.
