@@ -28,7 +28,7 @@ from aeret.settings import AutoencoderSettings, CnnSettings, TrainingSettings
 from benchmarks.measure import Row, report, skipped
 
 PHOTOS, BATCH, CATEGORIES, STORED, MASK = 2_560, 64, 80, 112, 32
-ROUNDS = 6
+ROUNDS = 4
 
 
 def main() -> list[Row]:
