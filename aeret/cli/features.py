@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from aeret.cli.groups import SuggestingGroup
-from aeret.cli.options import progress_of, runs_option
+from aeret.cli.options import progress_of, runs_option, set_option
 
 
 @click.group(cls=SuggestingGroup)
@@ -22,13 +22,7 @@ def command() -> None:
 
 @command.command("select")
 @click.option("--run", "name", default="latest", show_default=True, help="Which run: an id or a unique prefix.")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override one setting, e.g. feature_selection.repetitions=50. Repeatable.",
-)
+@set_option("feature_selection.repetitions=50")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the report.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 @runs_option
@@ -46,6 +40,7 @@ def select_command(name: str, overrides: tuple[str, ...], out: Path | None, quie
     from ruamel.yaml.comments import CommentedMap
 
     from aeret.artifacts import digest, locked
+    from aeret.pipeline.graph import deciding
     from aeret.pipeline.history import artifacts_of, find_run
     from aeret.settings import settings_from
     from aeret.stages import feature_selection
@@ -54,10 +49,12 @@ def select_command(name: str, overrides: tuple[str, ...], out: Path | None, quie
     settings = settings_from(CommentedMap(run.settings), overrides)
     inputs = artifacts_of(root, run, feature_selection.inputs(settings))
     values = settings.model_dump(mode="json")
-    values["feature_selection"].pop("threads")
     # Other settings are another folder, so what a killed command left is never mixed with them.
     key = digest(
-        [{section: values[section] for section in feature_selection.SECTIONS}, [str(path) for path in inputs.values()]]
+        [
+            {section: deciding(section, values[section]) for section in feature_selection.SECTIONS},
+            [str(path) for path in inputs.values()],
+        ]
     )
     target = out / key if out else root / "features" / run.id / key
     target.mkdir(parents=True, exist_ok=True)

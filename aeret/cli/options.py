@@ -11,15 +11,20 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def settings_options(function: F) -> F:
-    """Add ``--config`` and ``--set``."""
-    function = click.option(
+def set_option(example: str) -> Callable[[F], F]:
+    """Return what adds ``--set``, with an example of it."""
+    return click.option(
         "--set",
         "overrides",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Override one setting, e.g. cnn.training.epochs=3. Repeatable.",
-    )(function)
+        help=f"Override one setting, e.g. {example}. Repeatable.",
+    )
+
+
+def settings_options(function: F) -> F:
+    """Add ``--config`` and ``--set``."""
+    function = set_option("cnn.training.epochs=3")(function)
     return click.option(
         "--config",
         type=click.Path(path_type=Path, dir_okay=False),

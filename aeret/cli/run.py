@@ -61,24 +61,22 @@ def command(
                     click.echo(f"  {task.stage:<13} {'up to date' if task.done else 'would run ':<10} {task.folder}")
         return
     runs = run_pipeline(pipeline_read, root, click.echo)
-    if pipeline_read.experiments:
-        _report(pipeline_read, runs, root, _command(path, preset, overrides, root))
-        failed = [run.id for run in runs if run.status != "done"]
-        if failed:
-            raise RunError(
-                f"{len(failed)} of {len(runs)} runs failed, and the report is without them: {', '.join(failed)}. What "
-                "went wrong is said above; mend it and start the same command, which keeps what is done."
-            )
-        return
-    for run in runs:
-        for line in headline_lines(run, history.folder_of(root, run)):
-            click.echo(line)
-    if pipeline_read.shows:
-        _report(pipeline_read, runs, root, _command(path, preset, overrides, root))
+    if not pipeline_read.experiments:
+        for run in runs:
+            for line in headline_lines(run, history.folder_of(root, run)):
+                click.echo(line)
+    failed = [run.id for run in runs if run.status != "done"]
+    if pipeline_read.experiments or pipeline_read.shows:
+        _report(pipeline_read, runs, failed, root, _command(path, preset, overrides, root))
     elif pipeline_read.compare:
         from aeret.cli.runs import compare_group
 
         compare_group(root, runs, pipeline_read.compare, pipeline_read.baseline)
+    if failed:
+        raise RunError(
+            f"{len(failed)} of {len(runs)} runs failed, and the report is without them: {', '.join(failed)}. What "
+            "went wrong is said above; mend it and start the same command, which keeps what is done."
+        )
 
 
 def _preset_about(parts: Sequence[Pipeline]) -> str:
@@ -93,23 +91,26 @@ def _command(path: Path, preset: str, overrides: Sequence[str], root: Path) -> s
     return shlex.join([*words, *([] if root == Path("runs") else ["--runs", str(root)])])
 
 
-def _report(pipeline: Pipeline, runs: Sequence[Run], root: Path, command: str) -> None:
+def _report(pipeline: Pipeline, runs: Sequence[Run], failed: Sequence[str], root: Path, command: str) -> None:
     """Write the report of the experiments beside the comparisons, and say where."""
     from datetime import datetime
 
     from aeret.cli.options import progress_of
-    from aeret.pipeline.history import artifact_of
-    from aeret.stages.experiments import FinishedRun, Question, report_experiments
+    from aeret.evaluation.experiment import Experiment
+    from aeret.pipeline.history import artifacts_of
+    from aeret.stages.experiments import finished_trial, report_experiments
 
     parts = pipeline.experiments or (pipeline,)
-    questions = []
+    experiments = []
     for part in parts:
-        finished = tuple(
-            FinishedRun(run.id, run.values, {e["stage"]: artifact_of(root, run, e["stage"]) for e in run.stages})  # type: ignore[misc]
+        trials = tuple(
+            finished_trial(run.id, run.values, artifacts_of(root, run, [entry["stage"] for entry in run.stages]))
             for run in runs
             if run.pipeline == part.name and run.status == "done"
         )
-        questions.append(Question(part.name, part.title, part.about, part.shows, part.compare, part.baseline, finished))
+        experiments.append(
+            Experiment(part.name, part.title, part.about, part.shows, part.compare, part.baseline, trials)
+        )
     manifests = dict.fromkeys(str(run.settings["data"]["manifest"]) for run in runs)
     seeds = dict.fromkeys(str(run.settings["seed"]) for run in runs)
     facts = {
@@ -121,10 +122,9 @@ def _report(pipeline: Pipeline, runs: Sequence[Run], root: Path, command: str) -
         "date": datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
     }
     target = root / "comparisons" / runs[0].group
-    failed = [run.id for run in runs if run.status != "done"]
-    warnings = (
-        [f"{len(failed)} of {len(runs)} runs failed and are not in this report: {', '.join(failed)}."] if failed else []
-    )
-    report_experiments(questions, pipeline.title, pipeline.about, facts, warnings, target, progress_of(False))
+    warnings = []
+    if failed:
+        warnings = [f"{len(failed)} of {len(runs)} runs failed and are not in this report: {', '.join(failed)}."]
+    report_experiments(experiments, pipeline.title, pipeline.about, facts, warnings, target, progress_of(False))
     click.echo("")
     click.echo(f"Report: {(target / 'report.html').resolve()}")

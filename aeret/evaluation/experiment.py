@@ -136,7 +136,5 @@ def measure_of(evaluation: Evaluation, name: str) -> float:
     """Return the mean of a per-query measure, or the value of one of the tables'; NaN where there is none."""
     if name in evaluation.per_query:
         return float(evaluation.per_query[name].mean())
-    chosen = evaluation.measures[
-        (evaluation.measures["measure"] == name) & (evaluation.measures["method"] == evaluation.lead)
-    ]
-    return float(chosen["value"].iloc[0]) if len(chosen) else float("nan")
+    row = evaluation.row(name)
+    return float("nan") if row is None else float(row["value"])

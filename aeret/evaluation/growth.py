@@ -44,9 +44,8 @@ def query_growth(evaluation: Evaluation, numbers: Sequence[int], seed: int) -> p
     rows = []
     for number in numbers:
         rng = generator(seed, "query growth", number)
-        means = [np.nanmean(values[rng.choice(len(values), number, replace=False)], axis=0) for _ in range(_DRAWS)]
-        if number == len(values):
-            means = means[:1]
+        draws = _DRAWS if number < len(values) else 1
+        means = [np.nanmean(values[rng.choice(len(values), number, replace=False)], axis=0) for _ in range(draws)]
         for column, name in enumerate("PR"):
             each = [mean[column] for mean in means]
             rows.append((number, name, float(np.mean(each)), _sd(each)))

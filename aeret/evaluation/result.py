@@ -92,12 +92,18 @@ class Evaluation:
         Raises:
             DataError: this evaluation has no such row.
         """
-        method = method or self.lead
-        chosen = self.measures[(self.measures["method"] == method) & (self.measures["measure"] == measure)]
-        if chosen.empty:
+        row = self.row(measure, method)
+        if row is None:
             known = ", ".join(sorted(set(self.measures["measure"])))
-            raise DataError(f"This evaluation has no {measure!r} of {method!r}. Measures: {known}.")
-        return float(chosen["value"].iloc[0])
+            raise DataError(f"This evaluation has no {measure!r} of {method or self.lead!r}. Measures: {known}.")
+        return float(row["value"])
+
+    def row(self, measure: str, method: str | None = None) -> pd.Series | None:
+        """Return one row of ``measures``, of the lead method unless another is named; None where there is none."""
+        chosen = self.measures[
+            (self.measures["method"] == (method or self.lead)) & (self.measures["measure"] == measure)
+        ]
+        return None if chosen.empty else chosen.iloc[0]
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the per-query arrays as JSON-able values; NaN becomes null."""

@@ -103,9 +103,9 @@ class JointModel(keras.Model):
             embedding = keras.layers.Identity(dtype="float32", name="embedding")(given)
         else:
             embedding = embed(pooled)
-        if settings.embedding_norm and not (frozen or paper):
-            norm = keras.layers.BatchNormalization(dtype="float32", name="embedding_norm")
-            embedding = keras.layers.ReLU(dtype="float32", name="embedding_relu")(norm(embedding))
+            if settings.embedding_norm:
+                norm = keras.layers.BatchNormalization(dtype="float32", name="embedding_norm")
+                embedding = keras.layers.ReLU(dtype="float32", name="embedding_relu")(norm(embedding))
         dropped = dropout(embedding)
         outputs = {"embedding": embedding, "label_logits": classify(dropped), "code": code(dropped)}
         super().__init__(backbone.input, outputs, name="joint")

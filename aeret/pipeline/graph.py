@@ -62,7 +62,7 @@ def plan(settings: Settings, targets: Iterable[str], root: Path) -> list[Task]:
         sources = source_digests(stage, settings)
         parts = {
             "stage": name,
-            "settings": {section: _deciding(section, values[section]) for section in stage.SECTIONS},
+            "settings": {section: deciding(section, values[section]) for section in stage.SECTIONS},
             "inputs": {task.stage: task.key for task in inputs},
             "sources": sources,
             "code": code,
@@ -88,7 +88,8 @@ def plan(settings: Settings, targets: Iterable[str], root: Path) -> list[Task]:
     return sorted(tasks.values(), key=lambda task: order.index(task.stage))
 
 
-def _deciding(section: str, value: Any) -> Any:
+def deciding(section: str, value: Any) -> Any:
+    """Return a section of the settings without what cannot change a result."""
     without = set(PACE_ONLY.get(section, ()))
     if section in IDLE:
         switch, off, idle = IDLE[section]

@@ -136,19 +136,9 @@ def read_pipeline(path: Path, overrides: Sequence[str] = (), preset: str = "") -
     """
     tree, block = _opened(path)
     chosen = _preset(block, preset, path)
-    name = block.name or slug(path.stem)
     chosen_name = preset or block.preset
-
-    def pipeline(**parts: Any) -> Pipeline:
-        return Pipeline(
-            name=name,
-            title=block.title or name,
-            about=block.about,
-            preset=chosen_name,
-            preset_about=chosen.about,
-            **parts,
-        )
-
+    name = block.name or slug(path.stem)
+    empty = Pipeline(name, (), (), "", "", block.title or name, block.about, chosen_name, chosen.about)
     if block.experiments:
         if tree or block.matrix or block.variants:
             raise SettingsError(
@@ -156,13 +146,11 @@ def read_pipeline(path: Path, overrides: Sequence[str] = (), preset: str = "") -
                 f"{', '.join(block.experiments)}, or into a file that those extend."
             )
         parts = tuple(read_pipeline(path.parent / each, overrides, chosen_name) for each in block.experiments)
-        names = [part.name for part in parts]
-        twice = [each for each in names if names.count(each) > 1]
-        if twice:
+        if twice := repeated([part.name for part in parts]):
             raise SettingsError(
                 f"{path}: pipeline.experiments: two are named {twice[0]!r}; name one of them otherwise."
             )
-        return pipeline(stages=(), cells=(), compare="", baseline="", experiments=parts)
+        return replace(empty, experiments=parts)
     taken = {text.partition("=")[0] for text in overrides}
     axes = {key: values for key, values in (block.matrix | chosen.matrix).items() if key not in taken}
     variants = {each: block.variants[each] for each in chosen.variants or block.variants}
@@ -178,7 +166,8 @@ def read_pipeline(path: Path, overrides: Sequence[str] = (), preset: str = "") -
         cells.append(Cell(values, settings_from(tree, overrides, source=str(path), values=settings), label))
     if block.shows:
         _check_unlike(cells, path)
-    return pipeline(
+    return replace(
+        empty,
         stages=block.stages,
         cells=tuple(cells),
         compare=block.compare if block.compare in axes else "",
@@ -203,6 +192,11 @@ def with_source(pipeline: Pipeline, weights: Path) -> Pipeline:
         return replace(cell, settings=cell.settings.model_copy(update={"cnn": cnn}))
 
     return replace(pipeline, cells=tuple(resolved(cell) for cell in pipeline.cells))
+
+
+def repeated(values: Sequence[Any]) -> list[Any]:
+    """Return the values that stand in a list before."""
+    return [value for number, value in enumerate(values) if value in values[:number]]
 
 
 def slug(text: str) -> str:
@@ -305,8 +299,7 @@ def _check(block: PipelineBlock, path: Path) -> None:
         *((f"presets.{n}.matrix", p.matrix) for n, p in block.presets.items()),
     ):
         for key, values in matrix.items():
-            twice = [value for number, value in enumerate(values) if value in values[:number]]
-            if twice:
+            if twice := repeated(values):
                 raise SettingsError(f"{path}: pipeline.{place}.{key}: {twice[0]!r} is given twice; give it once.")
     for name, preset in block.presets.items():
         lost = [each for each in preset.variants if each not in block.variants]

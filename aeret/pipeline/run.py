@@ -11,7 +11,7 @@ from aeret.errors import AeretError, ResourceError, RunError
 from aeret.pipeline import history
 from aeret.pipeline.execute import execute_in_process
 from aeret.pipeline.graph import Task, plan
-from aeret.pipeline.pipelines import Cell, Pipeline, with_source
+from aeret.pipeline.pipelines import Cell, Pipeline, repeated, with_source
 
 
 def run_pipeline(pipeline: Pipeline, root: Path, log: Callable[[str], None]) -> list[history.Run]:
@@ -66,9 +66,7 @@ def parts_of(pipeline: Pipeline, root: Path) -> list[Pipeline]:
             made = plan(part.source.cells[0].settings, ("train-cnn",), root)
             part = with_source(part, made[-1].folder)
         parts.append(part)
-    names = [part.name for part in parts]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
+    if twice := repeated([part.name for part in parts]):
         raise RunError(f"two of the pipelines that would run are named {twice[0]!r}; give one of them pipeline.name.")
     return parts
 

@@ -252,10 +252,9 @@ def _sd(values: Sequence[float]) -> float | None:
 
 
 def _floor(evaluation: Evaluation, measure: str, column: str) -> Cell:
-    frame = evaluation.measures
-    chosen = frame[(frame["measure"] == measure) & (frame["method"] == evaluation.lead)]
-    if not chosen.empty:
-        return float(chosen[column].iloc[0])
+    row = evaluation.row(measure)
+    if row is not None:
+        return float(row[column])
     if measure == "layout R@10" and column == "floor_random":
         return min(1.0, 10 / len(evaluation.per_query))
     return None

@@ -6,7 +6,7 @@ names that no registry has: they are written out here, because the registries lo
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -361,18 +361,7 @@ class FeatureSelectionSettings(Section):
     datasets: Literal["digits", "embedding", "both"] = "both"
     """``digits``: the pixels of scikit-learn's digits and a softmax classifier; ``embedding``: the run's own dimensions
     and retrieval."""
-    methods: Annotated[tuple[FeatureSelectionMethod, ...], Field(min_length=1)] = (
-        "sequential",
-        "random",
-        "centre-out",
-        "variance",
-        "information-gain",
-        "chi-squared",
-        "correlation",
-        "greedy",
-        "genetic",
-        "lasso",
-    )
+    methods: Annotated[tuple[FeatureSelectionMethod, ...], Field(min_length=1)] = get_args(FeatureSelectionMethod)
     """Techniques; ``centre-out`` is for pictures and left out for an embedding."""
     dimensions: tuple[Count, ...] = ()
     """Numbers of variables to measure at; the whole number is always one. Empty means a grid that suits the dataset."""

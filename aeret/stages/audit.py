@@ -59,8 +59,8 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
         progress=progress,
     )
     write_text(out / LEAKS, leaks_csv(found.leaks))
-    warned = [leak for leak in found.leaks if leak.near_only and section.near_duplicates == "warn"]
-    refused = [leak for leak in found.leaks if not leak.allowed and leak not in warned]
+    warns = section.near_duplicates == "warn"
+    refused = [leak for leak in found.leaks if not (leak.allowed or (warns and leak.near_only))]
     if splits["validation"].source != splits["train"].source:
         raise LeakError(
             f"{inputs['prepare']}: validation comes from source {splits['validation'].source!r}, train from "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,36 +11,30 @@ from aeret.progress import Progress, silent
 from aeret.stages.embedded import Embedded
 
 if TYPE_CHECKING:
-    from aeret.evaluation.experiment import Experiment
+    from aeret.evaluation.experiment import Experiment, Trial
 
 EVALUATED = "cluster-eval"
 
 
-@dataclass(frozen=True)
-class FinishedRun:
-    """A finished run, as the history has it."""
+def finished_trial(run: str, values: Mapping[str, Any], artifacts: Mapping[str, Path]) -> Trial:
+    """Open the evaluation of a finished run; its photos are opened when they are asked for.
 
-    id: str
-    values: Mapping[str, Any]
-    artifacts: Mapping[str, Path]
-    """Stage to folder."""
+    Args:
+        run: its id.
+        values: its place in the matrix.
+        artifacts: stage to folder.
 
+    Raises:
+        DataError: the evaluation is damaged.
+    """
+    from aeret.evaluation.experiment import Trial
+    from aeret.evaluation.result import Evaluation
 
-@dataclass(frozen=True)
-class Question:
-    """What an experiment asks (see ``PipelineBlock``), and its runs."""
-
-    name: str
-    title: str
-    about: str
-    shows: tuple[str, ...]
-    compare: str
-    baseline: str
-    runs: tuple[FinishedRun, ...]
+    return Trial(run, values, Evaluation.load(artifacts[EVALUATED]), cache(lambda: Embedded(artifacts)), artifacts)
 
 
 def report_experiments(
-    questions: Sequence[Question],
+    experiments: Sequence[Experiment],
     title: str,
     about: str,
     facts: Mapping[str, str],
@@ -58,43 +52,12 @@ def report_experiments(
     from aeret.reporting import write
     from aeret.reporting.experiments.report import Background, build_experiments_report
 
-    folders = {folder for question in questions for run in question.runs for folder in run.artifacts.values()}
-    records = [read_record(folder) for folder in sorted(folders)]
+    experiments = [experiment for experiment in experiments if experiment.trials]
+    every = [trial.artifacts for experiment in experiments for trial in experiment.trials]
+    records = [read_record(folder) for folder in sorted({folder for each in every for folder in each.values()})]
     versions = {name: version for record in records for name, version in record.versions.items()}
-    experiments = [_experiment(question) for question in questions if question.runs]
-    said = dict.fromkeys((*warnings, *(text for question in questions for text in _warnings(question))))
+    # What a reader must know of a collection is the same for all runs on it.
+    collections = {each["prepare"]: each for each in every}.values()
+    said = dict.fromkeys((*warnings, *(text for each in collections for text in Embedded(each).warnings())))
     background = Background(title, about, facts, sum(record.seconds for record in records), tuple(said), versions)
     write(build_experiments_report(experiments, background, progress), out)
-
-
-def _experiment(question: Question) -> Experiment:
-    from aeret.evaluation.experiment import Experiment, Trial
-    from aeret.evaluation.result import Evaluation
-
-    trials = tuple(
-        Trial(run.id, run.values, Evaluation.load(run.artifacts[EVALUATED]), _opener(run), run.artifacts)
-        for run in question.runs
-    )
-    return Experiment(
-        question.name, question.title, question.about, question.shows, question.compare, question.baseline, trials
-    )
-
-
-def _warnings(question: Question) -> Iterator[str]:
-    """Yield what a reader must know of the collections before believing a number."""
-    opened: set[Path] = set()
-    for run in question.runs:
-        if run.artifacts["prepare"] not in opened:
-            opened.add(run.artifacts["prepare"])
-            yield from Embedded(run.artifacts).warnings()
-
-
-def _opener(run: FinishedRun) -> Any:
-    opened: list[Embedded] = []
-
-    def open_once() -> Embedded:
-        if not opened:
-            opened.append(Embedded(run.artifacts))
-        return opened[0]
-
-    return open_once

@@ -24,7 +24,6 @@ _MANY = 2000
 def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Return the content digest of each file that is there, by its name.
 
-    An artifact is known by its key, which its content follows from: a pipeline plans with one that is yet to be made.
     Digests are kept under ``AERET_CACHE`` (default ``~/.cache/aeret``), a file a folder, by name, size and time of
     change.
 
@@ -36,8 +35,6 @@ def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     Raises:
         DataError: a file cannot be read.
     """
-    if _is_artifact(folder):
-        return {"artifact": folder.name}
     cache = _cache() / "digests" / f"{digest(str(folder))}.json"
     known = _read(cache)
     found: dict[str, str] = {}
@@ -73,19 +70,21 @@ def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def one_digest(path: Path) -> str:
-    """Return the content digest of one file, kept like those of :func:`file_digests`, or that of an artifact.
+    """Return the content digest of one file, kept like those of :func:`file_digests`.
 
     Raises:
         DataError: there is no such file, or it cannot be read.
     """
-    if _is_artifact(path):
-        return digest(file_digests(path, ()))
     return file_digests(path.parent, [path.name]).get(path.name) or file_digest(path)
 
 
-def _is_artifact(folder: Path) -> bool:
-    """Whether a path is that of an artifact by its name, made or not: ``artifacts/<stage>/<key>``."""
-    return folder.parent.parent.name == "artifacts" and re.fullmatch(r"[0-9a-f]{16}", folder.name) is not None
+def artifact_key(path: Path) -> str:
+    """Return the key of an artifact by its path, ``artifacts/<stage>/<key>``, made or not; empty for another path.
+
+    Its content follows from the key, so a pipeline may plan with an artifact that is yet to be made.
+    """
+    named = path.parent.parent.name == "artifacts" and re.fullmatch(r"[0-9a-f]{16}", path.name)
+    return path.name if named else ""
 
 
 def _read(cache: Path) -> dict[str, list[Any]]:

@@ -22,7 +22,7 @@ _JOINT = ("joint.json", "weights.npz")
 def sources(settings: Settings) -> dict[str, str]:
     """Return the digest of the file of weights that the backbone starts from, where there is one."""
     from aeret.artifacts import digest
-    from aeret.stages.outside_files import file_digests, one_digest
+    from aeret.stages.outside_files import artifact_key, file_digests, one_digest
 
     weights = settings.cnn.weights
     if weights in ("", "imagenet"):
@@ -30,6 +30,8 @@ def sources(settings: Settings) -> dict[str, str]:
     path = Path(weights).expanduser().absolute()
     if path.name in _JOINT:
         path = path.parent
+    if key := artifact_key(path):
+        return {"weights": key}
     # A folder that lacks them is refused by who reads it, with the words for it.
     return {"weights": digest(file_digests(path, _JOINT)) if path.is_dir() else one_digest(path)}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from aeret.evaluation.experiment import Experiment, effects, measure_of, name_of
@@ -62,9 +64,7 @@ def few_seeds(frame: pd.DataFrame) -> str:
 
 def _means(experiment: Experiment) -> Table:
     present = [
-        name
-        for name in SHOWN
-        if any(measure_of(t.evaluation, name) == measure_of(t.evaluation, name) for t in experiment.trials)
+        name for name in SHOWN if any(math.isfinite(measure_of(trial.evaluation, name)) for trial in experiment.trials)
     ]
     columns = (*NAMES, *(Column(f"m{place}", name, "measure", bar=True) for place, name in enumerate(present)))
     rows: list[tuple[Cell, ...]] = []
@@ -75,11 +75,8 @@ def _means(experiment: Experiment) -> Table:
         kinds.append("lead" if arm == experiment.reference and experiment.compare else "")
     first = experiment.trials[0].evaluation
     for title, column in (("random floor", "floor_random"), ("query-free floor", "floor_query_free")):
-        cells = []
-        for name in present:
-            chosen = first.measures[(first.measures["measure"] == name) & (first.measures["method"] == first.lead)]
-            cells.append(float(chosen[column].iloc[0]) if len(chosen) else None)
-        rows.append((title, None, *cells))
+        found = [first.row(name) for name in present]
+        rows.append((title, None, *(None if row is None else float(row[column]) for row in found)))
         kinds.append("floor")
     caption = f"Mean ± sd over seeds; {first.lead} search in {len(first.gallery_ids)} photos."
     return Table(id_of(experiment, "means"), "Means", columns, tuple(rows), tuple(kinds), caption)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-
-import pandas as pd
 
 from aeret.errors import UsageError
 from aeret.evaluation.experiment import Experiment, measure_of, name_of, over_seeds
@@ -91,7 +90,7 @@ def _best(experiments: Sequence[Experiment]) -> Table:
             cells = [mean_cell(trials, lambda each, name=name: measure_of(each, name)) for name in _BEST_OF]  # type: ignore[misc]
             name = f"{experiment.title}: {name_of(group, arm)}"
             found.setdefault(same, (layout, (name, *first_cells(group, arm, trials)[1:], *cells)))
-    order = sorted((each for each in found.values() if each[0] == each[0]), key=lambda each: -each[0])
+    order = sorted((each for each in found.values() if math.isfinite(each[0])), key=lambda each: -each[0])
     columns = (*NAMES, *(Column(f"m{place}", name, "measure", bar=True) for place, name in enumerate(_BEST_OF)))
     caption = (
         f"The {_BEST} rows with the highest {LAYOUT} on the queries, mean ± sd over seeds. They are chosen by what is "
@@ -107,18 +106,17 @@ def _conventions(experiments: Sequence[Experiment], background: Background) -> S
             known |= trial.evaluation.conventions
     columns = (Column("name", "what"), Column("convention", "how it is defined"))
     blocks: list[Block] = [Table("convention-list", "How every number is defined", columns, tuple(known.items()))]
-    rows = [
+    rows = tuple(
         (experiment.name, trial.run, ", ".join(f"{key}={value}" for key, value in trial.values.items()))
         for experiment in experiments
         for trial in experiment.trials
-    ]
-    frame = pd.DataFrame(rows)
+    )
     blocks.append(
         Table(
             "runs",
             "All runs",
             (Column("experiment", "experiment"), Column("run", "run"), Column("values", "its place in the matrix")),
-            tuple(frame.itertuples(index=False, name=None)),
+            rows,
             caption="`aeret runs show RUN` prints its settings and where its own report is.",
             folded=True,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from aeret.reporting.material import Material, Split
 from aeret.reporting.pictures import Painter, map_colours, thumbnail
 from aeret.reporting.sections.captions import aspect, held
 from aeret.reporting.sections.headlines import LABELS, LAYOUT
+from aeret.reporting.sections.provenance import flat
 from aeret.reporting.values import Block, Cell, Column, Fact, Gallery, Notice, Section, Strip, Table, Tile, slug
 
 RESULTS = 7
@@ -42,11 +43,11 @@ def setting_differences(settings: Mapping[str, Sequence[Mapping[str, Any]]]) -> 
 
     A setting that only takes other values within an arm (its seeds) is listed too.
     """
-    flat = {arm: [dict(_flat(each)) for each in group] for arm, group in settings.items()}
-    names = list(dict.fromkeys(name for group in flat.values() for each in group for name in each))
+    flattened = {arm: [dict(flat(each)) for each in group] for arm, group in settings.items()}
+    names = list(dict.fromkeys(name for group in flattened.values() for each in group for name in each))
     rows = []
     for name in names:
-        values = {arm: [each.get(name, "–") for each in group] for arm, group in flat.items()}
+        values = {arm: [each.get(name, "–") for each in group] for arm, group in flattened.items()}
         if len({str(value) for group in values.values() for value in group}) > 1:
             rows.append((name, *(", ".join(dict.fromkeys(map(str, group))) for group in values.values())))
     return rows
@@ -111,14 +112,6 @@ def flip_section(arms: Mapping[str, Sequence[Evaluation]], baseline: str, name: 
     if behind.photos is None:
         blocks.append(Notice("The prepared photos of these runs are not at hand, so results are not shown.", "note"))
     return Section(f"flips-{mark}", f"Queries that flipped: {name}", tuple(blocks))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _class_table(name: str, title: str, frame: pd.DataFrame, caption: str, folded: bool = False) -> Table:

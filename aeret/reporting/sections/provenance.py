@@ -61,7 +61,7 @@ def convention_section(evaluation: Evaluation, material: Material) -> Section:
     columns = (Column("name", "what"), Column("convention", "how it is defined"))
     blocks: list[Block] = [Table("convention-list", "How every number is defined", columns, rows)]
     if material.settings:
-        facts = tuple(_flat(material.settings))
+        facts = tuple(Fact(name, _plain(value)) for name, value in flat(material.settings))
         blocks.append(Facts("settings", "All settings", facts, folded=True))
     versions = {name: version for record in material.records.values() for name, version in record.versions.items()}
     if versions:
@@ -101,12 +101,13 @@ def _stages(material: Material) -> Table:
     return Table("stages", "Stages before this one", columns, tuple(rows))
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[Fact]:
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the value of each setting."""
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
-            yield Fact(prefix + name, _plain(value))
+            yield prefix + name, value
 
 
 def _plain(value: Any) -> str:
