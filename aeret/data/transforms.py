@@ -125,8 +125,8 @@ def crop_flip_masks(
     boxes: Floats,
     flips: npt.NDArray[np.bool_],
     size: int,
-    out: Floats | None = None,
-) -> Floats:
+    out: Floats | npt.NDArray[np.uint8] | None = None,
+) -> Floats | npt.NDArray[np.uint8]:
     """Cut one box out of the mask of each photo and mirror it: the share of each new cell's area that is covered.
 
     Exact: a cell of the result is the area-weighted mean of the 0/1 cells of the stored mask under it.
@@ -137,11 +137,12 @@ def crop_flip_masks(
         boxes: float32 (b, 4), shares of the mask's side.
         flips: bool (b,).
         size: side of the result in cells.
-        out: where to write, float32 (b, size, size, planes.categories), C order; allocated when not given. Reusing one
-            saves the time of its page faults, most of the cost at 80 categories.
+        out: where to write, (b, size, size, planes.categories), C order; float32, or uint8 where every box is whole and
+            no cell is resized, so that all shares are 0 or 1. Allocated as float32 when not given. Reusing one saves
+            the time of its page faults, most of the cost at 80 categories.
 
     Returns:
-        float32 (b, size, size, planes.categories) in [0, 1].
+        ``out``, or float32 (b, size, size, planes.categories) in [0, 1].
 
     Raises:
         UsageError: a shape, row or box does not fit.
@@ -150,18 +151,18 @@ def crop_flip_masks(
     _check_boxes("crop_flip_masks", boxes, flips, len(rows), size)
     shape = (len(rows), size, size, planes.categories)
     result = _output("crop_flip_masks", out, shape)
+    if result.dtype == np.uint8 and not (size == planes.size and (boxes == whole_boxes(1)).all()):
+        raise UsageError(
+            "crop_flip_masks: out is uint8, which holds no shares of cells: give whole boxes and the stored size "
+            f"{planes.size}, or a float32 out."
+        )
     if out is not None:
         result.fill(0)
-    _crop_flip_masks(
-        np.asarray(planes.offsets),
-        np.asarray(planes.category),
-        np.asarray(planes.bits),
-        planes.size,
-        rows,
-        boxes.astype(np.float64),
-        flips,
-        result,
-    )
+    stored = (np.asarray(planes.offsets), np.asarray(planes.category), np.asarray(planes.bits))
+    if result.dtype == np.uint8:
+        _flip_masks(*stored, rows, flips, result)
+    else:
+        _crop_flip_masks(*stored, planes.size, rows, boxes.astype(np.float64), flips, result)
     return result
 
 
@@ -183,11 +184,15 @@ def _check_boxes(name: str, boxes: Floats, flips: npt.NDArray[np.bool_], count: 
         raise UsageError(f"{name}: expected boxes y0, x0, y1, x1 with 0 <= start < end <= 1, got {boxes.tolist()}.")
 
 
-def _output(name: str, out: Floats | None, shape: tuple[int, ...]) -> Floats:
+def _output(
+    name: str, out: Floats | npt.NDArray[np.uint8] | None, shape: tuple[int, ...]
+) -> Floats | npt.NDArray[np.uint8]:
     if out is None:
         return np.zeros(shape, np.float32)
-    if out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
-        raise UsageError(f"{name}: expected C-ordered float32 out {shape}, got {out.dtype} {tuple(out.shape)}.")
+    if out.shape != shape or out.dtype not in (np.float32, np.uint8) or not out.flags.c_contiguous:
+        raise UsageError(
+            f"{name}: expected C-ordered float32 or uint8 out {shape}, got {out.dtype} {tuple(out.shape)}."
+        )
     return out
 
 
@@ -314,7 +319,7 @@ def _colour_and_round(photo, factors, out):  # type: ignore[no-untyped-def]
 
 @_jit
 def _crop_flip_masks(offsets, category, bits, side, rows, boxes, flips, out):  # type: ignore[no-untyped-def]
-    """Resample bit planes into float32 (b, size, size, categories); ``out`` is zero on entry."""
+    """Resample bit planes into (b, size, size, categories); ``out`` is zero on entry."""
     size = out.shape[1]
     width = int(np.ceil(side / size)) + 2
     first_y = np.empty(size, np.int64)
@@ -349,6 +354,23 @@ def _crop_flip_masks(offsets, category, bits, side, rows, boxes, flips, out):  #
                         value += weight_x[j, t] * line[first_x[j] + t]
                     # Weights of one cell sum to 1 but for rounding.
                     out[b, i, size - 1 - j if flips[b] else j, channel] = min(value, np.float32(1))
+
+
+@_jit
+def _flip_masks(offsets, category, bits, rows, flips, out):  # type: ignore[no-untyped-def]
+    """Set the cells of bit planes in uint8 (b, side, side, categories); ``out`` is zero on entry."""
+    side = out.shape[1]
+    for b in range(rows.shape[0]):
+        for p in range(offsets[rows[b]], offsets[rows[b] + 1]):
+            channel = category[p]
+            for n in range(bits.shape[1]):
+                byte = bits[p, n]
+                if byte == 0:
+                    continue
+                for k in range(8):
+                    if (byte >> (7 - k)) & 1 and 8 * n + k < side * side:
+                        y, x = divmod(8 * n + k, side)
+                        out[b, y, side - 1 - x if flips[b] else x, channel] = 1
 
 
 @_jit

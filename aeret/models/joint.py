@@ -173,7 +173,7 @@ def code_target(encoder: Any, normaliser: Any) -> Target:
 
     # A function, not an attribute of the model: the encoder is not the CNN's, neither to train nor to save.
     def target(masks: Any) -> Any:
-        centred = ops.cast(encoder(masks, training=False), "float32") - shift
+        centred = ops.cast(encoder(ops.cast(masks, "float32"), training=False), "float32") - shift
         code = centred * scale if scale.ndim == 1 else ops.matmul(centred, scale)
         if after == "l2":
             return code * ops.rsqrt(ops.maximum(ops.sum(ops.square(code), axis=-1, keepdims=True), 1e-12))

@@ -35,7 +35,7 @@ Batch = tuple[Any, Any]
 class Encoding(Protocol):
     """What a feed needs of a mask encoding of :mod:`aeret.data.encodings`."""
 
-    def encode(self, dense: Floats) -> Floats:
+    def encode(self, dense: Floats | Bytes) -> Floats:
         """Turn float32 (b, h, w, categories) coverage into float32 (b, h, w, channels)."""
         ...
 
@@ -175,14 +175,25 @@ class Channels:
         self.encode = encoding.encode if united is None else None
         self.size = size
 
-    def cut(self, rows: npt.NDArray[np.int64], boxes: Floats, flips: npt.NDArray[np.bool_]) -> Floats:
-        """Return float32 (b, size, size, channels): one box of each mask, mirrored where asked."""
-        dense = crop_flip_masks(self.planes, rows, boxes, flips, self.size)
-        return self.encode(dense) if self.encode else dense
+    def cut(
+        self, rows: npt.NDArray[np.int64], boxes: Floats, flips: npt.NDArray[np.bool_], cropped: bool
+    ) -> Floats | Bytes:
+        """Return one box of each mask, mirrored where asked, (b, size, size, channels).
+
+        Float32; but whole cells, where nothing is ``cropped`` or resized, are 0 or 1 and travel as uint8: a quarter of
+        the memory, whose copies and page faults are most of what a batch costs.
+        """
+        if self.encode:
+            return self.encode(crop_flip_masks(self.planes, rows, boxes, flips, self.size))
+        whole = not cropped and self.size == self.planes.size
+        out = np.empty((len(rows), self.size, self.size, self.planes.categories), np.uint8) if whole else None
+        return crop_flip_masks(self.planes, rows, boxes, flips, self.size, out)
 
 
 class MaskFeed(Feed):
-    """Masks as input and target of the autoencoder: x = y = encoded coverage, float32 (b, size, size, channels).
+    """Masks as input and target of the autoencoder: x = y = encoded coverage (b, size, size, channels).
+
+    Float32, or uint8 where nothing is cropped or resized: see :meth:`Channels.cut`.
 
     Args:
         planes: the masks.
@@ -212,20 +223,21 @@ class MaskFeed(Feed):
         self.crop = crop
         super().__init__(len(self.plane_rows), batch_size, seed, training)
 
-    def batch(self, epoch: int, index: int) -> tuple[Floats, Floats]:
+    def batch(self, epoch: int, index: int) -> tuple[Floats | Bytes, Floats | Bytes]:
         """Return (channels, channels); see :meth:`Feed.batch`."""
         rows = self.rows(epoch, index)
         boxes, flips = _geometry(self, epoch, index, len(rows))
-        channels = self.channels.cut(self.plane_rows[rows], boxes, flips)
+        channels = self.channels.cut(self.plane_rows[rows], boxes, flips, self.training and self.crop < 1)
         return channels, channels
 
 
 class JointFeed(Feed):
     """Photos with their labels and masks, cropped and mirrored together.
 
-    x is uint8 (b, photo_size, photo_size, 3); y is a dict of ``labels``, float32 (b, categories), and,
-    where an ``encoding`` is given, ``masks``, float32 (b, mask_size, mask_size, channels): the mask of the *augmented*
-    photo. Photo order and augmentation do not depend on whether masks are asked for, nor on ``shuffled``.
+    x is uint8 (b, photo_size, photo_size, 3); y is a dict of ``labels``, float32 (b, categories), and, where an
+    ``encoding`` is given, ``masks`` (b, mask_size, mask_size, channels), float32 or uint8 as :meth:`Channels.cut` says:
+    the mask of the *augmented* photo. Photo order and augmentation do not depend on whether masks are asked for, nor on
+    ``shuffled``.
 
     Args:
         split: photos, labels and masks.
@@ -265,7 +277,7 @@ class JointFeed(Feed):
         self.mask_of = _strangers(count, seed, training) if shuffled else np.arange(count)
         super().__init__(count, batch_size, seed, training)
 
-    def batch(self, epoch: int, index: int) -> tuple[Bytes, dict[str, Floats]]:
+    def batch(self, epoch: int, index: int) -> tuple[Bytes, dict[str, Floats | Bytes]]:
         """Return (photos, {labels, masks}); see :meth:`Feed.batch`."""
         rows = self.rows(epoch, index)
         boxes, flips = _geometry(self, epoch, index, len(rows))
@@ -273,9 +285,9 @@ class JointFeed(Feed):
         if self.training and self.colour:
             factors = colour_factors(generator(self.seed, "colour", epoch, index), len(rows), self.colour)
         photos = self.split.crops(rows, boxes, flips, self.photo_size, factors)
-        targets = {"labels": self.labels[rows].astype(np.float32)}
+        targets: dict[str, Floats | Bytes] = {"labels": self.labels[rows].astype(np.float32)}
         if self.channels is not None:
-            targets["masks"] = self.channels.cut(self.mask_of[rows], boxes, flips)
+            targets["masks"] = self.channels.cut(self.mask_of[rows], boxes, flips, self.training and self.crop < 1)
         return photos, targets
 
 

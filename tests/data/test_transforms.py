@@ -93,6 +93,26 @@ def test_mask_buffer_is_reused_and_cleared(random_planes: tuple[np.ndarray, Mask
     assert not out.any()
 
 
+def test_whole_masks_are_the_same_as_bytes(random_planes: tuple[np.ndarray, MaskPlanes]) -> None:
+    _, planes = random_planes
+    rows, flips = np.array([1, 0, 3, 1]), np.array([True, False, True, False])
+    shares = crop_flip_masks(planes, rows, whole_boxes(4), flips, planes.size)
+    out = np.full(shares.shape, 9, np.uint8)
+    assert crop_flip_masks(planes, rows, whole_boxes(4), flips, planes.size, out) is out
+    np.testing.assert_array_equal(out, shares)
+
+
+@pytest.mark.parametrize(("size", "box"), [(None, [0, 0, 1, 0.5]), (5, [0, 0, 1, 1])])
+def test_bytes_hold_no_shares_of_cells(
+    random_planes: tuple[np.ndarray, MaskPlanes], size: int | None, box: list
+) -> None:
+    _, planes = random_planes
+    size = size or planes.size
+    out = np.zeros((1, size, size, planes.categories), np.uint8)
+    with pytest.raises(UsageError, match="holds no shares"):
+        crop_flip_masks(planes, np.array([0]), np.array([box], np.float32), np.zeros(1, bool), size, out)
+
+
 @pytest.mark.parametrize(("side", "size"), [(112, 96), (96, 96), (64, 96), (112, 28), (300, 41)])
 def test_photo_crop_equals_pillow(side: int, size: int) -> None:
     photos = generator(0, "photos", side).integers(0, 256, (6, side, side, 3), np.uint8)

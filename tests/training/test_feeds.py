@@ -150,8 +150,10 @@ def test_mask_feed_gives_the_mask_as_input_and_target():
     x, y = masks.batch(0, 0)
     assert x is y
     assert_array_equal(x, split.dense[[7, 2, 5]])
+    assert x.dtype == np.uint8
     moved, _ = MaskFeed(split.masks, Identity(), 4, 0, training=True, flip=True, crop=0.5).batch(0, 0)
     assert moved.shape == (4, SIDE, SIDE, CATEGORIES)
+    assert moved.dtype == np.float32
     assert 0 <= moved.min() < moved.max() <= 1
 
 

@@ -30,7 +30,7 @@ class MaskAutoencoder(keras.Model):
     """Encoder and decoder with the loss that trains them: reconstruction of the clean mask, and sparsity of the code.
 
     Input shape:
-        float32 (batch_size, size, size, channels) in [0, 1].
+        (batch_size, size, size, channels) in [0, 1]; float32, or uint8 as the feeds have whole cells.
 
     Output shape:
         dict: ``code`` float32 (batch_size, latent_size); ``output`` float32 (batch_size, size, size, channels), the
@@ -68,6 +68,7 @@ class MaskAutoencoder(keras.Model):
 
     def call(self, masks: Any, training: bool = False) -> Any:
         """Return code and output of masks, which are corrupted first while training."""
+        masks = ops.cast(masks, "float32")
         code = self.encoder(self._corruption(masks, training=training), training=training)
         return {"code": code, "output": self.decoder(code, training=training)}
 
@@ -79,6 +80,7 @@ class MaskAutoencoder(keras.Model):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """Return the scalar loss of a batch; ``y`` is the clean mask."""
+        y = ops.cast(y, "float32")
         loss = ops.mean(self._loss(y, y_pred["output"]))
         if self.settings.sparsity:
             loss += self.settings.sparsity * self._penalty(y_pred["code"], self.settings.sparsity_target)
