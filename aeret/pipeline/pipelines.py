@@ -151,12 +151,13 @@ def read_pipeline(path: Path, overrides: Sequence[str] = (), preset: str = "") -
                 f"{path}: pipeline.experiments: two are named {twice[0]!r}; name one of them otherwise."
             )
         return replace(empty, experiments=parts)
-    taken = {text.partition("=")[0] for text in overrides}
-    axes = {key: values for key, values in (block.matrix | chosen.matrix).items() if key not in taken}
+    taken = [_keys(text) for text in overrides]
+    matrix = block.matrix | chosen.matrix
+    axes = {key: values for key, values in matrix.items() if not any(_within(_keys(key), each) for each in taken)}
     variants = {each: block.variants[each] for each in chosen.variants or block.variants}
     if variants:
         axes[VARIANT] = list(variants)
-    _check_choice(block, chosen, variants, path)
+    _check_choice(block, chosen, axes, variants, path)
     cells: list[Cell] = []
     for combination in itertools.product(*axes.values()):
         values = dict(zip(axes, combination, strict=True))
@@ -179,7 +180,16 @@ def read_pipeline(path: Path, overrides: Sequence[str] = (), preset: str = "") -
 
 def _source(path: Path, overrides: Sequence[str], preset: str) -> Pipeline:
     # The network must be the same; the collection is what the source is there to differ in.
-    return read_pipeline(path, [text for text in overrides if not text.startswith("data.")], preset)
+    return read_pipeline(path, [text for text in overrides if _keys(text)[0] != "data"], preset)
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    """Return the keys of ``section.key`` or of ``section.key=value``, read as the settings read an override."""
+    return tuple(text.partition("=")[0].strip().split("."))
+
+
+def _within(keys: tuple[str, ...], section: tuple[str, ...]) -> bool:
+    return keys[: len(section)] == section
 
 
 def with_source(pipeline: Pipeline, weights: Path) -> Pipeline:
@@ -261,11 +271,19 @@ def _preset(block: PipelineBlock, name: str, path: Path) -> Preset:
     return block.presets.get(name, Preset())
 
 
-def _check_choice(block: PipelineBlock, chosen: Preset, variants: Mapping[str, Any], path: Path) -> None:
+def _check_choice(
+    block: PipelineBlock,
+    chosen: Preset,
+    axes: Mapping[str, Sequence[Any]],
+    variants: Mapping[str, Any],
+    path: Path,
+) -> None:
     """Refuse a preset without the baseline, and one whose settings every variant overrides."""
-    if block.compare == VARIANT and block.baseline and block.baseline not in variants:
+    compared = [str(value) for value in axes.get(block.compare, ())]
+    if compared and block.baseline and block.baseline not in compared:
         raise SettingsError(
-            f"{path}: the baseline {block.baseline!r} is none of the preset's variants: {list(variants)}."
+            f"{path}: the baseline {block.baseline!r} is none of the preset's values of {block.compare}: "
+            f"{', '.join(compared)}."
         )
     lost = [key for key in chosen.settings if variants and all(key in each for each in variants.values())]
     if lost:

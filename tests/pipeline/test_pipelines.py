@@ -38,6 +38,24 @@ def test_set_wins_over_the_matrix(tmp_path: Path) -> None:
     assert {cell.settings.seed for cell in pipeline.cells} == {9}
 
 
+@pytest.mark.parametrize("text", ["cnn.arm =joint", " cnn.arm=joint", "cnn={arm: joint}"])
+def test_an_override_takes_the_place_of_every_axis_that_it_decides(tmp_path: Path, text: str) -> None:
+    pipeline = read_pipeline(write(tmp_path, MATRIX), [text])
+    assert [(cell.label, cell.settings.cnn.arm) for cell in pipeline.cells] == [
+        ("0", "joint"), ("1", "joint"), ("2", "joint"),
+    ]  # fmt: skip
+    assert pipeline.compare == ""
+
+
+def test_an_override_inside_an_axis_leaves_the_axis(tmp_path: Path) -> None:
+    text = "pipeline: {matrix: {cnn.training: [{epochs: 1}, {epochs: 2}], cnn.arm: [joint, labels-only]}}\n"
+    pipeline = read_pipeline(write(tmp_path, text), ["cnn.training.batch_size=8"])
+    assert {(cell.settings.cnn.training.epochs, cell.settings.cnn.training.batch_size) for cell in pipeline.cells} == {
+        (1, 8), (2, 8),
+    }  # fmt: skip
+    assert len(pipeline.cells) == 4
+
+
 def test_matrix_values_are_values_not_text(tmp_path: Path) -> None:
     text = """
 pipeline:
@@ -86,6 +104,16 @@ def test_no_pipeline_block_is_one_run_of_all_stages(tmp_path: Path) -> None:
 def test_bad_blocks(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         read_pipeline(write(tmp_path, text))
+
+
+def test_a_preset_whose_matrix_lacks_the_baseline_is_refused(tmp_path: Path) -> None:
+    presets = "  presets: {smoke: {matrix: {cnn.arm: [joint, latent-only]}}}\n"
+    path = write(tmp_path, MATRIX.replace("  compare:", presets + "  compare:"))
+    says = "'labels-only' is none of the preset's values of cnn.arm: joint, latent-only"
+    with pytest.raises(SettingsError, match=says):
+        read_pipeline(path, preset="smoke")
+    # Where --set decides the setting nothing is compared, so nothing is missing.
+    assert read_pipeline(path, ["cnn.arm=joint"], "smoke").compare == ""
 
 
 def test_shipped_pipelines_are_valid() -> None:
@@ -161,7 +189,10 @@ def test_experiments_are_read_with_one_preset(tmp_path: Path) -> None:
         (CHILD.replace("batch_size: 32", "batch_size: 0"), r"arms.yaml:\d+:\d+: cnn.training.batch_size"),
         ("pipeline: {experiments: [arms.yaml]}\nseed: 1\n", "has no settings, matrix or variants of its own"),
         ("pipeline: {experiments: [base.yaml, base.yaml]}\n", "two are named 'base'"),
-        (CHILD.replace("[plain]", "[strong]"), "the baseline 'plain' is none of the preset's variants"),
+        (
+            CHILD.replace("[plain]", "[strong]"),
+            "the baseline 'plain' is none of the preset's values of variant: strong",
+        ),
         (
             CHILD.replace("plain: {}", "plain: {cnn.latent_weight: 2.0}\n  ").replace(
                 "  compare", "  shows: [effects]\n  compare"
@@ -193,7 +224,7 @@ def test_weights_come_from_the_source_with_the_same_preset(tmp_path: Path) -> No
         "pipeline:\n  extends: base.yaml\n  source: arms.yaml\n"
         "  variants: {scratch: {}, frozen: {cnn.weights: source, cnn.transfer: frozen}}\n"
     )
-    pipeline = read_pipeline(path, ["seed=5", "data.manifest=mine.yaml"], "smoke")
+    pipeline = read_pipeline(path, ["seed=5", "data.manifest=mine.yaml", " data={manifest: mine.yaml}"], "smoke")
     assert pipeline.source is not None
     # The network is the question's, the collection is not.
     assert [(each.settings.seed, each.settings.data.manifest) for each in pipeline.source.cells] == [(5, "scenes")]
