@@ -154,7 +154,7 @@ def read_record(folder: Path) -> Record:
         return Record(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise DataError(f"{folder}: is no artifact (it holds no {RECORD}).") from None
-    except (json.JSONDecodeError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise DataError(f"{path}: is damaged ({error}); delete {folder} and run the stage again.") from None
 
 

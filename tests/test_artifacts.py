@@ -32,8 +32,9 @@ def test_record_round_trip(tmp_path: Path) -> None:
     assert read_record(tmp_path).metrics == {"iou": 0.5}
 
 
-def test_damaged_record_says_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "artifact.json").write_text('{"stage": "prep')
+@pytest.mark.parametrize("content", [b'{"stage": "prep', b'{"stage": "prep\xff"}', b"[]"])
+def test_damaged_record_says_what_to_do(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "artifact.json").write_bytes(content)
     with pytest.raises(DataError, match=r"is damaged .* delete .* and run the stage again"):
         read_record(tmp_path)
 

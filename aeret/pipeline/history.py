@@ -165,7 +165,7 @@ def list_runs(root: Path) -> list[Run]:
     for path in sorted((root / "history").glob(f"*/{RUN}")):
         try:
             runs.append(Run(**json.loads(path.read_text(encoding="utf-8"))))
-        except (json.JSONDecodeError, TypeError):
+        except (OSError, ValueError, TypeError):
             continue
     return sorted(runs, key=lambda run: (run.started, run.id))
 

@@ -30,11 +30,15 @@ def test_a_folder_that_cannot_hold_runs(tmp_path: Path) -> None:
         history.new_group(tmp_path / "file", "demo")
 
 
-def test_a_damaged_record_does_not_hide_the_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b'{"id": ', b'{"id": "\xff"}', b"[]", None])
+def test_a_damaged_record_does_not_hide_the_others(tmp_path: Path, content: bytes | None) -> None:
     run = history.start(tmp_path, "20260101-000000-a", "", "a", {}, Settings())
     broken = tmp_path / "history" / "20260101-000001-b"
     broken.mkdir()
-    (broken / "run.json").write_text('{"id": ')
+    if content is None:
+        (broken / "run.json").mkdir()  # as unreadable as a file can be made for root too
+    else:
+        (broken / "run.json").write_bytes(content)
     assert [each.id for each in history.list_runs(tmp_path)] == [run.id]
 
 
