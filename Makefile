@@ -17,12 +17,13 @@ help:
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "aeret needs Python 3.11 or newer; set PYTHON=")'
-	$(PYTHON) -m venv $(VENV)
+	@# Debian without python3-venv leaves half an environment behind, which the next make would take for whole.
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(VENV)/.installed: $(VENV)/bin/python setup.cfg pyproject.toml
 	@echo "Installing aeret into $(VENV) (about a minute; TensorFlow is 260 MB) ..."
-	$(BIN)/python -m pip install --quiet --editable '.[cpu]'
+	$(BIN)/python -m pip install --editable '.[cpu]'
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

@@ -17,6 +17,15 @@ autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 
 
+def _literals(kind: object) -> tuple[object, ...]:
+    """Return the choices of a ``Literal``, also of one inside a tuple."""
+    from typing import Literal, get_args, get_origin
+
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return tuple(choice for part in get_args(kind) for choice in _literals(part))
+
+
 def _settings_page() -> str:
     """Write every setting as a table, from the schema itself, so that the page cannot rot."""
     from pydantic import BaseModel
@@ -30,9 +39,9 @@ def _settings_page() -> str:
             if isinstance(value, BaseModel):
                 lines += rows(value, f"{prefix}{name}.")
                 continue
-            choices = str(kind).removeprefix("typing.Literal") if "Literal" in str(kind) else ""
+            choices = ", ".join(repr(each) for each in _literals(kind))
             text = " ".join((field.description or "").split()).replace("``", "`")
-            choices = f"One of {choices.strip('[]')}. " if choices else ""
+            choices = f"One of {choices}. " if choices else ""
             lines.append(f"| `{prefix}{name}` | `{value}` | {choices}{text} |".replace("'", "`"))
         return lines
 

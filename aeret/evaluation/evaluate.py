@@ -120,13 +120,20 @@ def evaluate(
         ResourceError: the machine has less memory than the evaluation needs.
     """
     task = _checked(queries, gallery, categories, settings, seed, leave_one_out, codes, threads, progress)
-    planes = sum(0 if photos.masks is None else photos.masks.bits.nbytes for photos in (queries, gallery))
+    own_masks = (queries.masks,) if queries.masks is gallery.masks else (queries.masks, gallery.masks)
+    planes = sum(0 if masks is None else masks.bits.nbytes for masks in own_masks)
     shape = (len(queries.ids), len(gallery.ids), gallery.vectors.shape[1], len(categories), planes, settings.results)
     estimate = estimate_bytes(*shape, threads)
     refuse_beyond(estimate, available_bytes())
     if clustering is None:
         clustering = fit_kmeans(
-            task.gallery_vectors, settings.clusters, seed, settings.starts, settings.iterations, progress
+            task.gallery_vectors,
+            settings.clusters,
+            seed,
+            settings.starts,
+            settings.iterations,
+            progress,
+            threads=threads,
         )
     facts = {
         "n_queries": len(queries.ids),

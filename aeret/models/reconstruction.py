@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -50,17 +52,25 @@ class ReconstructionScore:
 
     def values(self) -> dict[str, Any]:
         """Return the measures, see :data:`CONVENTIONS`; ``per_category_iou`` holds None for what no true mask has."""
-        per = {
-            name: float(shared / either) if true else None
-            for name, shared, either, true in zip(
-                self._encoding.legend, self._shared, self._either, self._true, strict=True
-            )
-        }
-        known = [value for value in per.values() if value is not None]
+        ious = [
+            float(shared / either) if true else None
+            for shared, either, true in zip(self._shared, self._either, self._true, strict=True)
+        ]
+        known = [iou for iou in ious if iou is not None]
         return {
             "foreground_iou": float(self._shared.sum() / max(int(self._either.sum()), 1)),
             "category_iou": float(np.mean(known)) if known else 0.0,
             "bce": self._entropy / max(self._elements, 1),
             "mse": self._squares / max(self._elements, 1),
-            "per_category_iou": per,
+            "per_category_iou": dict(zip(_told_apart(self._encoding.legend), ious, strict=True)),
         }
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """Number names that come again: categories may share one, and are then kept apart by their ids."""
+    seen: Counter[str] = Counter()
+    told = []
+    for name in names:
+        seen[name] += 1
+        told.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return told

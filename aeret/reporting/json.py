@@ -67,7 +67,7 @@ def _block(block: Block) -> dict[str, Any]:
                 {"name": fact.name, "kind": fact.kind, "value": _cell(fact.value), "note": fact.note}
                 for fact in block.facts
             ]
-            return {"type": "facts", "id": block.id, "title": block.title, "facts": facts}
+            return {"type": "facts", "id": block.id, "title": block.title, "facts": facts, "caption": block.caption}
         case Prose():
             return {"type": "prose", "text": block.text}
         case Notice():

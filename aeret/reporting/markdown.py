@@ -84,7 +84,7 @@ def _table(table: Table) -> Iterator[str]:
         yield _escape(table.caption)
         yield ""
     yield from _rows(table)
-    for note in table.notes:
+    for note in (*(f"{column.title}: {column.note}" for column in table.columns if column.note), *table.notes):
         yield ""
         yield f"*{_escape(note)}*"
 
@@ -103,6 +103,9 @@ def _facts(facts: Facts) -> Iterator[str]:
     for fact in facts.facts:
         note = f" ({_escape(fact.note)})" if fact.note else ""
         yield f"- {_escape(fact.name)}: {_escape(show(fact.value, fact.kind))}{note}"
+    if facts.caption:
+        yield ""
+        yield f"*{_escape(facts.caption)}*"
 
 
 def _gallery(gallery: Gallery) -> Iterator[str]:

@@ -120,6 +120,7 @@ class Training:
     history: pd.DataFrame
     """A row an epoch."""
     monitor: str = "val_loss"
+    """What chose the epoch: a column of the history."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ names that no registry has: they are written out here, because the registries lo
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -112,6 +112,15 @@ class TrainingSettings(Section):
     average_weights: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of an exponential moving average of the weights, used for validation and kept as the result; 0 is off."""
 
+    @model_validator(mode="after")
+    def _decay_is_used(self) -> Self:
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ValueError(
+                f"weight_decay={self.weight_decay:g} is for adamw, and optimizer {self.optimizer!r} would ignore it; "
+                "set weight_decay=0, and l2 for a penalty in the loss"
+            )
+        return self
+
 
 class AutoencoderTraining(TrainingSettings):
     """How the mask autoencoder is trained: its own defaults, which stay when other keys are set."""
@@ -156,6 +165,15 @@ class AutoencoderSettings(Section):
     crop: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Smallest side of a random crop as a share of the mask; 1 means no crops."""
     training: AutoencoderTraining = AutoencoderTraining()
+
+    @model_validator(mode="after")
+    def _has_kernels_to_tie(self) -> AutoencoderSettings:
+        if self.tied and self.architecture != "dense":
+            raise ValueError(
+                f"tied weights belong to the dense autoencoder, got architecture {self.architecture!r}; set "
+                "architecture=dense or tied=false"
+            )
+        return self
 
 
 class LatentSettings(Section):
@@ -353,6 +371,15 @@ class ClusterSettings(Section):
     """How predicted codes are compared with the query's own mask code; ``hamming`` compares their signs."""
     examples: Annotated[int, Field(ge=1, le=50)] = 6
     """Best and worst queries shown in the report."""
+
+    @model_validator(mode="after")
+    def _cutoffs_are_found(self) -> ClusterSettings:
+        if max(self.cutoffs) > self.results:
+            raise ValueError(
+                f"cutoffs reach to {max(self.cutoffs)}, and only results={self.results} are kept per query; raise "
+                "results or lower cutoffs"
+            )
+        return self
 
 
 class FeatureSelectionSettings(Section):

@@ -258,4 +258,9 @@ def _trainings(inputs: Mapping[str, Path]) -> Any:
 
     trained = [stage for stage in ("train-ae", "train-cnn") if stage in inputs]
     paths = {stage: inputs[stage] / "training" / "history.csv" for stage in trained}
-    return tuple(Training(stage, pd.read_csv(path)) for stage, path in paths.items() if path.is_file())
+    histories = {stage: pd.read_csv(path) for stage, path in paths.items() if path.is_file()}
+    # Without validation photos the training loss chooses the epoch.
+    return tuple(
+        Training(stage, history, "val_loss" if "val_loss" in history else "loss")
+        for stage, history in histories.items()
+    )

@@ -87,7 +87,8 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
         counts[name] = len(ids)
 
     if settings.embed.photos:
-        files = photos_in(Path(settings.embed.photos).expanduser())
+        # Absolute, as the digest of them is: the artifact is the same from any working folder.
+        files = photos_in(Path(settings.embed.photos).expanduser().absolute())
 
         def decode(chunks: Any) -> Iterable[Any]:
             chosen = [[files[row] for row in rows] for rows in chunks]

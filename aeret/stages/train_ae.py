@@ -107,7 +107,7 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
         "epochs": len(history.rows),
         "best_epoch": history.best_epoch,
         "stopped_early": history.stopped_early,
-        "val_loss": float(history.best),
+        history.monitor: float(history.best),
         "train_seconds": round(history.seconds, 1),
         "masks_per_second": round(history.examples_per_second, 1),
     }

@@ -123,6 +123,18 @@ def test_code_r2_stands_beside_reconstruction() -> None:
     assert not [b for b in bare if isinstance(b, Facts)]
 
 
+def test_a_training_without_validation_photos_says_so() -> None:
+    evaluation, material = made()
+    alone = tuple(replace(each, history=each.history[["epoch", "loss"]], monitor="loss") for each in material.trainings)
+    report = build_report(evaluation, replace(material, trainings=alone))
+    captions = [b.caption for b in blocks(report, "training") if isinstance(b, Figure)]
+    assert captions
+    for caption in captions:
+        assert "lowest loss" in caption
+        assert "No photos were held out" in caption
+        assert "validation" not in caption.lower()
+
+
 def test_a_contrastive_loss_is_said_to_depend_on_the_batch() -> None:
     evaluation, material = made()
     said = [b.caption for b in blocks(complete(), "training") if isinstance(b, Figure)]

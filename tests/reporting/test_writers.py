@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from aeret.reporting.formats import show
 from aeret.reporting.values import (
     Column,
     Estimate,
+    Fact,
     Facts,
     Floor,
     Gallery,
@@ -159,6 +161,19 @@ def test_facts_are_in_all_four(report: Report) -> None:
         if block["type"] == "facts"
         for fact in block["facts"]
     ]
+
+
+def test_what_a_number_means_stands_beside_it_in_every_format(report: Report) -> None:
+    facts = Facts("all", "All", (Fact("R2", 0.5),), caption="Share of the variance.", folded=True)
+    table = Table("some", "Some", (Column("n", "photos", "count", "without crowds"),), ((3,),), ("",))
+    report = replace(report, sections=(Section("one", "One", (facts, table)),))
+    markdown, page = WRITERS["md"](report), WRITERS["html"](report)
+    tree = json.loads(WRITERS["json"](report))
+    assert "Share of the variance" in markdown
+    assert "Share of the variance." in page
+    assert tree["sections"][0]["blocks"][0]["caption"] == "Share of the variance."
+    assert "without crowds" in markdown
+    assert "without crowds" in page
 
 
 def test_the_page_is_complete_in_itself(report: Report, tmp_path: Path) -> None:

@@ -91,6 +91,19 @@ def test_a_start_that_makes_no_sense_is_refused(changes: dict[str, Any], problem
         CnnSettings(**changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (["evaluation.cutoffs=[2, 200]"], "only results=100 are kept"),
+        (["autoencoder.tied=true"], "belong to the dense autoencoder"),
+        (["cnn.training.optimizer=sgd", "cnn.training.weight_decay=0.1"], "'sgd' would ignore it"),
+    ],
+)
+def test_a_setting_that_would_be_ignored_is_refused(changes: list[str], problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        settings_of_file(None, changes)
+
+
 def test_imagenet_is_offered_where_there_are_weights() -> None:
     from aeret.models.weights import IMAGENET
 

@@ -186,6 +186,19 @@ def test_other_settings_train_too(prepared: Path, tmp_path: Path, changes: dict[
     json.dumps(metrics, allow_nan=False)
 
 
+def test_without_validation_photos_the_training_loss_is_not_called_validation_loss(
+    prepared: Path, tmp_path: Path
+) -> None:
+    whole = tmp_path / "prepared"
+    whole.mkdir()
+    manifest = str(prepared.parent / "rectangles.yaml")
+    load_stage("prepare").run(settings_of(data={"manifest": manifest, "validation_fraction": 0.0}), {}, whole, silent)
+    metrics = train(whole, tmp_path / "out")
+    assert metrics["validation_masks"] == 0
+    assert metrics["loss"] > 0
+    assert "val_loss" not in metrics
+
+
 def test_codes_of_every_split_are_normal_and_aligned(
     prepared: Path, trained: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -33,10 +33,13 @@ def _figure(training: Training, settings: Mapping[str, Any]) -> Figure:
     history, name = training.history, slug(training.stage)
     drawn = quantities(history)
     shown = [column for quantity in drawn for column in (quantity, f"val_{quantity}") if column in history]
+    validated = training.monitor.startswith("val_")
     epochs = "one epoch" if len(history) == 1 else f"{len(history)} epochs"
     caption = (
         f"{epochs}; the weights kept are those of the epoch with the lowest {_spoken(training.monitor)}, "
-        "marked. Validation photos are held out of train; queries never choose anything."
+        "marked. "
+        + ("Validation photos are held out of train" if validated else "No photos were held out to choose by")
+        + "; queries never choose anything."
     )
     cnn = settings.get("cnn", {})
     contrastive = cnn.get("latent_loss") == "contrastive" or cnn.get("contrastive_weight", 0) > 0
