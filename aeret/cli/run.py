@@ -71,7 +71,9 @@ def command(
     elif pipeline_read.compare:
         from aeret.cli.runs import compare_group
 
-        compare_group(root, runs, pipeline_read.compare, pipeline_read.baseline)
+        target = root / "comparisons" / runs[0].group
+        own = [run for run in runs if run.pipeline == pipeline_read.name]  # the source's has no place in the matrix
+        compare_group(root, own, pipeline_read.compare, pipeline_read.baseline, target)
     if failed:
         raise RunError(
             f"{len(failed)} of {len(runs)} runs failed, and the report is without them: {', '.join(failed)}. What "

@@ -15,6 +15,9 @@ from aeret.cli.options import runs_option
 if TYPE_CHECKING:
     from aeret.pipeline.history import Run
 
+_LONG = 160
+"""Bytes of a folder's name, at most, before its digest; file systems take 255."""
+
 
 @click.group(cls=SuggestingGroup)
 def command() -> None:
@@ -81,7 +84,11 @@ def show_command(name: str, root: Path) -> None:
 @click.argument("names", nargs=-1, required=True)
 @click.option("--by", help="A matrix setting, to compare its values within one group (e.g. cnn.arm).")
 @click.option("--baseline", default="", help="The value or run the others are tested against; the first when absent.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the comparison's report.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the report; when absent, one in `comparisons` named after the runs.",
+)
 @click.option(
     "--interval",
     default="percentile",
@@ -133,7 +140,7 @@ def compare_group(
             raise UsageError(f"run {run.id} is {run.status} and has no evaluation yet; finish it first.")
         if not (folder / "artifact.json").is_file():
             raise UsageError(f"run {run.id}: its evaluation {folder} is gone; run the pipeline again.")
-        name = str(run.values.get(by, _setting(run.settings, by))) if by else names[run.id]
+        name = _value(run, by) if by else names[run.id]
         arms.setdefault(name, []).append(folder)
         settings.setdefault(name, []).append(run.settings)
     if len(arms) < 2:
@@ -143,10 +150,10 @@ def compare_group(
     baseline = names.get(baseline, baseline)
     if baseline and baseline not in arms:
         raise UsageError(f"--baseline {baseline!r} is none of {', '.join(arms)}.")
-    pair = "-against-".join((runs[-1].id, names[runs[0].id])) if not by and len(runs) == 2 else runs[0].group
-    target = out or root / "comparisons" / pair
+    baseline = baseline or next(iter(arms))
+    target = out or root / "comparisons" / _folder_name(runs, by, [*arms], baseline)
     behind = Behind(settings, _photos(root, runs))
-    text = compare_and_write(arms, baseline or next(iter(arms)), target, interval, behind)
+    text = compare_and_write(arms, baseline, target, interval, behind)
     click.echo("")
     click.echo(text)
     click.echo(f"Report: {(target / 'report.html').resolve()}")
@@ -156,6 +163,27 @@ def _names(runs: Sequence[Run]) -> dict[str, str]:
     """Return the name of each run in a comparison: its id, without the group where all have one."""
     group = f"{runs[0].group}." if len({run.group for run in runs}) == 1 else ""
     return {run.id: run.id.removeprefix(group) for run in runs}
+
+
+def _value(run: Run, by: str) -> str:
+    return str(run.values[by] if by in run.values else _setting(run.settings, by))
+
+
+def _folder_name(runs: Sequence[Run], by: str | None, arms: Sequence[str], baseline: str) -> str:
+    """Return a name that says what is compared: never that of a group alone, whose report `aeret run` wrote."""
+    from aeret.artifacts import digest
+    from aeret.pipeline.pipelines import slug
+
+    groups = [*dict.fromkeys(run.group for run in runs)]
+    start = ".".join([*groups, slug(by)] if by else groups if len(groups) == 1 else [])
+    # The name of a run may be long, a value any text.
+    names = [slug(arm) if by else arm for arm in (*(each for each in arms if each != baseline), baseline)]
+    name = f"{start}." * bool(start) + "-and-".join(names[:-1]) + f"-against-{names[-1]}"
+    if not by and len(name.encode()) <= _LONG:
+        return name
+    # A value does not say which of a group's runs were taken; nor does a name that is cut.
+    cut = name.encode()[:_LONG].decode(errors="ignore")
+    return f"{cut}-{digest([sorted(run.id for run in runs), by, baseline])[:8]}"
 
 
 def _photos(root: Path, runs: Sequence[Run]) -> Any:

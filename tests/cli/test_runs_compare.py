@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from aeret.cli.run import command as run_command
 from aeret.cli.runs import command
 from aeret.evaluation.result import FRAMES, Evaluation
-from aeret.pipeline.history import RUN, Run
+from aeret.pipeline.history import RUN, Run, find_runs
 from aeret.retrieval.ranking import Ranking
 
 LAYOUT, LABELS = "nDCG(rel=layout)@10", "nDCG(rel=jaccard)@10"
@@ -44,13 +45,20 @@ def evaluation(gain: float, photos: int = 20) -> Evaluation:
     )
 
 
-def recorded(root: Path, group: str, made: Evaluation | None, settings: dict[str, object]) -> None:
-    run = Run(id=group, pipeline="p", group=group, values={}, settings=settings, started=group, status="done")
+def recorded(
+    root: Path,
+    name: str,
+    made: Evaluation | None,
+    settings: dict[str, object],
+    values: dict[str, object] | None = None,
+) -> None:
+    group = name.partition(".")[0]
+    run = Run(name, "p", group, values or {}, settings, started=name, status="done")
     if made is not None:
-        made.save(root / "artifacts" / "cluster-eval" / group)
-        (root / "artifacts" / "cluster-eval" / group / "artifact.json").write_text("{}")
-        run.stages.append({"stage": "cluster-eval", "key": group, "how": "made", "seconds": 0.0})
-    folder = root / "history" / group
+        made.save(root / "artifacts" / "cluster-eval" / name)
+        (root / "artifacts" / "cluster-eval" / name / "artifact.json").write_text("{}")
+        run.stages.append({"stage": "cluster-eval", "key": name, "how": "made", "seconds": 0.0})
+    folder = root / "history" / name
     folder.mkdir(parents=True)
     (folder / RUN).write_text(json.dumps(asdict(run)))
 
@@ -81,6 +89,73 @@ def test_two_runs_of_other_groups_and_an_older_schema(runs: Path) -> None:
     page = report.read_text()
     assert "prepared photos of these runs are not at hand" in page
     assert "Settings that differ" in page
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Path:
+    for gain, variant in enumerate(("plain", "strong")):
+        for seed in (0, 1):
+            values: dict[str, object] = {"seed": seed, "variant": variant}
+            recorded(tmp_path, f"g.{seed}.{variant}", evaluation(gain / 10 + seed / 100), {"seed": seed}, values)
+    kept = tmp_path / "comparisons" / "g" / "report.html"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("of aeret run")
+    return tmp_path
+
+
+def test_variants_are_compared_by_their_names(group: Path) -> None:
+    code, text = compared("g", "--by", "variant", "--baseline", "strong", "--runs", str(group))
+    assert code == 0, text
+    assert "-0.100" in text
+    code, text = compared("g", "--by", "cnn.gone", "--runs", str(group))
+    assert code != 0
+    assert "there is no such setting" in text
+
+
+def test_no_two_comparisons_share_a_folder_and_none_has_that_of_the_group(group: Path) -> None:
+    each = [f"g.{seed}.{variant}" for seed in (0, 1) for variant in ("plain", "strong")]
+    asked = [
+        ["g", "--by", "variant"],
+        ["g", "--by", "variant", "--baseline", "strong"],
+        ["g", "--by", "seed"],
+        [*each[:2], "--by", "variant"],
+        each[:2],
+        each[:3],
+        each,
+    ]
+    for number, arguments in enumerate(asked, 2):
+        code, text = compared(*arguments, "--runs", str(group))
+        assert code == 0, text
+        names = {path.parent.name for path in (group / "comparisons").glob("*/report.html")}
+        assert len(names) == number, (arguments, names)
+    assert (group / "comparisons" / "g" / "report.html").read_text() == "of aeret run"
+    assert {"g.0.strong-against-0.plain", "g.0.strong-and-1.plain-against-0.plain"} < names
+    assert sum(name.startswith("g.seed.1-against-0-") for name in names) == 1
+
+
+def test_a_run_writes_the_comparison_of_its_own_where_it_always_was(
+    group: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("pipeline: {matrix: {seed: [0, 1]}, compare: seed}\n")
+    runs = find_runs(group, "g")
+    recorded(tmp_path, "g.source", None, {})
+    runs = [replace(find_runs(group, "g.source")[0], pipeline="source"), *runs]
+    monkeypatch.setattr("aeret.pipeline.run.run_pipeline", lambda pipeline, root, log: runs)
+    result = CliRunner().invoke(run_command, [str(path), "--runs", str(group)])
+    assert result.exit_code == 0, result.output + str(result.exception)
+    assert [each.name for each in (group / "comparisons").iterdir()] == ["g"]
+    assert "1 against 0" in (group / "comparisons" / "g" / "report.html").read_text()
+
+
+def test_a_folder_of_many_runs_has_a_name_that_a_file_system_takes(tmp_path: Path) -> None:
+    for number in range(9):
+        recorded(tmp_path, f"g.{number}-{'x' * 40}", evaluation(number / 100), {})
+    code, text = compared("g", "--runs", str(tmp_path))
+    assert code == 0, text
+    code, text = compared("g", "--baseline", f"g.1-{'x' * 40}", "--runs", str(tmp_path))
+    assert code == 0, text
+    assert len([*(tmp_path / "comparisons").glob("*/report.html")]) == 2
 
 
 @pytest.mark.parametrize(
