@@ -107,14 +107,16 @@ def _transfer(
     """Fetch until the file is complete; return whether it was put together from more than one answer."""
     failures = 0
     resumed = False
+    most = _bytes_of(part)
     while True:
-        before = _bytes_of(part)
-        resumed |= before > 0
+        resumed |= _bytes_of(part) > 0
         try:
             _attempt(item, part, progress, patience, room_for)
             return resumed
         except _BrokenOff as error:
-            failures = failures + 1 if _bytes_of(part) <= before else 1
+            # Of what was ever held: a server without Range starts over, and what it sends again is nothing new.
+            failures = failures + 1 if _bytes_of(part) <= most else 1
+            most = max(most, _bytes_of(part))
             if failures >= patience.attempts:
                 raise RunError(
                     f"{item.url}: {error}; gave up after {failures} attempts without a new byte. "

@@ -13,8 +13,9 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from aeret.artifacts import write_json
@@ -25,6 +26,22 @@ from aeret.progress import Progress, silent
 
 _SPARE = 64 << 20
 """Bytes that stay free on the disk."""
+_BROUGHT = "brought"
+
+
+@dataclass(frozen=True)
+class _Receipt:
+    """What is known of a file that was fetched."""
+
+    brought: tuple[str, ...] | None
+    """Files below the root; None in an older receipt, which does not say."""
+
+    def holds(self, root: Path, path: Path) -> bool:
+        """Whether a file or folder is known to have come with it."""
+        if self.brought is None or not path.is_relative_to(root):
+            return False
+        name = path.relative_to(root).as_posix()
+        return any(name in {".", each} or each.startswith(f"{name}/") for each in self.brought)
 
 
 def fetch(manifest: Manifest, progress: Progress = silent, patience: Patience = PATIENT) -> list[str]:
@@ -54,7 +71,10 @@ def fetch(manifest: Manifest, progress: Progress = silent, patience: Patience = 
         raise DataError(f"{manifest.path}: {manifest.name!r} names no urls; {how}.")
     state = manifest.root / ".fetch"
     with _locked(manifest.root, state):
-        missing = [item for item in manifest.downloads if not _done(manifest, item, state)]
+        missing = _missing(manifest, state)
+        for item in manifest.downloads:
+            if item not in missing:
+                (state / item.file_name).unlink(missing_ok=True)  # unpacked by a call that was killed before this
         _demand_room(manifest.root, sum(_bytes_needed(item, state) for item in missing), "to fetch and unpack it all")
         for item in missing:
             _fetch_one(manifest, item, state, progress, patience)
@@ -73,15 +93,17 @@ def _fetch_one(manifest: Manifest, item: Download, state: Path, progress: Progre
             patience,
             room_for=lambda size: _demand_room(root, size, f"for {item.file_name}"),
         )
+    brought = [item.file_name]
     if arrived.suffix == ".zip":
-        unzip(arrived, root, progress, keep=(state, manifest.path))
-        arrived.unlink()
+        brought = unzip(arrived, root, progress, keep=(state, manifest.path))
     else:
         arrived.replace(root / item.file_name)
-    write_json(_receipt(state, item), item.model_dump())
+    # Before the archive goes: a call killed in between would have to fetch it again.
+    write_json(_receipt(state, item), item.model_dump() | {_BROUGHT: brought})
+    arrived.unlink(missing_ok=True)
 
 
-def unzip(archive: Path, folder: Path, progress: Progress = silent, keep: Collection[Path] = ()) -> None:
+def unzip(archive: Path, folder: Path, progress: Progress = silent, keep: Collection[Path] = ()) -> list[str]:
     """Unpack a zip archive; a killed call is continued by the next.
 
     Every file appears under its name only when complete. Files that are there with the right size are left alone.
@@ -91,6 +113,9 @@ def unzip(archive: Path, folder: Path, progress: Progress = silent, keep: Collec
         folder: where to; nothing is ever written outside it.
         progress: opens a bar in bytes.
         keep: files and folders that nothing is written to.
+
+    Returns:
+        All files of the archive, relative to ``folder``, with slashes.
 
     Raises:
         DataError: the archive is damaged or of a kind that cannot be unpacked here, or one of its names leads outside
@@ -116,6 +141,7 @@ def unzip(archive: Path, folder: Path, progress: Progress = silent, keep: Collec
                         shutil.copyfileobj(source, sink, 1 << 20)
                     partial.replace(path)
                     step(info.file_size)
+        return [path.relative_to(folder).as_posix() for _, path in members]
     except RuntimeError as error:  # encrypted, or a method that Python has not; fetching again would not help
         raise DataError(
             f"{archive}: cannot be unpacked here ({error}) and is kept; unpack it by hand into {folder} and run the "
@@ -144,15 +170,43 @@ def _inside(folder: Path, info: zipfile.ZipInfo, archive: Path, keep: Collection
     return target
 
 
-def _done(manifest: Manifest, item: Download, state: Path) -> bool:
-    """Whether the receipt is for this very file and what it brought is still there."""
+def _missing(manifest: Manifest, state: Path) -> list[Download]:
+    """Return what has no receipt, or brought something that a source names and that is gone."""
+    known = {item.file_name: _read_receipt(state, item) for item in manifest.downloads}
+    return [item for item in manifest.downloads if _is_missing(manifest, item, known)]
+
+
+def _is_missing(manifest: Manifest, item: Download, known: Mapping[str, _Receipt | None]) -> bool:
+    """Tell by the receipts.
+
+    An older receipt does not say what its file brought. What is gone then counts as brought by it, unless another file
+    of the same source is still to come or is known to have brought it.
+    """
+    receipt = known[item.file_name]
+    if receipt is None:
+        return True
+    for source in (source for source in manifest.sources.values() if item in source.urls):
+        others = [known[other.file_name] for other in source.urls if other.file_name != item.file_name]
+        there = {source.annotations: source.annotations.is_file(), source.photos: source.photos.is_dir()}
+        for path in (path for path, found in there.items() if not found):
+            if receipt.brought is not None:
+                blamed = receipt.holds(manifest.root, path)
+            else:
+                blamed = not any(other is None or other.holds(manifest.root, path) for other in others)
+            if blamed:
+                return True
+    return False
+
+
+def _read_receipt(state: Path, item: Download) -> _Receipt | None:
+    """Return the receipt for this very file; None where there is none."""
     try:
         receipt = json.loads(_receipt(state, item).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    wanted = [source for source in manifest.sources.values() if item in source.urls]
-    there = all(source.annotations.is_file() and source.photos.is_dir() for source in wanted)
-    return bool(receipt == item.model_dump() and there)
+        brought = receipt.pop(_BROUGHT, None)
+        found = _Receipt(None if brought is None else tuple(map(str, brought)))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return None
+    return found if receipt == item.model_dump() else None
 
 
 def _receipt(state: Path, item: Download) -> Path:

@@ -175,6 +175,80 @@ def test_a_file_two_sources_need_is_fetched_once_and_one_that_is_no_archive_is_p
     assert [len(file.requests) for file in server.files.values()] == [1, 1]
 
 
+def two_archives(tmp_path: Path, server: Server) -> Manifest:
+    """A source whose photos and annotations come in an archive each."""
+    for name, member in (("photos.zip", "images/1.jpg"), ("annotations.zip", "annotations/all.json")):
+        sink = io.BytesIO()
+        with zipfile.ZipFile(sink, "w") as opened:
+            opened.writestr(member, b"{}")
+        server.files[f"/{name}"] = Behaviour(sink.getvalue())
+    path = tmp_path / "m.yaml"
+    path.write_text(
+        "name: m\ndescription: d\nroot: data\nsources:\n  all:\n    photos: images\n"
+        "    annotations: annotations/all.json\n"
+        f"    urls: [{server.url}/photos.zip, {server.url}/annotations.zip]\n"
+        "splits: {train: all, query: all, gallery: all}\n"
+    )
+    return load_manifest(path)
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_call_that_failed_after_the_first_archive_does_not_fetch_it_again(
+    tmp_path: Path, server: Server, waits: list[float], older: bool
+) -> None:
+    loaded = two_archives(tmp_path, server)
+    server.files["/annotations.zip"].statuses = [500] * 3
+    with pytest.raises(RunError, match="gave up"):
+        fetch(loaded, patience=QUICK)
+    receipt = loaded.root / ".fetch" / "photos.zip.done.json"
+    said = json.loads(receipt.read_text())
+    assert said.pop("brought") == ["images/1.jpg"]
+    if older:  # a receipt that does not say what came
+        receipt.write_text(json.dumps(said))
+    assert fetch(loaded, patience=QUICK) == ["annotations.zip"]
+    assert fetch(loaded, patience=QUICK) == []
+    # What is gone is fetched with the archive that brought it, and with no other.
+    (loaded.root / "annotations" / "all.json").unlink()
+    assert fetch(loaded, patience=QUICK) == ["annotations.zip"]
+    (loaded.root / "images" / "1.jpg").unlink()
+    (loaded.root / "images").rmdir()
+    assert fetch(loaded, patience=QUICK) == ["photos.zip"]
+    assert len(server.files["/photos.zip"].requests) == 2
+
+
+def test_older_receipts_alone_bring_back_all_that_may_hold_what_is_gone(tmp_path: Path, server: Server) -> None:
+    loaded = two_archives(tmp_path, server)
+    fetch(loaded, patience=QUICK)
+    for receipt in (loaded.root / ".fetch").glob("*.done.json"):
+        said = json.loads(receipt.read_text())
+        receipt.write_text(json.dumps({key: said[key] for key in ("url", "size", "sha256")}))
+    assert fetch(loaded, patience=QUICK) == []
+    (loaded.root / "annotations" / "all.json").unlink()
+    assert fetch(loaded, patience=QUICK) == ["photos.zip", "annotations.zip"]
+
+
+def test_an_archive_left_by_a_kill_after_its_receipt_goes(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = manifest(tmp_path, server, archive())
+
+    unlink = Path.unlink
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix == ".zip":
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fetch(loaded, patience=QUICK)
+    assert (loaded.root / ".fetch" / "set.zip").exists()
+    assert fetch(loaded, patience=QUICK) == []
+    assert_complete(loaded)
+    assert len(server.files["/set.zip"].requests) == 1
+
+
 def test_a_broken_connection_is_resumed_with_range_and_if_range(
     tmp_path: Path, server: Server, waits: list[float]
 ) -> None:
@@ -220,6 +294,17 @@ def test_a_server_that_ignores_range_makes_it_start_over(tmp_path: Path, server:
     server.files["/set.zip"].ignore_range = True
     fetch(loaded, patience=QUICK)
     assert_complete(loaded)
+
+
+def test_a_server_that_ignores_range_and_never_gets_further_is_given_up(
+    tmp_path: Path, server: Server, waits: list[float]
+) -> None:
+    loaded = manifest(tmp_path, server, archive())
+    server.files["/set.zip"].break_after = [100, *[50, 60] * 20]
+    server.files["/set.zip"].ignore_range = True
+    with pytest.raises(RunError, match="gave up after 3 attempts"):
+        fetch(loaded, patience=QUICK)
+    assert len(server.files["/set.zip"].requests) == 3
 
 
 def test_a_file_that_changed_meanwhile_is_fetched_anew(tmp_path: Path, server: Server, waits: list[float]) -> None:
