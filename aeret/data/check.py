@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from aeret.data.check_records import Known, Problem, check_annotations, check_photos_and_categories
-from aeret.data.photos import BROKEN, ON_ITS_SIDE, ORIENTATION, cores, start_worker
+from aeret.data.photos import BROKEN, ORIENTATION, cores, start_worker, upright
 from aeret.data.rules import RULES, Severity
 from aeret.errors import DataError, RunError
 from aeret.progress import Progress, silent
@@ -133,7 +133,7 @@ def _look_at(path: str, size: tuple[int, int] | None) -> list[tuple[str, str]]:
     try:
         with Image.open(path) as image:
             orientation = image.getexif().get(ORIENTATION, 1)
-            width, height = image.size if orientation not in ON_ITS_SIDE else image.size[::-1]
+            width, height = upright(image)[1]
             mode, transparent = image.mode, "transparency" in image.info
             image.load()
     except FileNotFoundError:

@@ -48,7 +48,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-ON_ITS_SIDE = {5, 6, 7, 8}
+_ON_ITS_SIDE = {5, 6, 7, 8}
 # What Pillow's decoders raise on bytes that are no image, or only part of one.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 _SHOWN = 10
@@ -200,8 +200,7 @@ def _checked(photos: Photos, kept: list[int], problems: list[str]) -> tuple[Phot
 
 def _decode(photo: PhotoFile, size: int, place: str) -> Photos:
     with Image.open(photo.path) as image:
-        orientation = image.getexif().get(ORIENTATION, 1)
-        width, height = image.size if orientation not in ON_ITS_SIDE else image.size[::-1]
+        orientation, (width, height) = upright(image)
         if photo.width and (width, height) != (photo.width, photo.height):
             raise DataError(
                 f"{place}: is {width} x {height} pixels (width x height, upright), its record says {photo.width} x "
@@ -214,6 +213,15 @@ def _decode(photo: PhotoFile, size: int, place: str) -> Photos:
     if orientation in _TURNS:
         square = square.transpose(_TURNS[orientation])
     return np.asarray(square.convert("RGB"))
+
+
+def upright(image: Image.Image) -> tuple[int, tuple[int, int]]:
+    """Return the EXIF orientation that is left to be applied to a photo not yet loaded, and its upright width, height.
+
+    Pillow turns a TIFF itself: its size is that of the upright photo as soon as it is open, its pixels when loaded.
+    """
+    orientation = 1 if image.format == "TIFF" else image.getexif().get(ORIENTATION, 1)
+    return orientation, image.size if orientation not in _ON_ITS_SIDE else image.size[::-1]
 
 
 def _plain(image: Image.Image) -> Image.Image:

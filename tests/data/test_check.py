@@ -225,6 +225,22 @@ def test_every_rule_is_planted_and_documented() -> None:
         assert line.split()[1] == facts.severity
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_size_of_a_turned_photo_is_compared_upright(
+    collection: tuple[Content, Path], orientation: int, kind: str
+) -> None:
+    content, folder = collection
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = (20, 12) if orientation == 3 else (12, 20)
+    picture(*stored).save(folder / "b.jpg", kind, exif=exif)
+    assert [finding.rule for finding in findings(content, folder)] == ["rotated-photo"]
+    content["images"][1].update(width=12, height=20)
+    content["annotations"] = []
+    assert [finding.rule for finding in findings(content, folder)] == ["photo-size", "rotated-photo"]
+
+
 def test_all_faults_in_one_pass(collection: tuple[Content, Path]) -> None:
     content, folder = collection
     content["annotations"][0].update(category_id=9, bbox=[1, 1, float("inf"), 1], segmentation=[[], [1, 2, 3]])

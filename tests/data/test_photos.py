@@ -30,17 +30,32 @@ def reference(image: Image.Image, size: int = 32) -> np.ndarray:
     return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)).astype(int)
 
 
+@pytest.mark.parametrize("kind", ["png", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
+def test_orientation_is_applied(tmp_path: Path, orientation: int, kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = tmp_path / "turned.png"
+    path = tmp_path / f"turned.{kind}"
     picture(60, 40).save(path, exif=exif)
     with Image.open(path) as image:
         upright = ImageOps.exif_transpose(image)
+    assert upright.size == ((60, 40) if orientation < 5 else (40, 60))
     result = decoded(path, height=upright.height, width=upright.width)
     # Pillow rounds after each of its two passes, and turning swaps them.
     assert abs(result - reference(upright)).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["png", "tif"])
+@pytest.mark.parametrize(("orientation", "place"), [(1, (0, 0)), (3, (-1, -1)), (6, (0, -1)), (8, (-1, 0))])
+def test_the_white_corner_is_turned_once(tmp_path: Path, orientation: int, place: tuple[int, int], kind: str) -> None:
+    """Orientation 6: the first stored row is the right edge of the photo."""
+    pixels = np.zeros((16, 16, 3), np.uint8)
+    pixels[0, 0] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(tmp_path / f"turned.{kind}", exif=exif)
+    result = decoded(tmp_path / f"turned.{kind}", 16)[..., 0]
+    assert result[place] == 255 and result.sum() == 255
 
 
 def test_size_is_compared_upright(tmp_path: Path) -> None:
