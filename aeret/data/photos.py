@@ -1,8 +1,9 @@
 """From photo files to squares of RGB bytes, by stated rules, in as many processes as there are cores.
 
 1. The EXIF orientation is applied; a photo whose upright size is not its record's is refused, its masks would not fit.
-2. Grey, palette, CMYK and YCCK photos become RGB; of 16-bit grey the high byte is kept; alpha is blended over black; of
-   an animation the first frame is taken.
+2. Grey, palette, CMYK and YCCK photos become RGB. Grey of whole numbers of more than 8 bits counts as 16 bits, of which
+   the high byte is kept, however dark the photo is; what lies outside of 16 bits is clipped. Alpha is blended over
+   black; of an animation the first frame is taken.
 3. The photo is stretched to a square with Pillow's bicubic filter, which is widened by the reduction (antialiased). A
    JPEG whose shorter side is at least four times the square's is first reduced by its decoder, to no less than twice
    the square: twice as fast at 640 x 480, and 49 dB from the whole decode (half a level on average).
@@ -229,9 +230,9 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode in {"L", "RGB"} and "transparency" not in image.info:
         return image
     if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        high = values >> 8 if values.size and values.max() > 255 else values
-        return Image.fromarray(np.clip(high, 0, 255).astype(np.uint8))
+        # "I;16" of PNG, TIFF and JPEG 2000; Pillow opens 16-bit PGM as "I" (32 bits), stretched to 0 ... 65535, and so
+        # it does TIFFs of signed or 32-bit numbers, as they are.
+        return Image.fromarray(np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8))
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image).convert("RGB")

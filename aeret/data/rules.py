@@ -35,7 +35,8 @@ rule                      severity  what aeret does
 ``outside-polygon``       warning   clipped at the border of the photo
 ``tiny-polygon``          warning   below one square pixel, or none at all: kept as a label; its mask may vanish
 ``no-segmentation``       warning   kept as a label; has no mask
-``grey-photo``            warning   grey, palette and 16-bit photos are converted to RGB (16 bits: the high byte)
+``grey-photo``            warning   grey, palette and 16-bit photos are converted to RGB (more than 8 bits: the
+                                    high byte of 16)
 ``alpha-photo``           warning   the alpha channel is dropped after blending over black
 ``cmyk-photo``            warning   CMYK, YCCK and other colours are converted to RGB
 ``rotated-photo``         warning   turned upright by its EXIF orientation before anything else

@@ -88,6 +88,23 @@ def test_grey_palette_cmyk_and_16_bit(tmp_path: Path) -> None:
     np.testing.assert_array_equal(decoded(tmp_path / "bits.png", 16)[..., 0], np.eye(16) * 255)
 
 
+@pytest.mark.parametrize("kind", ["png", "tif", "pgm"])
+@pytest.mark.parametrize("brightest", [255, 256, 511, 65535])
+def test_16_bits_keep_the_high_byte_however_dark_the_photo_is(tmp_path: Path, brightest: int, kind: str) -> None:
+    deep = np.zeros((16, 16), np.uint16)
+    deep[3, 5] = brightest
+    Image.fromarray(deep).save(tmp_path / f"dark.{kind}")
+    np.testing.assert_array_equal(decoded(tmp_path / f"dark.{kind}", 16)[..., 0], deep >> 8)
+
+
+def test_whole_numbers_of_32_bits_count_as_16(tmp_path: Path) -> None:
+    deep = np.tile(np.array([-300, 200, 512, 70_000], np.int32), (16, 4))
+    Image.fromarray(deep).save(tmp_path / "deep.tif")
+    np.testing.assert_array_equal(decoded(tmp_path / "deep.tif", 16)[0, :4, 0], [0, 0, 2, 255])
+    Image.fromarray(deep[:, 1:2].repeat(16, 1)).save(tmp_path / "dark.tif")
+    assert not decoded(tmp_path / "dark.tif", 16).any()
+
+
 def test_alpha_is_blended_over_black(tmp_path: Path) -> None:
     pixels = np.zeros((16, 16, 4), np.uint8)
     pixels[:] = (200, 100, 50, 128)
