@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -77,11 +78,18 @@ class Collection:
     def by_photo(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return ``offsets`` int64 (n + 1) and ``rows`` int64 (a), the annotation rows of each photo.
 
-        Photo i has ``rows[offsets[i]:offsets[i + 1]]``, in the order of the file.
+        Photo i has ``rows[offsets[i]:offsets[i + 1]]``, in the order of the file. Sorted once, and read-only.
         """
+        return self._by_photo
+
+    @cached_property
+    def _by_photo(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         counts = np.bincount(self.annotation_photo, minlength=len(self))
         offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-        return offsets, np.argsort(self.annotation_photo, kind="stable").astype(np.int64)
+        rows = np.argsort(self.annotation_photo, kind="stable").astype(np.int64)
+        offsets.setflags(write=False)
+        rows.setflags(write=False)
+        return offsets, rows
 
     def labels(self, include_crowd: bool) -> NDArray[np.bool_]:
         """Return bool (n, c): whether photo i has an annotation of category j (crowds only where asked for)."""

@@ -172,7 +172,6 @@ def rasterise(
 
 def _columns(collection: Collection) -> tuple[Any, ...]:
     """Return the columns that the kernels read, in their order."""
-    photo = collection.annotation_photo
     return (
         collection.kind,
         collection.part_offsets,
@@ -180,8 +179,9 @@ def _columns(collection: Collection) -> tuple[Any, ...]:
         collection.points,
         collection.rle_offsets,
         collection.rle_text,
-        collection.heights[photo],
-        collection.widths[photo],
+        collection.annotation_photo,
+        collection.heights,
+        collection.widths,
     )
 
 

@@ -287,14 +287,15 @@ def cover_annotations(
     points: _Float,
     rle_offsets: _Int,
     rle_text: NDArray[np.uint8],
+    photo: NDArray[np.int32],
     heights: NDArray[np.int32],
     widths: NDArray[np.int32],
 ) -> int:
     """Write the coverage of each annotation in ``rows`` into ``covered``, and return the first with bad runs or -1.
 
     ``covered`` is float32 (k, size, size) of zeros; only cells that are covered are touched, so that memory which the
-    system has yet to give is not asked for. ``heights`` and ``widths`` are those of the annotation's photo; the other
-    columns are those of ``Collection``.
+    system has yet to give is not asked for. The columns are those of ``Collection``; ``photo`` is the row of each
+    annotation's photo in ``heights`` and ``widths``.
     """
     size = covered.shape[1]
     out, window = np.zeros((size, size)), np.array([size, 0, size, 0])
@@ -304,7 +305,8 @@ def cover_annotations(
         row = rows[k]
         parts = point_offsets[part_offsets[row] : part_offsets[row + 1] + 1]
         text = rle_text[rle_offsets[row] : rle_offsets[row + 1]]
-        sound = add_annotation(out, window, acc, steps, size, kind[row], parts, points, text, heights[row], widths[row])
+        height, width = heights[photo[row]], widths[photo[row]]
+        sound = add_annotation(out, window, acc, steps, size, kind[row], parts, points, text, height, width)
         if not sound and bad < 0:
             bad = row
         for y in range(window[0], window[1]):
@@ -326,6 +328,7 @@ def cover_planes(
     points: _Float,
     rle_offsets: _Int,
     rle_text: NDArray[np.uint8],
+    photo: NDArray[np.int32],
     heights: NDArray[np.int32],
     widths: NDArray[np.int32],
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], int]:
@@ -348,9 +351,8 @@ def cover_planes(
             row = rows[k]
             parts = point_offsets[part_offsets[row] : part_offsets[row + 1] + 1]
             text = rle_text[rle_offsets[row] : rle_offsets[row + 1]]
-            sound = add_annotation(
-                out, window, acc, steps, size, kind[row], parts, points, text, heights[row], widths[row]
-            )
+            height, width = heights[photo[row]], widths[photo[row]]
+            sound = add_annotation(out, window, acc, steps, size, kind[row], parts, points, text, height, width)
             if not sound and bad < 0:
                 bad = row
         for y in range(window[0], window[1]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,19 @@ def test_rows_in_any_order_with_repeats(tmp_path: Path) -> None:
         whole.dense([5])
     with pytest.raises(IndexError):
         whole.take([-1])
+
+
+def test_a_few_photos_cost_no_pass_over_all_annotations(tmp_path: Path) -> None:
+    read = collection(tmp_path, [thing(0, 1, box(0, 0, 4, 2)), *[thing(1, 2, box(4, 2, 4, 2))] * 50_000])
+    assert read.by_photo()[1] is read.by_photo()[1]
+    expected = rasterise(read, [0], 2)  # also compiles
+    tracemalloc.start()
+    try:
+        planes = rasterise(read, [0], 2)
+        assert tracemalloc.get_traced_memory()[1] < 50_000
+    finally:
+        tracemalloc.stop()
+    assert planes.bits.tolist() == expected.bits.tolist() == [[0b10000000]]
 
 
 def test_no_mask_at_all(tmp_path: Path) -> None:
