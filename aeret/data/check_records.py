@@ -72,11 +72,13 @@ def walk(text: str) -> Iterator[tuple[str, int, Any]]:
 
 def check_photos_and_categories(text: str, known: Known) -> Iterator[Problem]:
     """Yield what is wrong with the file as a whole, its image and its category records; fill ``known``."""
-    seen: set[str] = set()
+    ended: set[str] = set()
     try:
         for section, index, record in walk(text):
-            seen.add(section)
             if index < 0:
+                if section in ended:
+                    yield "duplicate-section", section, "is given more than once"
+                ended.add(section)
                 if isinstance(record, list):
                     known.complete.add(section)
                 else:
@@ -89,7 +91,7 @@ def check_photos_and_categories(text: str, known: Known) -> Iterator[Problem]:
         yield "truncated-json", error.where, str(error)
     else:
         for section in SECTIONS:
-            if section not in seen:
+            if section not in ended:
                 yield "missing-section", section, "is not in the file"
 
 
@@ -166,7 +168,7 @@ def _category(index: int, record: Any, known: Known) -> Iterator[Problem]:
     where = _where("category", index, record)
     sound = yield from _keys(where, record, {"id": _integer, "name": _name})
     group = record.get("supercategory") if isinstance(record, dict) else None
-    if group and (problem := _name(group)):
+    if group is not None and group != "" and (problem := _name(group)):
         yield "bad-value", where, f"supercategory is {_short(group)}, {problem}"
     if "name" in sound:
         name = record["name"]

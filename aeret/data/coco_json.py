@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.data.annotation_columns import RLE, Annotation, AnnotationColumns, Id, Side, refusal
-from aeret.data.json_batches import RECORDS, Irregular, guess, sure
+from aeret.data.json_batches import RECORDS, Doubled, Irregular, guess, sure
 from aeret.data.rules import name_problem
 from aeret.errors import DataError
 
@@ -173,6 +173,8 @@ def _gather_surely(path: Path, text: bytes) -> _Records:
                 _refuse_first(path, section, msgspec.json.decode(batch, type=list[msgspec.Raw]), done[section])
                 raise
             done[section] += RECORDS
+    except Doubled as error:
+        raise refusal(path, "duplicate-section", str(error)) from None
     except msgspec.ValidationError as error:
         raise refusal(path, "missing-section", str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

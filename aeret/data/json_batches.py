@@ -42,6 +42,27 @@ class _File(msgspec.Struct):
 _FILE = msgspec.json.Decoder(_File)
 
 
+class Doubled(Exception):
+    """A section is given more than once; what other readers take of it differs."""
+
+    def __init__(self, section: str) -> None:
+        super().__init__(f"{section!r} is given more than once")
+
+
+class _Key:
+    """A key of the file, which equals no other: a dictionary of these keeps keys that are given twice."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def _key(kind: type, text: str) -> _Key:
+    return _Key(text)
+
+
+_KEYS = msgspec.json.Decoder(dict[_Key, msgspec.Raw], dec_hook=_key)
+
+
 class Irregular(Exception):
     """Guessing does not work on this text; it may be broken, or only unusual."""
 
@@ -52,12 +73,27 @@ def sure(text: bytes | mmap.mmap) -> Iterator[tuple[str, bytes]]:
     Raises:
         msgspec.ValidationError: a section is missing or is no list.
         msgspec.DecodeError: the text is no JSON.
+        Doubled: a section is there twice.
     """
     file = _FILE.decode(text)
+    demand_once(text)
     for section in SECTIONS:
         records = getattr(file, section)
         for start in range(0, max(len(records), 1), RECORDS):
             yield section, b"[" + b",".join(records[start : start + RECORDS]) + b"]"
+
+
+def demand_once(text: bytes | mmap.mmap) -> None:
+    """Refuse a file, a JSON object, that gives one of the sections twice: decoders take the last and are silent.
+
+    Raises:
+        Doubled: it does.
+        msgspec.DecodeError: the text is no JSON object.
+    """
+    keys = [key.text for key in _KEYS.decode(text)]
+    for section in SECTIONS:
+        if keys.count(section) > 1:
+            raise Doubled(section)
 
 
 def guess(

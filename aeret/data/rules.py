@@ -8,6 +8,7 @@ rule                      severity  what aeret does
 ========================  ========  ==================================================================================
 ``truncated-json``        error     the file ends early or is not JSON: refused; records before the break are checked
 ``missing-section``       error     ``images``, ``annotations`` or ``categories`` is absent or no list: refused
+``duplicate-section``     error     one of these three is given twice (other readers keep the last only): refused
 ``missing-key``           error     a record without a key that aeret needs: refused
 ``bad-value``             error     a value of the wrong type or range (width 0, a text for a number, a ``file_name``
                                     that leads out of the photo folder): refused
@@ -67,6 +68,7 @@ class Rule:
 RULES: dict[str, Rule] = {
     "truncated-json": Rule("error", "fetch or write the file again: it is cut off or is not JSON"),
     "missing-section": Rule("error", "give the file the three lists images, annotations and categories"),
+    "duplicate-section": Rule("error", "join the lists of the section into one, or remove the one that is too many"),
     "missing-key": Rule("error", "add the key to the record, or remove the record"),
     "bad-value": Rule("error", "correct the value in the record"),
     "not-finite": Rule("error", "replace NaN and infinity by numbers, or remove the annotation"),

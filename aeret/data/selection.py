@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from aeret.data.json_batches import Doubled, demand_once
 from aeret.data.manifest import SPLITS, Manifest, Split
 from aeret.errors import DataError, UsageError
 
@@ -137,9 +138,13 @@ class _Images(msgspec.Struct):
 def listed_ids(path: Path) -> Ids:
     """Return the sorted ids of the photos that an annotation file lists; raise DataError where it is none."""
     try:
-        images = msgspec.json.decode(path.read_bytes(), type=_Images).images
+        text = path.read_bytes()
+        images = msgspec.json.decode(text, type=_Images).images
+        demand_once(text)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+    except Doubled as error:
+        raise DataError(f"{path}: {error}; join the lists into one.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: is no COCO-format annotation file ({error}).") from None
     return np.unique(np.array([image.id for image in images], dtype=np.int64))

@@ -86,6 +86,8 @@ FAULTS: dict[str, tuple[Callable[[Content, Path], Any], str, str]] = {
     "missing category key": (without("categories", "name"), "missing-key", "category 2"),
     "missing annotation key": (without("annotations", "category_id"), "missing-key", "annotation 11"),
     "missing section": (lambda c, f: c.update(categories=None), "missing-section", "categories"),
+    "group 0": (lambda c, f: c["categories"][1].update(supercategory=0), "bad-value", "category 2"),
+    "group of nothing": (lambda c, f: c["categories"][1].update(supercategory=[]), "bad-value", "category 2"),
     "record no record": (lambda c, f: c["categories"].append(5), "bad-value", "category record 2"),
     "width 0": (lambda c, f: c["images"][1].update(width=0), "bad-value", "image 1"),
     "text for an id": (annotation(id="11"), "bad-value", "annotation record 1"),
@@ -215,7 +217,7 @@ def test_the_reader_refuses_what_check_calls_an_error(collection: tuple[Content,
 def test_every_rule_is_planted_and_documented() -> None:
     import aeret.data.rules
 
-    planted = {rule for _, rule, _ in FAULTS.values()} | {"truncated-json"}
+    planted = {rule for _, rule, _ in FAULTS.values()} | {"truncated-json", "duplicate-section"}
     # Those of a collection are planted in test_check_collection.py.
     planted |= {"missing-file", "bad-list", "empty-split", "shared-photo", "category-conflict"}
     assert planted == set(RULES)
@@ -279,6 +281,24 @@ def test_text_after_the_end_and_bytes_that_are_no_text(collection: tuple[Content
     path = folder.parent / "instances.json"
     path.write_bytes(b'{"images": [\xff')
     assert [(finding.rule, finding.where) for finding in check(path, None, silent)] == [("truncated-json", "byte 12")]
+
+
+@pytest.mark.parametrize("section", ["images", "annotations", "categories"])
+def test_a_section_given_twice(collection: tuple[Content, Path], section: str) -> None:
+    content, folder = collection
+    found = findings(f'{json.dumps(content)[:-1]}, "{section}": []}}', folder)
+    assert [(finding.rule, finding.where, finding.severity) for finding in found] == [
+        ("duplicate-section", section, "error")
+    ]
+    assert "join" in found[0].mend
+
+
+def test_a_group_without_a_name_is_none(collection: tuple[Content, Path]) -> None:
+    content, folder = collection
+    for group in ("", None):
+        content["categories"][1].update(supercategory=group)
+        assert findings(content, folder) == []
+        assert read_collection(folder.parent / "instances.json").supercategories == ("animal", "cup")
 
 
 def test_absent_file_and_folder(collection: tuple[Content, Path]) -> None:

@@ -105,6 +105,10 @@ FAULTS: dict[str, tuple[Plant, list[tuple[str, str, str, str]]]] = {
         lambda folder: (folder / "few.json").unlink(),
         [("missing-file", "few.json", "subset 'few'", "annotation file")],
     ),
+    "subset with two lists": (
+        write("few.json", '{"images": [{"id": 5}], "images": []}'),
+        [("bad-list", "few.json", "subset 'few'", "'images' is given more than once")],
+    ),
     "subset that is none": (write("few.json", "[1]"), [("bad-list", "few.json", "subset 'few'", "no COCO-format")]),
     "subset of long ids": (
         write("few.json", f'{{"images": [{{"id": {10**30}}}]}}'),

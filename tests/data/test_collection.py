@@ -171,6 +171,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "crowd of 2": (lambda c: c["annotations"][0].update(iscrowd=2), r"annotations\[0\].*bad-value"),
     "box of 3": (lambda c: c["annotations"][0].update(bbox=[1, 2, 3]), r"annotations\[0\].*bad-value"),
     "part no list": (lambda c: c["annotations"][0].update(segmentation=[1, 2, 3]), r"annotations\[0\].*bad-value"),
+    "group no text": (lambda c: c["categories"][0].update(supercategory=0), r"categories\[0\].*bad-value"),
     "same image id": (lambda c: c["images"][0].update(id=3), "image 3 .*duplicate-id"),
     "same annotation id": (lambda c: c["annotations"][0].update(id=12), "annotation 12 .*duplicate-id"),
     "same category id": (lambda c: c["categories"][0].update(id=90), "category 90 .*duplicate-id"),
@@ -211,13 +212,24 @@ def test_every_cut_is_refused(tmp_path: Path) -> None:
             read_collection(write(tmp_path, text[:end]))
 
 
-def test_absent_file_and_twice_given_section(tmp_path: Path) -> None:
+def test_absent_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is no file"):
         read_collection(tmp_path / "nothing.json")
-    text = json.dumps(small())
-    doubled = text[:-1] + ', "categories": [{"id": 2, "name": "cat"}, {"id": 90, "name": "bed"}]}'
-    # As every JSON reader has it: the last counts.
-    assert read_collection(write(tmp_path, doubled)).category_names == ("cat", "bed")
+
+
+@pytest.mark.parametrize("section", ["images", "annotations", "categories"])
+@pytest.mark.parametrize("again", ["", "\\u00"], ids=["plain", "escaped"])
+def test_a_section_given_twice_is_refused(tmp_path: Path, section: str, again: str) -> None:
+    """Decoders take the last and lose the first. Only a section counts: elsewhere, and below, keys may come again."""
+    content = small()
+    content["annotations"][0]["annotations"] = content["images"][0]["categories"] = []
+    text = json.dumps(content)[:-1] + ', "info": {"images": 1}, "info": {"images": 2}'
+    assert len(read_collection(write(tmp_path, text + "}"))) == 2
+    key = again + f"{ord(section[0]):02x}" + section[1:] if again else section
+    with pytest.raises(DataError, match=f"'{section}' is given more than once .duplicate-section.*To mend"):
+        read_collection(write(tmp_path, f'{text}, "{key}": []}}'))
+    with pytest.raises(DataError, match="duplicate-section"):
+        read_collection(write(tmp_path, f'{{"{key}": [], {text[1:]}}}'))
 
 
 def test_no_annotation(tmp_path: Path) -> None:
