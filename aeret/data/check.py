@@ -86,14 +86,14 @@ def finding(file: str, problem: Problem) -> Finding:
     return Finding(rule, RULES[rule].severity, file, where, text, RULES[rule].mend)
 
 
-_Photo = tuple[str, int, tuple[int, int] | None]
-"""path, id, and the height and width of its record"""
+_Photo = tuple[str, str, tuple[int, int] | None]
+"""path, record, and the height and width that it gives"""
 
 
 def check_photos(folder: Path, known: Known, progress: Progress, workers: int = 0) -> list[Finding]:
     """List everything wrong with the photos that an annotation file names, each decoded whole."""
     workers = workers or cores()
-    photos = [(str(folder / name), number, known.photos.get(number)) for name, number in known.files.items()]
+    photos = [(str(folder / name), photo.where, photo.size) for name, photo in known.files.items()]
     tasks = [photos[start : start + _PER_TASK] for start in range(0, len(photos), _PER_TASK)]
     findings: list[Finding] = []
     with progress("check photos", len(photos), unit="photo") as step:
@@ -119,12 +119,12 @@ def check_photos(folder: Path, known: Known, progress: Progress, workers: int = 
 def _look_at_all(photos: Sequence[_Photo]) -> list[Finding]:
     """Return what is wrong with some photos."""
     findings = []
-    for path, number, size in photos:
+    for path, where, size in photos:
         with warnings.catch_warnings():
             # Damaged EXIF and large photos: decoding goes on after both.
             warnings.simplefilter("ignore")
             problems = _look_at(path, size)
-        findings += [finding(path, (rule, f"image {number}", problem)) for rule, problem in problems]
+        findings += [finding(path, (rule, where, problem)) for rule, problem in problems]
     return findings
 
 

@@ -107,11 +107,11 @@ def _subsets(manifest: Manifest) -> list[Finding]:
 
 def _splits(manifest: Manifest, known: Mapping[str, Known]) -> list[Finding]:
     """Return what is wrong with the splits of sources whose photos are all known, by id and by name."""
-    photos = {
-        name: _Listed(np.array(list(file.files.values()), np.int64), list(file.files))
-        for name, file in known.items()
-        if "images" in file.complete and len(file.files) == len(file.photos)
-    }
+    photos: dict[str, _Listed] = {}
+    for source, file in known.items():
+        ids = [photo.number for photo in file.files.values() if photo.number is not None]
+        if "images" in file.complete and len(ids) == len(file.files) == len(file.photos):
+            photos[source] = _Listed(np.array(ids, np.int64), list(file.files))
     found: list[Finding] = []
     rows: dict[str, Rows] = {}
     for name in SPLITS:

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,14 +42,25 @@ class Broken(Exception):
         self.where = where
 
 
+class Photo(NamedTuple):
+    """What an image record says of its file."""
+
+    where: str
+    """the record"""
+    number: int | None
+    """its id"""
+    size: tuple[int, int] | None
+    """height and width"""
+
+
 @dataclass
 class Known:
     """What the annotations of a file may refer to."""
 
     photos: dict[int, tuple[int, int] | None] = field(default_factory=dict)
-    """id -> height and width, where the record gives them rightly"""
-    files: dict[str, int] = field(default_factory=dict)
-    """file name -> id"""
+    """id -> height and width, where the record gives them rightly and no other record gives that id other ones"""
+    files: dict[str, Photo] = field(default_factory=dict)
+    """file name -> the first record of it; its id and size where they are right"""
     categories: dict[int, tuple[str, str]] = field(default_factory=dict)
     """id -> name and supercategory; without a name, two empty texts"""
     complete: set[str] = field(default_factory=set)
@@ -152,16 +163,17 @@ def _expect(text: str, at: int, mark: str) -> int:
 def _photo(index: int, record: Any, known: Known) -> Iterator[Problem]:
     where = _where("image", index, record)
     sound = yield from _keys(where, record, {"id": _integer, "file_name": _file_name, "height": _side, "width": _side})
-    if "id" in sound:
-        if record["id"] in known.photos:
+    number = record["id"] if "id" in sound else None
+    size = (record["height"], record["width"]) if {"height", "width"} <= sound else None
+    if number is not None:
+        if number in known.photos:
             yield "duplicate-id", where, "an image record before has this id"
-        known.photos[record["id"]] = (record["height"], record["width"]) if {"height", "width"} <= sound else None
+        known.photos[number] = size if known.photos.get(number, size) == size else None
     if "file_name" in sound:
-        if record["file_name"] in known.files:
-            first = known.files[record["file_name"]]
-            yield "duplicate-file", where, f"file_name {record['file_name']!r} is also that of image {first}"
+        if first := known.files.get(record["file_name"]):
+            yield "duplicate-file", where, f"file_name {record['file_name']!r} is also that of {first.where}"
         else:
-            known.files[record["file_name"]] = record["id"] if "id" in sound else index
+            known.files[record["file_name"]] = Photo(where, number, size)
 
 
 def _category(index: int, record: Any, known: Known) -> Iterator[Problem]:

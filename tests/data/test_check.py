@@ -283,6 +283,35 @@ def test_text_after_the_end_and_bytes_that_are_no_text(collection: tuple[Content
     assert [(finding.rule, finding.where) for finding in check(path, None, silent)] == [("truncated-json", "byte 12")]
 
 
+def test_photos_of_one_id_are_each_compared_with_their_own_record(collection: tuple[Content, Path]) -> None:
+    content, folder = collection
+    content["images"][1].update(id=0, width=12, height=20)
+    picture(12, 20).save(folder / "b.jpg")
+    content["annotations"] = [content["annotations"][0] | {"segmentation": [[2, 2, 19, 2, 19, 11]]}]
+    assert [(finding.rule, finding.where) for finding in findings(content, folder)] == [("duplicate-id", "image 0")]
+    # That of a record copied whole is told, too.
+    content["images"][1] = content["images"][0]
+    assert [finding.rule for finding in findings(content, folder)] == ["duplicate-id", "duplicate-file"]
+
+
+def test_a_photo_without_an_id_is_compared_with_its_own_record(collection: tuple[Content, Path]) -> None:
+    content, folder = collection
+    del content["images"][1]["id"]
+    content["images"][1].update(width=12, height=20)
+    content["images"][2]["id"] = 1  # the place of the record without an id
+    content["annotations"] = []
+    picture(12, 20).save(folder / "b.jpg")
+    where = "image record 1 (counted from 0)"
+    assert [(finding.rule, finding.where) for finding in findings(content, folder)] == [("missing-key", where)]
+    picture().save(folder / "b.jpg")
+    found = [(finding.rule, finding.where) for finding in findings(content, folder)]
+    assert found == [("missing-key", where), ("photo-size", where)]
+    content["images"][0]["file_name"] = "b.jpg"
+    (folder / "a.jpg").unlink()
+    problems = {finding.rule: finding.problem for finding in findings(content, folder)}
+    assert problems["duplicate-file"] == "file_name 'b.jpg' is also that of image 0"
+
+
 @pytest.mark.parametrize("section", ["images", "annotations", "categories"])
 def test_a_section_given_twice(collection: tuple[Content, Path], section: str) -> None:
     content, folder = collection
