@@ -24,7 +24,7 @@ from aeret.artifacts import (
     write_record,
     write_text,
 )
-from aeret.errors import RegressionError, RunError, UsageError
+from aeret.errors import RegressionError, ResourceError, RunError, UsageError
 from aeret.pipeline.graph import Task
 from aeret.progress import Progress
 from aeret.settings import Settings
@@ -96,22 +96,19 @@ def execute_in_process(task: Task, settings: Settings, root: Path) -> Record:
         AeretError: the stage failed; its own message was printed already, this one says what to do.
         KeyboardInterrupt: this process or the stage's was interrupted.
     """
-    # The process id: two runs may want one artifact at the same time, each with its own file.
-    settings_file = root / "artifacts" / task.stage / f"{task.key}.{os.getpid()}.settings.json"
-    write_text(settings_file, _as_yaml(settings.model_dump(mode="json")))
+    # The settings go through a pipe: a file of them would stay for good where this process is killed.
     command = [sys.executable, "-m", "aeret", "stage", task.stage]
-    command += ["--config", str(settings_file), "--runs", str(root), "--quiet", "--expect", task.key]
+    command += ["--config", "/dev/stdin", "--runs", str(root), "--quiet", "--expect", task.key]
     environment = os.environ | {PARENT: str(os.getpid())}
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE)
     try:
-        process = subprocess.Popen(command, env=environment)
-        try:
-            code = process.wait()
-        except BaseException as error:
-            # Ctrl-C reached the stage as well, and it is leaving its checkpoint whole; SIGTERM did not.
-            _end(process, patience=0.0 if signal.SIGTERM in error.args else _PATIENCE)
-            raise
-    finally:
-        settings_file.unlink(missing_ok=True)
+        # Waits for the stage too; one that ended before it read them says why by its exit code.
+        process.communicate(_as_yaml(settings.model_dump(mode="json")).encode())
+        code = process.returncode
+    except BaseException as error:
+        # Ctrl-C reached the stage as well, and it is leaving its checkpoint whole; SIGTERM did not.
+        _end(process, patience=0.0 if signal.SIGTERM in error.args else _PATIENCE)
+        raise
     _raise_for(task.stage, code)
     return read_record(task.folder)
 
@@ -153,6 +150,8 @@ def _raise_for(stage: str, code: int) -> None:
         raise RunError(f"stage {stage} was killed by signal {-code} ({name}).{cause} The same command resumes it.")
     if code == UsageError.exit_code:
         raise UsageError(f"stage {stage} cannot run with this input; mend what is said above and start again.")
+    if code == ResourceError.exit_code:
+        raise ResourceError(f"stage {stage} lacks what is said above; when that is mended the same command resumes it.")
     error = RunError(f"stage {stage} failed with exit code {code}; the same command resumes it.")
     error.exit_code = code if code == RegressionError.exit_code else RunError.exit_code
     raise error

@@ -46,9 +46,11 @@ class Bench:
     def root(self) -> Path:
         return self.folder / "runs"
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, blocks: int | str = "unlimited") -> subprocess.Popen[str]:
+        """Start `aeret`; ``blocks`` of 512 bytes are the largest file that it and its stages may write."""
+        limited = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "aeret", *arguments],
+            [*limited, sys.executable, "-m", "aeret", *arguments],
             cwd=self.folder,
             env=os.environ | {"AERET_RUNS": str(self.root), "AERET_CACHE": str(self.folder / "cache")},
             stdout=subprocess.PIPE,
@@ -58,8 +60,8 @@ class Bench:
         self.started.append(process)
         return process
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments)
+    def run(self, *arguments: str, blocks: int | str = "unlimited") -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments, blocks=blocks)
         out, err = process.communicate(timeout=PATIENCE)
         assert "Traceback" not in err
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
@@ -150,6 +152,8 @@ def test_kill_9_leaves_no_process_and_the_same_command_finishes(bench: Bench) ->
     process.wait(PATIENCE)
     wait_for(lambda: not any(alive(each) for each in below))
     assert bench.statuses() == ["running"]
+    left = {path.suffix for path in (bench.root / "artifacts" / "prepare").iterdir()}
+    assert left <= {".lock", ".partial"}, "what the next run takes over or removes"
     again = bench.run("run", "tiny.yaml")
     assert again.returncode == 0, again.stderr
     (record,) = (bench.root / "artifacts" / "prepare").glob("*/artifact.json")
@@ -194,6 +198,21 @@ def test_a_stage_that_is_killed_names_the_likely_cause(bench: Bench) -> None:
     assert bench.statuses() == ["failed"]
 
 
+@pytest.mark.slow
+def test_a_stage_that_cannot_write_ends_all_experiments(bench: Bench) -> None:
+    (bench.folder / "whole.yaml").write_text("pipeline: {experiments: [tiny.yaml]}\n")
+    text = (bench.folder / "tiny.yaml").read_text()
+    (bench.folder / "tiny.yaml").write_text(text.replace("[prepare]", "[prepare], matrix: {data.mask_size: [8, 16]}"))
+    # Room for the records, not for the photos.
+    done = bench.run("run", "whole.yaml", blocks=40)
+    assert "File too large" in done.stderr
+    assert "stage prepare lacks what is said above" in done.stderr
+    assert done.returncode == 4
+    assert bench.statuses() == ["failed"]
+    again = bench.run("run", "tiny.yaml")
+    assert again.returncode == 0, again.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -203,7 +222,7 @@ def test_a_stage_that_is_killed_names_the_likely_cause(bench: Bench) -> None:
         (["run", "tiny.yaml", "--set", "data.manifest=my #1.yaml"], 2, "my #1.yaml: no such manifest file"),
         (["stage", "train-ae", "--config", "tiny.yaml"], 1, "its input prepare has not been made"),
         (["data", "stats", "coco2017", "--config", "tiny.yaml"], 2, "give one of them"),
-        (["run", "tiny.yaml", "--runs", "tiny.yaml/below"], 1, "Not a directory"),
+        (["run", "tiny.yaml", "--runs", "tiny.yaml/below"], 4, "Not a directory"),
         (["runs", "show", "latest"], 2, "holds no runs yet"),
     ],
 )
