@@ -40,7 +40,7 @@ def command(
     from aeret.cli.report_lines import headline_lines
     from aeret.errors import RunError
     from aeret.pipeline import history
-    from aeret.pipeline.graph import plan
+    from aeret.pipeline.graph import Sources, plan
     from aeret.pipeline.pipelines import read_pipeline
     from aeret.pipeline.run import parts_of, run_pipeline
 
@@ -54,10 +54,11 @@ def command(
     if pipeline_read.preset:
         click.echo(f"Preset {pipeline_read.preset}: {_preset_about(parts)}".rstrip(": "))
     if dry_run:
-        for part in parts_of(pipeline_read, root):
+        known: Sources = {}
+        for part in parts_of(pipeline_read, root, known):
             for cell in part.cells:
                 click.echo(f"{part.name} {cell.label}".rstrip())
-                for task in plan(cell.settings, part.stages, root):
+                for task in plan(cell.settings, part.stages, root, known):
                     click.echo(f"  {task.stage:<13} {'up to date' if task.done else 'would run ':<10} {task.folder}")
         return
     runs = run_pipeline(pipeline_read, root, click.echo)

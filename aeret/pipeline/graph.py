@@ -17,6 +17,9 @@ from aeret.stages import STAGES, inputs_of, load_stage, rooms_of, source_digests
 
 _BACKEND_ROOMS = {"models", "training"}
 
+Sources = dict[tuple[str, ...], dict[str, str]]
+"""Stage and :func:`names_of_files` to the digests of the files: what one command has read of the world outside."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -37,19 +40,21 @@ class Task:
         return (self.folder / RECORD).is_file()
 
 
-def plan(settings: Settings, targets: Iterable[str], root: Path) -> list[Task]:
+def plan(settings: Settings, targets: Iterable[str], root: Path, known: Sources | None = None) -> list[Task]:
     """Return the tasks that ``targets`` need, inputs before what reads them.
 
     Args:
         settings: resolved settings of the run.
         targets: stage names.
         root: the folder of all runs.
+        known: of the plans before this one, so that the runs of one command read a collection once; grows.
 
     Raises:
         UnknownNameError: a target is no stage.
         DataError: a file outside any artifact cannot be read.
     """
     tasks: dict[str, Task] = {}
+    known = {} if known is None else known
 
     def visit(name: str) -> Task:
         if name in tasks:
@@ -59,7 +64,10 @@ def plan(settings: Settings, targets: Iterable[str], root: Path) -> list[Task]:
         values = settings.model_dump(mode="json")
         rooms = rooms_of(stage, settings)
         code = _code_digest((*rooms, f"stages/{stage.__name__.rpartition('.')[2]}.py"))  # type: ignore[attr-defined]
-        sources = source_digests(stage, settings)
+        asked = (name, *names_of_files(settings))
+        if asked not in known:
+            known[asked] = source_digests(stage, settings)
+        sources = known[asked]
         parts = {
             "stage": name,
             "settings": {section: deciding(section, values[section]) for section in stage.SECTIONS},
@@ -86,6 +94,11 @@ def plan(settings: Settings, targets: Iterable[str], root: Path) -> list[Task]:
         visit(target)
     order = list(STAGES)
     return sorted(tasks.values(), key=lambda task: order.index(task.stage))
+
+
+def names_of_files(settings: Settings) -> tuple[str, ...]:
+    """Return the settings that name files outside any artifact: all that a stage's ``sources`` may depend on."""
+    return settings.data.manifest, settings.cnn.weights, settings.embed.photos
 
 
 def deciding(section: str, value: Any) -> Any:

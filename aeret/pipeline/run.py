@@ -10,7 +10,7 @@ from aeret.artifacts import read_record
 from aeret.errors import AeretError, ResourceError, RunError
 from aeret.pipeline import history
 from aeret.pipeline.execute import execute_in_process
-from aeret.pipeline.graph import Task, plan
+from aeret.pipeline.graph import Sources, Task, plan
 from aeret.pipeline.pipelines import Cell, Pipeline, repeated, with_source
 
 
@@ -34,8 +34,9 @@ def run_pipeline(pipeline: Pipeline, root: Path, log: Callable[[str], None]) -> 
         KeyboardInterrupt: Ctrl-C or SIGTERM; the record says ``interrupted`` and the same command resumes.
     """
     # All plans first: what is wrong with the last cell is said before the first has run for hours.
-    parts = parts_of(pipeline, root)
-    plans = {part.name: [plan(cell.settings, part.stages, root) for cell in part.cells] for part in parts}
+    known: Sources = {}
+    parts = parts_of(pipeline, root, known)
+    plans = {part.name: [plan(cell.settings, part.stages, root, known) for cell in part.cells] for part in parts}
     group = history.new_group(root, pipeline.name)
     total = sum(len(part.cells) for part in parts)
     runs: list[history.Run] = []
@@ -57,13 +58,13 @@ def run_pipeline(pipeline: Pipeline, root: Path, log: Callable[[str], None]) -> 
     return runs
 
 
-def parts_of(pipeline: Pipeline, root: Path) -> list[Pipeline]:
-    """Return what runs, in order: the experiments, each after the source of its weights."""
+def parts_of(pipeline: Pipeline, root: Path, known: Sources | None = None) -> list[Pipeline]:
+    """Return what runs, in order: the experiments, each after the source of its weights; ``known`` is for the plans."""
     parts: list[Pipeline] = []
     for part in pipeline.experiments or (pipeline,):
         if part.source is not None:
             parts.append(part.source)
-            made = plan(part.source.cells[0].settings, ("train-cnn",), root)
+            made = plan(part.source.cells[0].settings, ("train-cnn",), root, known)
             part = with_source(part, made[-1].folder)
         parts.append(part)
     if twice := repeated([part.name for part in parts]):

@@ -1,4 +1,6 @@
 import contextlib
+import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -8,10 +10,10 @@ import pytest
 import aeret.pipeline.execute as execute_module
 from aeret.errors import ResourceError
 from aeret.pipeline.execute import execute
-from aeret.pipeline.graph import plan
+from aeret.pipeline.graph import Sources, names_of_files, plan
 from aeret.progress import silent
 from aeret.settings import Settings
-from aeret.stages import DEFAULT_STAGES
+from aeret.stages import DEFAULT_STAGES, STAGES, load_stage
 
 Modules = dict[str, ModuleType]
 
@@ -50,6 +52,40 @@ def test_outside_files_and_code_change_the_key(
     assert changed["first"] != before["first"]
     monkeypatch.setattr("aeret.pipeline.graph._code_digest", lambda rooms: "other code")
     assert keys(Settings(), tmp_path)["first"] != changed["first"]
+
+
+def test_plans_of_one_command_read_the_files_once(toy_stages: Modules, tmp_path: Path) -> None:
+    read: list[str] = []
+
+    def sources(settings: Settings) -> dict[str, str]:
+        read.append(settings.data.manifest)
+        return {"instances.json": f"{settings.data.manifest} {len(read)}"}
+
+    toy_stages["first"].sources = sources  # type: ignore[attr-defined]
+    known: Sources = {}
+    for seed in range(3):
+        for manifest in ("a", "b"):
+            settings = Settings.model_validate(
+                {"seed": seed, "data": {"manifest": manifest, "mask_size": 8 + 8 * seed}}
+            )
+            first, _ = plan(settings, ["second"], tmp_path, known)
+            assert first.sources == {"instances.json": f"{manifest} {'ab'.index(manifest) + 1}"}
+    assert read == ["a", "b"]
+    plan(settings, ["second"], tmp_path)
+    assert read == ["a", "b", "b"], "a plan by itself looks again"
+
+
+def test_the_files_of_a_stage_are_named_by_the_settings_that_planning_goes_by() -> None:
+    named = {each.removeprefix("settings.") for each in _SETTING.findall(inspect.getsource(names_of_files))}
+    assert named == {"data.manifest", "cnn.weights", "embed.photos"}
+    for module in map(load_stage, STAGES):
+        if hasattr(module, "sources"):
+            read = {each.removeprefix("settings.") for each in _SETTING.findall(inspect.getsource(module.sources))}
+            assert read, module.NAME
+            assert read <= named, f"{module.NAME}: add its setting to names_of_files, or two runs share its digests"
+
+
+_SETTING = re.compile(r"settings\.\w+\.\w+")
 
 
 def test_up_to_date_is_not_run_again(toy_stages: Modules, tmp_path: Path) -> None:

@@ -42,6 +42,21 @@ def test_cells_share_what_they_have_in_common(pipeline: Pipeline, tmp_path: Path
     assert "  [1/2] first: up to date" in lines
 
 
+def test_the_runs_of_one_command_read_the_collection_once(
+    pipeline: Pipeline, toy_stages: Modules, tmp_path: Path
+) -> None:
+    read: list[int] = []
+
+    def sources(settings: Settings) -> dict[str, str]:
+        read.append(settings.seed)
+        return {"instances.json": "abc"}
+
+    toy_stages["first"].sources = sources  # type: ignore[attr-defined]
+    for number in (1, 2):  # the second command looks again
+        run_pipeline(pipeline, tmp_path, lambda line: None)
+        assert len(read) == number
+
+
 @pytest.mark.parametrize(
     ("error", "raised", "status"),
     [
