@@ -25,6 +25,7 @@ from aeret.artifacts import write_json, write_text
 from aeret.data import photo_store
 from aeret.data.background.removal import SourceRemoval, demand_possible, mean_colour
 from aeret.data.background.sheet import write_sheet
+from aeret.data.categories import merged_categories
 from aeret.data.collection import NO_MASK, Collection, read_collection
 from aeret.data.manifest import Manifest, provide
 from aeret.data.masks import MaskPlanes, rasterise
@@ -87,7 +88,7 @@ def prepare(
     """
     provide(manifest, settings.workers, progress)
     collections = {name: read_collection(manifest.sources[name].annotations) for name in manifest.used_sources}
-    categories = _categories(manifest, collections)
+    categories = merged_categories(manifest, collections)
     selection = select_photos(manifest, collections)
     demand_possible(settings, selection.leave_one_out)
     splits = {"query": selection.query, "gallery": selection.gallery} | _divided(
@@ -164,24 +165,6 @@ def _divided(train: Collection, rows: Rows, settings: DataSettings, seed: int) -
 def _kept(labels: npt.NDArray[np.bool_], settings: DataSettings) -> npt.NDArray[np.bool_]:
     """Return bool (photos): which are not left out."""
     return np.asarray(labels.any(axis=1) | (settings.unlabelled == "keep"), np.bool_)
-
-
-def _categories(manifest: Manifest, collections: Mapping[str, Collection]) -> tuple[Category, ...]:
-    """Return the categories of all sources by id; one id must not mean two things."""
-    found: dict[int, tuple[Category, str]] = {}
-    for name, collection in collections.items():
-        for number, text, group in zip(
-            collection.category_ids.tolist(), collection.category_names, collection.supercategories, strict=True
-        ):
-            category = Category(number, text, group)
-            known, first = found.setdefault(number, (category, name))
-            if known != category:
-                raise DataError(
-                    f"{manifest.sources[name].annotations}: category {number} is {text!r} of {group!r}, but in "
-                    f"{manifest.sources[first].annotations} it is {known.name!r} of {known.supercategory!r}; "
-                    "sources of one manifest share their categories."
-                )
-    return tuple(found[number][0] for number in sorted(found))
 
 
 def _source(

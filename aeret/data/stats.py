@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from aeret.data.categories import merged_categories
 from aeret.data.collection import Collection, read_collection
 from aeret.data.manifest import SPLITS, Manifest
 from aeret.data.masks import MaskPlanes, rasterise
+from aeret.data.prepared import Category
 from aeret.data.selection import select_photos, subset_photo_ids
 from aeret.progress import Progress, Step, silent
 
@@ -62,6 +64,7 @@ class SplitStatistics:
     """Share of the pairs of labelled photos that share a category; 0 where there is no pair."""
     single_cluster_f: float
     categories: tuple[CategoryStatistics, ...]
+    """Those of all sources by id, also those that the split's own file does not list; the same in every split."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,10 @@ def statistics(manifest: Manifest, progress: Progress = silent) -> Statistics:
         progress: opens a bar of photos whose masks are measured.
 
     Raises:
-        DataError: an annotation file is broken, or the splits overlap.
+        DataError: an annotation file is broken, a category id means two things, or the splits overlap.
     """
     collections = {name: read_collection(manifest.sources[name].annotations) for name in manifest.used_sources}
+    categories = merged_categories(manifest, collections)
     selection = select_photos(manifest, collections)
     parts = [
         (name, collections[manifest.splits[name].source], selection[name])
@@ -104,14 +108,13 @@ def statistics(manifest: Manifest, progress: Progress = silent) -> Statistics:
         splits = []
         for name, collection, rows in parts:
             shares = _mask_shares(collection, rows, step)
-            splits.append(_split(name, collection, rows, *shares))
-    first = collections[manifest.used_sources[0]]
+            splits.append(_split(name, collection, rows, categories, *shares))
     return Statistics(
         name=manifest.name,
         description=manifest.description,
         licence=manifest.licence,
-        categories=len(first.category_ids),
-        supercategories=len(set(first.supercategories)),
+        categories=len(categories),
+        supercategories=len({category.supercategory for category in categories}),
         leave_one_out=selection.leave_one_out,
         splits=tuple(splits),
     )
@@ -145,6 +148,7 @@ def _split(
     name: str,
     collection: Collection,
     rows: npt.NDArray[np.int64],
+    categories: tuple[Category, ...],
     mask_share: float,
     category_shares: npt.NDArray[np.float64],
 ) -> SplitStatistics:
@@ -154,8 +158,12 @@ def _split(
     chosen[rows] = True
     inside = chosen[collection.annotation_photo]
     things = inside & ~collection.crowd
-    per_category = np.bincount(collection.annotation_category[things], minlength=len(collection.category_ids))
-    photos_with = labels.sum(axis=0)
+    counts = np.bincount(collection.annotation_category[things], minlength=len(collection.category_ids))
+    # By category id: the file has its own order, and may lack some.
+    ids = collection.category_ids.tolist()
+    photos_with = dict(zip(ids, labels.sum(axis=0).tolist(), strict=True))
+    per_category = dict(zip(ids, counts.tolist(), strict=True))
+    shares = dict(zip(ids, category_shares.tolist(), strict=True))
     count = int(labelled.sum())
     base_rate = pair_base_rate(labels[labelled])
     return SplitStatistics(
@@ -173,14 +181,14 @@ def _split(
         single_cluster_f=single_cluster_f(base_rate),
         categories=tuple(
             CategoryStatistics(
-                name=category,
-                supercategory=collection.supercategories[number],
-                photos=int(photos_with[number]),
-                share=float(photos_with[number]) / max(len(rows), 1),
-                annotations=int(per_category[number]),
-                mask_share=float(category_shares[number]),
+                name=category.name,
+                supercategory=category.supercategory,
+                photos=photos_with.get(category.id, 0),
+                share=photos_with.get(category.id, 0) / max(len(rows), 1),
+                annotations=per_category.get(category.id, 0),
+                mask_share=shares.get(category.id, 0.0),
             )
-            for number, category in enumerate(collection.category_names)
+            for category in categories
         ),
     )
 

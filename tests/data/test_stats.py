@@ -10,6 +10,7 @@ import pytest
 
 from aeret.data.manifest import Manifest, load_manifest
 from aeret.data.stats import format_statistics, pair_base_rate, single_cluster_f, statistics
+from aeret.errors import DataError
 from aeret.rng import generator
 
 
@@ -17,17 +18,25 @@ def box(x: float, y: float, width: float, height: float) -> list[list[float]]:
     return [[x, y, x + width, y, x + width, y + height, x, y + height]]
 
 
-def write(folder: Path, name: str, first: int, annotations: list[tuple[int, int, list[list[float]], int]]) -> None:
-    """A file of four photos of 64 x 32 pixels and three categories."""
+CATEGORIES = {7: ("cat", "animal"), 9: ("dog", "animal"), 12: ("cup", "thing")}
+
+
+def write(
+    folder: Path,
+    name: str,
+    first: int,
+    annotations: list[tuple[int, int, list[list[float]], int]],
+    categories: tuple[int, ...] = (7, 9, 12),
+) -> None:
+    """A file of four photos of 64 x 32 pixels and three categories, or some of them."""
     document = {
         "images": [
             {"id": first + number, "file_name": f"{first + number}.jpg", "width": 64, "height": 32}
             for number in range(4)
         ],
         "categories": [
-            {"id": 7, "name": "cat", "supercategory": "animal"},
-            {"id": 9, "name": "dog", "supercategory": "animal"},
-            {"id": 12, "name": "cup", "supercategory": "thing"},
+            {"id": number, "name": CATEGORIES[number][0], "supercategory": CATEGORIES[number][1]}
+            for number in categories
         ],
         "annotations": [
             {
@@ -92,6 +101,40 @@ def test_statistics_worked_by_hand(tiny: Manifest) -> None:
     assert cup.mask_share == pytest.approx(1)
     assert (query.photos, query.unlabelled, query.pair_base_rate) == (4, 2, 1.0)
     assert (checked.photos, checked.annotations, checked.pair_base_rate, checked.single_cluster_f) == (2, 1, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("train", "query"), [((9, 7), (7,)), ((7,), (9, 7)), ((7, 9, 12), (12, 7, 9)), ((9,), (7,))])
+def test_categories_are_those_of_all_sources_by_id(
+    tiny: Manifest, train: tuple[int, ...], query: tuple[int, ...]
+) -> None:
+    """Two photos of train have its first category, one of the queries has each of theirs."""
+    folder = tiny.path.parent
+    write(folder, "train.json", 0, [(photo, train[0], box(0, 0, 32, 32), 0) for photo in (0, 1)], train)
+    write(folder, "val.json", 10, [(1, number, box(0, 0, 16, 32), 0) for number in query], query)
+    found = statistics(tiny)
+    ids = sorted({*train, *query})
+    assert found.categories == len(ids)
+    assert found.supercategories == len({CATEGORIES[number][1] for number in ids})
+    for split in found.splits:
+        assert [(item.name, item.supercategory) for item in split.categories] == [CATEGORIES[number] for number in ids]
+    of_train, of_query, of_checked = (
+        [(item.photos, item.share, item.annotations, item.mask_share) for item in split.categories]
+        for split in found.splits
+    )
+    assert of_train == [(2, 0.5, 2, 0.5) if number == train[0] else (0, 0, 0, 0) for number in ids]
+    assert of_query == [(1, 0.25, 1, 0.25) if number in query else (0, 0, 0, 0) for number in ids]
+    assert of_checked == [(1, 0.5, 1, 0.25) if number in query else (0, 0, 0, 0) for number in ids]
+    lines = format_statistics(found).splitlines()
+    for number in ids:
+        (line,) = [line for line in lines if line.startswith(CATEGORIES[number][0])]
+        assert ("2 (50.0 %)" in line) == (number == train[0]) and ("1 (25.0 %)" in line) == (number in query)
+
+
+def test_one_id_of_two_meanings_is_refused(tiny: Manifest) -> None:
+    path = tiny.path.parent / "val.json"
+    path.write_text(path.read_text().replace('"dog"', '"wolf"'))
+    with pytest.raises(DataError, match=r"val.json: category 9 is 'wolf' of 'animal', but in .*train.json it is 'dog'"):
+        statistics(tiny)
 
 
 def test_statistics_are_plain_values(tiny: Manifest) -> None:
