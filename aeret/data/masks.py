@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -48,11 +49,7 @@ class MaskPlanes:
 
     def save(self, folder: Path) -> None:
         """Write the planes into ``folder``: three ``.npy`` files, then ``planes.json``, which makes them complete."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("offsets", "category", "bits"):
-            np.save(folder / f"{name}.npy", getattr(self, name))
-        facts = {"size": self.size, "categories": self.categories, "photos": len(self), "planes": len(self.category)}
-        (folder / "planes.json").write_text(json.dumps(facts) + "\n")
+        save_planes(folder, self.size, self.categories, self.offsets, self.category, [self.bits])
 
     @classmethod
     def open(cls, folder: Path, mmap: bool = True) -> Self:
@@ -97,6 +94,28 @@ class MaskPlanes:
             raise IndexError(f"rows {chosen.min()} to {chosen.max()} asked of the mask planes of {len(self)} photos")
         starts = self.offsets[chosen]
         return starts, self.offsets[chosen + 1] - starts
+
+
+def save_planes(
+    folder: Path,
+    size: int,
+    categories: int,
+    offsets: NDArray[np.int64],
+    category: NDArray[np.int16],
+    bits: Iterable[NDArray[np.uint8]],
+) -> None:
+    """Write what :meth:`MaskPlanes.save` writes, with the bits in consecutive blocks that need not be in memory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "offsets.npy", offsets)
+    np.save(folder / "category.npy", category)
+    shape = (len(category), -(-size * size // 8))
+    with (folder / "bits.npy").open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in bits:
+            file.write(np.ascontiguousarray(block).data)
+    facts = {"size": size, "categories": categories, "photos": len(offsets) - 1, "planes": len(category)}
+    (folder / "planes.json").write_text(json.dumps(facts) + "\n")
 
 
 def coverage(collection: Collection, annotation_rows: ArrayLike, size: int) -> NDArray[np.float32]:

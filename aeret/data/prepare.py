@@ -1,8 +1,8 @@
 """Turn a manifest's JPEG and JSON files into the arrays of :mod:`aeret.data.prepared`, once.
 
 Photos are decoded in parallel processes, chunk by chunk, straight to disk; masks are rasterised from their polygons at
-the size wanted, block by block. Memory does not grow with the number of photos, but for the annotations themselves. A
-run killed at any moment is continued by the next one on the same folder, to the same bytes.
+the size wanted, block by block on threads. Memory does not grow with the number of photos, but for the annotations
+themselves. A run killed at any moment is continued by the next one on the same folder, to the same bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import errno
 import io
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,13 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 
 from aeret.artifacts import write_json, write_text
-from aeret.data import photo_store
+from aeret.data import mask_store, photo_store
 from aeret.data.background.removal import SourceRemoval, demand_possible, mean_colour
 from aeret.data.background.sheet import write_sheet
 from aeret.data.categories import merged_categories
 from aeret.data.collection import NO_MASK, Collection, read_collection
 from aeret.data.manifest import Manifest, provide
-from aeret.data.masks import MaskPlanes, rasterise
+from aeret.data.mask_store import MaskJob
 from aeret.data.photos import PhotoFile
 from aeret.data.prepared import FLAG, RECORD, SPLITS, SUBSET, VERSION, Category
 from aeret.data.selection import demand_gallery, select_photos, subset_photo_ids
@@ -39,7 +39,6 @@ from aeret.settings import DataSettings
 
 DROPPED = "dropped.csv"
 SHEET = "background.png"
-_BLOCK = 2048  # photos whose masks are rasterised at a time
 _SPARE = 16 << 20  # bytes left free on the disk
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -136,6 +135,7 @@ def prepare(
     )
     for source in sources:
         photo_store.finish(out / source.name)
+        mask_store.finish(out / source.name)
     for count in counts.values():
         del count["vanished"]
     source, start, stop = ranges["query"]
@@ -258,14 +258,14 @@ def _masked_pairs(source: _Source, settings: DataSettings) -> npt.NDArray[np.boo
 
 
 def _demand_room(out: Path, sources: list[_Source], settings: DataSettings) -> None:
-    """Check that the disk can hold what is still to be written; each plane is on disk twice for a while."""
+    """Check that the disk can hold what is still to be written."""
     need = _SPARE
     for source in sources:
         count = len(source.rows)
         planes = int(_masked_pairs(source, settings).sum())
         names = sum(len(source.collection.file_names[row]) for row in source.rows.tolist())
         need += count * 3 * settings.photo_size**2 - photo_store.bytes_on_disk(out / source.name)
-        need += planes * (2 * -(-(settings.mask_size**2) // 8) + 2) + 8 * count
+        need += mask_store.bytes_needed(count, planes, settings.mask_size) - mask_store.bytes_on_disk(out / source.name)
         need += count * (-(-source.labels.shape[1] // 8) + 64 + len(str(source.photos))) + 2 * names
     free = shutil.disk_usage(out).free
     if need > free:
@@ -305,7 +305,9 @@ def _write_source(
     labels[:, source.columns] = source.labels[rows]
     np.save(folder / "labels.npy", np.packbits(labels, axis=1))
     _write_table(folder / "photos.parquet", source, files, manifest, subsets)
-    planes = _write_masks(folder, source, categories, settings, progress)
+    masks = (settings.mask_size, settings.mask_threshold, settings.crowd)
+    job = MaskJob(collection, rows, source.columns, categories, *masks)
+    planes = mask_store.write_masks(folder, job, settings.workers, progress, f"rasterise {source.name} masks")
 
     masked = np.zeros_like(labels)
     masked[:, source.columns] = _masked_pairs(source, settings)
@@ -328,50 +330,6 @@ def _write_source(
         "vanished": np.argwhere(vanished),
         **backgrounds,
     }
-
-
-def _write_masks(
-    folder: Path, source: _Source, categories: int, settings: DataSettings, progress: Progress
-) -> MaskPlanes:
-    """Rasterise block by block; the planes wait in a file, so memory holds one block."""
-    row_bytes = -(-(settings.mask_size**2) // 8)
-    waiting = folder / "planes.tmp"
-    counts: list[npt.NDArray[np.int64]] = [np.zeros(1, np.int64)]
-    channels: list[npt.NDArray[np.int16]] = [np.zeros(0, np.int16)]
-    with (
-        progress(f"rasterise {source.name} masks", len(source.rows), unit="photo") as step,
-        waiting.open("wb") as file,
-    ):
-        for start in range(0, len(source.rows), _BLOCK):
-            block = rasterise(
-                source.collection,
-                source.rows[start : start + _BLOCK],
-                settings.mask_size,
-                settings.mask_threshold,
-                settings.crowd,
-            )
-            planes_of = np.diff(block.offsets)
-            channel = source.columns[block.category]
-            # Ascending within a photo again, where the file lists its categories in another order.
-            order = np.lexsort((channel, np.repeat(np.arange(len(block)), planes_of)))
-            file.write(block.bits[order].data)
-            counts.append(planes_of)
-            channels.append(channel[order])
-            step(len(block))
-    category = np.concatenate(channels)
-    planes = MaskPlanes(
-        size=settings.mask_size,
-        categories=categories,
-        offsets=np.cumsum(np.concatenate(counts)),
-        category=category,
-        bits=np.memmap(waiting, np.uint8, "r", shape=(len(category), row_bytes))
-        if len(category)
-        else np.zeros((0, row_bytes), np.uint8),
-    )
-    shutil.rmtree(folder / "masks", ignore_errors=True)
-    planes.save(folder / "masks")
-    waiting.unlink()
-    return replace(planes, bits=np.zeros((0, row_bytes), np.uint8))
 
 
 def _write_table(

@@ -66,7 +66,7 @@ class DataSettings(Section):
     background_splits: Literal["all", "query"] = "all"
     """Whether the background is removed from all photos, or from the queries only."""
     workers: Annotated[int, Field(ge=0)] = 0
-    """Processes that decode photos; 0 means one per core. Never changes a result."""
+    """Processes that decode photos, and threads that rasterise masks; 0 means one per core. Never changes a result."""
 
 
 class AuditSettings(Section):

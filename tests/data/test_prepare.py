@@ -319,6 +319,7 @@ def test_a_killed_run_continues_to_the_same_bytes(
     unbroken = run(squares, tmp_path / "unbroken")
     assert bars["decode train photos"] == (24, 24)
     assert bars["decode val photos"] == ((4, 8) if workers == 1 else (8, 8))
+    assert bars["rasterise train masks"] == (24, 24)
     assert resumed == unbroken
     assert contents(out) == contents(tmp_path / "unbroken")
 

@@ -1,0 +1,201 @@
+"""Rasterise the masks of many photos on threads, so that a run killed at any moment continues where it stopped.
+
+Photos are taken in blocks. A block that is done is a file of its own in ``masks.blocks``, renamed into place when it is
+whole; in the end all are joined into ``masks`` and deleted. ``masks.journal`` says which job it is, so that blocks of
+another collection or of other settings are never taken, and then that ``masks`` is complete. What is rasterised twice
+gives the same bytes, so a resumed store equals an unbroken one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from aeret.artifacts import write_text
+from aeret.data.collection import Collection
+from aeret.data.masks import MaskPlanes, rasterise, save_planes
+from aeret.data.photos import cores
+from aeret.progress import Progress
+
+FOLDER = "masks"
+BLOCKS = "masks.blocks"
+JOURNAL = "masks.journal"
+_BLOCK = 2048  # photos
+_COMPLETE = "complete\n"
+
+Block = tuple[npt.NDArray[np.int64], npt.NDArray[np.int16], npt.NDArray[np.uint8]]
+"""Planes of each photo (n), and category (p) and bits (p, bytes) of each plane."""
+
+
+@dataclass(frozen=True)
+class MaskJob:
+    """What is rasterised, and how: all that decides the result."""
+
+    collection: Collection
+    rows: npt.NDArray[np.int64]
+    """Photos of the collection, in the order of the store."""
+    columns: npt.NDArray[np.int16]
+    """Category row of the collection to category of the store."""
+    categories: int
+    """How many the store has."""
+    size: int
+    threshold: float
+    crowd: Literal["skip", "include"]
+
+    def block(self, start: int) -> Block:
+        """Rasterise the photos of one block."""
+        planes = rasterise(self.collection, self.rows[start : start + _BLOCK], self.size, self.threshold, self.crowd)
+        counts = np.diff(planes.offsets)
+        channel = self.columns[planes.category]
+        # Ascending within a photo again, where the file lists its categories in another order.
+        order = np.lexsort((channel, np.repeat(np.arange(len(planes)), counts)))
+        return counts, channel[order], planes.bits[order]
+
+    @cached_property
+    def identity(self) -> str:
+        """Digest of the content of all of it."""
+        settings = (_BLOCK, self.categories, self.size, self.threshold, self.crowd)
+        sink = hashlib.blake2b(repr(settings).encode(), digest_size=16)
+        read = self.collection
+        for values in (
+            self.rows,
+            self.columns,
+            read.heights,
+            read.widths,
+            read.annotation_photo,
+            read.annotation_category,
+            read.crowd,
+            read.kind,
+            read.part_offsets,
+            read.point_offsets,
+            read.points,
+            read.rle_offsets,
+            read.rle_text,
+        ):
+            sink.update(f"{values.dtype.str} {values.shape}".encode())
+            sink.update(np.ascontiguousarray(values).data)
+        return sink.hexdigest()
+
+
+def write_masks(folder: Path, job: MaskJob, threads: int, progress: Progress, title: str) -> MaskPlanes:
+    """Rasterise into ``folder/masks``, starting after the blocks that are already there.
+
+    Args:
+        folder: exists; may hold what a killed run left, which is continued if it is of the same job.
+        job: what and how.
+        threads: each with one block in memory; 0 means one per core. Never changes a byte.
+        progress: opens one bar, in photos.
+        title: of the bar.
+
+    Returns:
+        The planes without their bits, which stay on the disk.
+
+    Raises:
+        DataError: a run-length mask whose runs do not fill its photo.
+        OSError: the disk is full or a file cannot be written.
+    """
+    blocks, journal = folder / BLOCKS, folder / JOURNAL
+    starts = range(0, len(job.rows), _BLOCK)
+    said = journal.read_text() if journal.is_file() else ""
+    if not said.startswith(f"{job.identity}\n"):
+        journal.unlink(missing_ok=True)
+        shutil.rmtree(blocks, ignore_errors=True)
+        write_text(journal, f"{job.identity}\n")
+    complete = said == f"{job.identity}\n{_COMPLETE}" and (folder / FOLDER / "planes.json").is_file()
+    if not complete:
+        blocks.mkdir(exist_ok=True)
+    todo = [] if complete else [start for start in starts if not _path(blocks, start).is_file()]
+    already = len(job.rows) - sum(len(job.rows[start : start + _BLOCK]) for start in todo)
+    with progress(title, len(job.rows), unit="photo", done=already) as step:
+        for count in _rasterised(job, blocks, todo, threads):
+            step(count)
+    if not complete:
+        _join(folder, job, [_path(blocks, start) for start in starts])
+        write_text(journal, f"{job.identity}\n{_COMPLETE}")
+    shutil.rmtree(blocks, ignore_errors=True)
+    planes = MaskPlanes.open(folder / FOLDER)
+    return replace(planes, category=np.array(planes.category), bits=np.zeros((0, planes.bits.shape[1]), np.uint8))
+
+
+def finish(folder: Path) -> None:
+    """Remove the journal: the store is complete and will not be resumed."""
+    (folder / JOURNAL).unlink(missing_ok=True)
+
+
+def bytes_needed(photos: int, planes: int, size: int) -> int:
+    """Return how many bytes are on the disk at most: each plane is there twice while blocks are joined."""
+    per_block = 2048  # names and headers of its arrays
+    return 2 * (planes * (-(-(size**2) // 8) + 2) + 8 * photos) + per_block * -(-photos // _BLOCK)
+
+
+def bytes_on_disk(folder: Path) -> int:
+    """Return how many bytes of that are there already, in blocks or joined."""
+    found = [*(folder / BLOCKS).glob("*"), *((folder / FOLDER).glob("*") if (folder / JOURNAL).is_file() else ())]
+    return sum(path.stat().st_size for path in found)
+
+
+def _rasterised(job: MaskJob, blocks: Path, todo: list[int], threads: int) -> Iterator[int]:
+    """Write blocks; yield the photos of each, in order."""
+    if not todo:
+        return
+
+    def make(start: int) -> int:
+        counts, category, bits = job.block(start)
+        path = _path(blocks, start)
+        partial = path.with_suffix(".part")
+        with partial.open("wb") as file:
+            np.savez(file, counts=counts, category=category, bits=bits)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        return len(counts)
+
+    job.collection.by_photo()  # once, not in every thread at the same time
+    with ThreadPoolExecutor(min(threads or cores(), len(todo))) as pool:
+        # A block is in memory only while its thread writes it, so all may be asked for at once.
+        waiting = [pool.submit(make, start) for start in todo]
+        try:
+            for future in waiting:
+                yield future.result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _join(folder: Path, job: MaskJob, paths: list[Path]) -> None:
+    counts, category = [np.zeros(1, np.int64)], [np.zeros(0, np.int16)]
+    for path in paths:
+        with np.load(path) as block:
+            counts.append(block["counts"])
+            category.append(block["category"])
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    save_planes(
+        folder / FOLDER,
+        job.size,
+        job.categories,
+        np.cumsum(np.concatenate(counts)),
+        np.concatenate(category),
+        (_bits(path) for path in paths),
+    )
+    for path in (folder / FOLDER).iterdir():  # before the journal says that it is complete
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _bits(path: Path) -> Any:
+    with np.load(path) as block:
+        return block["bits"]
+
+
+def _path(blocks: Path, start: int) -> Path:
+    return blocks / f"{start // _BLOCK:06d}.npz"
