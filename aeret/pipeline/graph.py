@@ -13,7 +13,7 @@ from aeret.artifacts import RECORD, digest, file_digest
 from aeret.errors import RunError
 from aeret.pipeline.backend import keras_backend
 from aeret.settings import IDLE, PACE_ONLY, Settings
-from aeret.stages import STAGES, inputs_of, load_stage, rooms_of, source_digests
+from aeret.stages import STAGES, demand_fit, inputs_of, load_stage, rooms_of, source_digests
 
 _BACKEND_ROOMS = {"models", "training"}
 
@@ -52,6 +52,7 @@ def plan(settings: Settings, targets: Iterable[str], root: Path, known: Sources 
     Raises:
         UnknownNameError: a target is no stage.
         DataError: a file outside any artifact cannot be read.
+        UsageError: an artifact that is there cannot serve the settings of a later stage.
     """
     tasks: dict[str, Task] = {}
     known = {} if known is None else known
@@ -92,6 +93,9 @@ def plan(settings: Settings, targets: Iterable[str], root: Path, known: Sources 
 
     for target in targets:
         visit(target)
+    for task in tasks.values():
+        if task.done:
+            demand_fit(load_stage(task.stage), settings, task.folder)
     order = list(STAGES)
     return sorted(tasks.values(), key=lambda task: order.index(task.stage))
 

@@ -9,6 +9,8 @@ Every stage module has
 - ``run(settings, inputs, out, progress)``: does the work into ``out`` (which holds what a killed run left) and returns
   the metrics for ``artifact.json``;
 - optionally ``sources(settings)``: content digests of files outside any artifact;
+- optionally ``demand_fit(settings, folder)``: refuses settings of later stages that its finished artifact cannot serve,
+  before any stage runs;
 - optionally ``inputs(settings)`` and ``rooms(settings)``, where the settings decide what is read or run: ``INPUTS`` and
   ``ROOMS`` then say what the default settings need.
 
@@ -81,3 +83,14 @@ def source_digests(stage: Stage, settings: Settings) -> dict[str, str]:
     """Return the content digests of the outside files a stage reads; empty for a stage that reads none."""
     sources = getattr(stage, "sources", None)
     return dict(sources(settings)) if sources else {}
+
+
+def demand_fit(stage: Stage, settings: Settings, folder: Path) -> None:
+    """Refuse settings that the finished artifact of a stage cannot serve, where the stage can tell.
+
+    Raises:
+        UsageError: says which setting.
+    """
+    demand = getattr(stage, "demand_fit", None)
+    if demand:
+        demand(settings, folder)

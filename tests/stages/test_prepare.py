@@ -14,7 +14,10 @@ from PIL import Image
 from aeret.artifacts import file_digest
 from aeret.data.prepared import Prepared
 from aeret.errors import DataError, UsageError
+from aeret.pipeline.execute import execute
 from aeret.pipeline.graph import plan
+from aeret.pipeline.pipelines import read_pipeline
+from aeret.pipeline.run import run_pipeline
 from aeret.progress import silent
 from aeret.settings import Settings, settings_from
 from aeret.stages import load_stage, outside_files, prepare
@@ -159,6 +162,21 @@ def test_a_gallery_smaller_than_its_clusters_is_refused_before_any_work(tiny: Pa
     with pytest.raises(UsageError, match=r"gallery has 11 photos.*evaluation.clusters=12.*--set evaluation.clusters=3"):
         prepare.run(settings, {}, tmp_path, silent)
     assert not list(tmp_path.glob("all"))
+
+
+def test_more_clusters_than_a_prepared_gallery_has_are_refused_before_any_stage_runs(
+    tiny: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(tiny / "tiny.yaml")
+    execute(plan(settings, ["prepare"], tmp_path / "runs")[0], settings, silent)
+    assert plan(settings, ["cluster-eval"], tmp_path / "runs")[0].done
+    path = tmp_path / "many.yaml"
+    path.write_text("pipeline: {stages: [train-ae, cluster-eval], matrix: {evaluation.clusters: [2, 12]}}\n")
+    overrides = [f"data.manifest={tiny / 'tiny.yaml'}", "data.photo_size=16", "cnn.input_size=16", "data.mask_size=8"]
+    with pytest.raises(UsageError, match=r"gallery has 11 photos, fewer than evaluation.clusters=12"):
+        run_pipeline(read_pipeline(path, overrides), tmp_path / "runs", lambda line: None)
+    assert [made.name for made in (tmp_path / "runs" / "artifacts").iterdir()] == ["prepare"]
+    assert not (tmp_path / "runs" / "history").exists()
 
 
 def test_only_changed_photos_are_read_again(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
