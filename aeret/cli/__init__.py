@@ -16,6 +16,7 @@ from aeret.cli.groups import LazyGroup
 COMMANDS = {
     "run": "aeret.cli.run",
     "stage": "aeret.cli.stage",
+    "stage-ahead": "aeret.cli.ahead",
     "data": "aeret.cli.data",
     "models": "aeret.cli.models",
     "runs": "aeret.cli.runs",
@@ -75,7 +76,7 @@ def _interrupt(number: int, frame: Any) -> NoReturn:
 
 
 def _end_interrupted() -> NoReturn:
-    from aeret.pipeline.execute import PARENT
+    from aeret.pipeline.stage_process import PARENT
 
     if PARENT not in os.environ:  # else the run that started this stage says it
         click.echo("Interrupted. The same command resumes.", err=True)

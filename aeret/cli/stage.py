@@ -47,9 +47,10 @@ def _stage_command(name: str) -> click.Command:
         config: Path | None, overrides: tuple[str, ...], root: Path, force: bool, expect: str, quiet: bool
     ) -> None:
         from aeret.errors import RunError
-        from aeret.pipeline.execute import die_with_parent, execute
+        from aeret.pipeline.execute import execute
         from aeret.pipeline.graph import plan
         from aeret.pipeline.pipelines import settings_of_file
+        from aeret.pipeline.stage_process import die_with_parent
         from aeret.progress import terminal
 
         die_with_parent()

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -26,12 +23,10 @@ from aeret.artifacts import (
 )
 from aeret.errors import RegressionError, ResourceError, RunError, UsageError
 from aeret.pipeline.graph import Task
+from aeret.pipeline.stage_process import StageProcesses
 from aeret.progress import Progress
 from aeret.settings import Settings
 from aeret.stages import load_stage
-
-PARENT = "AERET_PARENT"
-"""Environment variable that tells a stage's process which process started it."""
 
 
 def execute(task: Task, settings: Settings, progress: Progress, force: bool = False) -> Record:
@@ -89,21 +84,28 @@ def _make(task: Task, settings: Settings, progress: Progress) -> Record:
     return record
 
 
-def execute_in_process(task: Task, settings: Settings, root: Path) -> Record:
+def execute_in_process(
+    task: Task, settings: Settings, root: Path, processes: StageProcesses, more: bool = False
+) -> Record:
     """Run one task in a fresh process: TensorFlow's memory and threads end with it.
+
+    Args:
+        task: what to run.
+        settings: of the run.
+        root: the folder of all runs.
+        processes: starts it.
+        more: another stage will follow.
 
     Raises:
         AeretError: the stage failed; its own message was printed already, this one says what to do.
         KeyboardInterrupt: this process or the stage's was interrupted.
     """
     # The settings go through a pipe: a file of them would stay for good where this process is killed.
-    command = [sys.executable, "-m", "aeret", "stage", task.stage]
-    command += ["--config", "/dev/stdin", "--runs", str(root), "--quiet", "--expect", task.key]
-    environment = os.environ | {PARENT: str(os.getpid())}
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE)
+    options = ["--config", "/dev/stdin", "--runs", str(root), "--quiet", "--expect", task.key]
+    process, head = processes.start(["stage", task.stage, *options], more)
     try:
         # Waits for the stage too; one that ended before it read them says why by its exit code.
-        process.communicate(_as_yaml(settings.model_dump(mode="json")).encode())
+        process.communicate(head + _as_yaml(settings.model_dump(mode="json")).encode())
         code = process.returncode
     except BaseException as error:
         # Ctrl-C reached the stage as well, and it is leaving its checkpoint whole; SIGTERM did not.
@@ -155,19 +157,6 @@ def _raise_for(stage: str, code: int) -> None:
     error = RunError(f"stage {stage} failed with exit code {code}; the same command resumes it.")
     error.exit_code = code if code == RegressionError.exit_code else RunError.exit_code
     raise error
-
-
-def die_with_parent() -> None:
-    """Ask Linux to end this process when the one that started it dies; elsewhere do nothing.
-
-    Without it a killed ``aeret run`` would leave its stage writing, and the resumed run would find the artifact locked.
-    """
-    parent = os.environ.get(PARENT)
-    if parent and sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() != int(parent):
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _count_attempt(partial: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from aeret.pipeline import history
 from aeret.pipeline.execute import execute_in_process
 from aeret.pipeline.graph import Sources, Task, plan
 from aeret.pipeline.pipelines import Cell, Pipeline, repeated, with_source
+from aeret.pipeline.stage_process import StageProcesses
 
 
 def run_pipeline(pipeline: Pipeline, root: Path, log: Callable[[str], None]) -> list[history.Run]:
@@ -40,14 +42,16 @@ def run_pipeline(pipeline: Pipeline, root: Path, log: Callable[[str], None]) -> 
     group = history.new_group(root, pipeline.name)
     total = sum(len(part.cells) for part in parts)
     runs: list[history.Run] = []
-    for part in parts:
-        for cell, tasks in zip(part.cells, plans[part.name], strict=True):
+    cells = [(part, cell, tasks) for part in parts for cell, tasks in zip(part.cells, plans[part.name], strict=True)]
+    to_come = deque(task for *_, tasks in cells for task in tasks)
+    with StageProcesses() as processes:
+        for part, cell, tasks in cells:
             label = ".".join(each for each in (part.name if len(parts) > 1 else "", cell.label) if each)
             where = f" {len(runs) + 1}/{total} ({label})" if label else ""
             log(f"Run {group}{where}")
             run = history.start(root, group, label, part.name, cell.values, cell.settings)
             try:
-                _run_cell(root, run, cell, tasks, log)
+                _run_cell(root, run, cell, tasks, to_come, processes, log)
             except ResourceError:
                 raise
             except AeretError as error:
@@ -72,16 +76,27 @@ def parts_of(pipeline: Pipeline, root: Path, known: Sources | None = None) -> li
     return parts
 
 
-def _run_cell(root: Path, run: history.Run, cell: Cell, tasks: Sequence[Task], log: Callable[[str], None]) -> None:
+def _run_cell(
+    root: Path,
+    run: history.Run,
+    cell: Cell,
+    tasks: Sequence[Task],
+    to_come: deque[Task],
+    processes: StageProcesses,
+    log: Callable[[str], None],
+) -> None:
     try:
         for step, task in enumerate(tasks, 1):
+            while to_come.popleft() is not task:  # those of a cell that failed
+                pass
             # A cell before this one may have made it since the plan.
             if task.done:
                 log(f"  [{step}/{len(tasks)}] {task.stage}: up to date")
                 history.note_stage(root, run, task, "up to date", 0.0)
                 continue
             log(f"  [{step}/{len(tasks)}] {task.stage} ...")
-            record = execute_in_process(task, cell.settings, root)
+            more = any(each.key != task.key and not each.done for each in to_come)
+            record = execute_in_process(task, cell.settings, root, processes, more)
             log(f"  [{step}/{len(tasks)}] {task.stage}: {record.seconds:.0f} s")
             history.note_stage(root, run, task, "made", record.seconds)
         _take_headline(root, run)

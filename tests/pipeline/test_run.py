@@ -29,7 +29,7 @@ def pipeline(toy_stages: Modules, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path = tmp_path / "toy.yaml"
     path.write_text("pipeline: {stages: [second], matrix: {seed: [0, 1]}}\n")
     monkeypatch.setattr("aeret.pipeline.pipelines.STAGES", {"first": "", "second": ""})
-    monkeypatch.setattr(run_module, "execute_in_process", lambda task, settings, root: execute(task, settings, silent))
+    monkeypatch.setattr(run_module, "execute_in_process", lambda task, settings, *rest: execute(task, settings, silent))
     return read_pipeline(path)
 
 
@@ -156,7 +156,7 @@ def test_weights_of_a_run_that_is_yet_to_be_made_are_planned_by_its_key(tmp_path
 def test_experiments_go_on_after_a_run_that_failed(
     pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails_first(task: Any, settings: Settings, root: Path) -> Any:
+    def fails_first(task: Any, settings: Settings, *rest: Any) -> Any:
         if settings.seed == 0 and task.stage == "second":
             raise RunError("it diverged")
         return execute(task, settings, silent)
