@@ -32,7 +32,7 @@ def assert_same(first, second):
     ("optimizer", "schedule"), [("sgd", "step"), ("adam", "constant"), ("adamw", "cosine"), ("adamw", "plateau")]
 )
 def test_training_lowers_the_loss(tmp_path, optimizer, schedule):
-    options = {"epochs": 12, "learning_rate": 0.02, "weight_decay": 0.01}
+    options = {"epochs": 12, "learning_rate": 0.02, "weight_decay": 0.01 if optimizer == "adamw" else 0.0}
     _, history = fit_points(tmp_path, Regression(dropout=0.0), optimizer=optimizer, schedule=schedule, **options)
     assert history.best < 0.5 * history.rows[0]["val_loss"]
 
