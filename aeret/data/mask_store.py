@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from aeret.artifacts import write_text
 from aeret.data.collection import Collection
 from aeret.data.masks import MaskPlanes, rasterise, save_planes
 from aeret.data.photos import cores
+from aeret.errors import DataError
 from aeret.progress import Progress
 
 FOLDER = "masks"
@@ -43,9 +45,9 @@ class MaskJob:
 
     collection: Collection
     rows: npt.NDArray[np.int64]
-    """Photos of the collection, in the order of the store."""
+    """(n) photos of the collection, in the order of the store."""
     columns: npt.NDArray[np.int16]
-    """Category row of the collection to category of the store."""
+    """(c) category row of the collection to category of the store."""
     categories: int
     """How many the store has."""
     size: int
@@ -53,7 +55,18 @@ class MaskJob:
     crowd: Literal["skip", "include"]
 
     def block(self, start: int) -> Block:
-        """Rasterise the photos of one block."""
+        """Rasterise the photos of one block.
+
+        Args:
+            start: its first photo, as a position in ``rows``.
+
+        Returns:
+            int64 (n) planes of each of its photos; int16 (p) category of each plane in the store, ascending within a
+            photo; uint8 (p, ceil(size * size / 8)) bits of each plane.
+
+        Raises:
+            DataError: a run-length mask whose runs do not fill its photo.
+        """
         planes = rasterise(self.collection, self.rows[start : start + _BLOCK], self.size, self.threshold, self.crowd)
         counts = np.diff(planes.offsets)
         channel = self.columns[planes.category]
@@ -104,26 +117,21 @@ def write_masks(folder: Path, job: MaskJob, threads: int, progress: Progress, ti
         DataError: a run-length mask whose runs do not fill its photo.
         OSError: the disk is full or a file cannot be written.
     """
-    blocks, journal = folder / BLOCKS, folder / JOURNAL
+    blocks = folder / BLOCKS
     starts = range(0, len(job.rows), _BLOCK)
-    said = journal.read_text() if journal.is_file() else ""
-    if not said.startswith(f"{job.identity}\n"):
-        journal.unlink(missing_ok=True)
-        shutil.rmtree(blocks, ignore_errors=True)
-        write_text(journal, f"{job.identity}\n")
-    complete = said == f"{job.identity}\n{_COMPLETE}" and (folder / FOLDER / "planes.json").is_file()
-    if not complete:
-        blocks.mkdir(exist_ok=True)
-    todo = [] if complete else [start for start in starts if not _path(blocks, start).is_file()]
+    planes, todo = _complete(folder, job), []
+    if planes is None:
+        _begin(folder, job)
+        todo = [start for start in starts if not _whole(_path(blocks, start))]
     already = len(job.rows) - sum(len(job.rows[start : start + _BLOCK]) for start in todo)
     with progress(title, len(job.rows), unit="photo", done=already) as step:
         for count in _rasterised(job, blocks, todo, threads):
             step(count)
-    if not complete:
+    if planes is None:
         _join(folder, job, [_path(blocks, start) for start in starts])
-        write_text(journal, f"{job.identity}\n{_COMPLETE}")
+        write_text(folder / JOURNAL, f"{job.identity}\n{_COMPLETE}")
+        planes = MaskPlanes.open(folder / FOLDER)
     shutil.rmtree(blocks, ignore_errors=True)
-    planes = MaskPlanes.open(folder / FOLDER)
     return replace(planes, category=np.array(planes.category), bits=np.zeros((0, planes.bits.shape[1]), np.uint8))
 
 
@@ -132,16 +140,59 @@ def finish(folder: Path) -> None:
     (folder / JOURNAL).unlink(missing_ok=True)
 
 
-def bytes_needed(photos: int, planes: int, size: int) -> int:
-    """Return how many bytes are on the disk at most: each plane is there twice while blocks are joined."""
-    per_block = 2048  # names and headers of its arrays
-    return 2 * (planes * (-(-(size**2) // 8) + 2) + 8 * photos) + per_block * -(-photos // _BLOCK)
+def bytes_needed(folder: Path, job: MaskJob, planes: int) -> int:
+    """Return how many bytes the disk needs at most beside what is in ``folder`` already.
+
+    Args:
+        folder: may hold what a killed run left, or nothing.
+        job: what will be rasterised.
+        planes: how many that gives at most.
+    """
+    if _complete(folder, job) is not None:
+        return 0
+    blocks = -(-len(job.rows) // _BLOCK) * 2048  # names and headers of their arrays
+    # Each plane is there twice while blocks are joined.
+    most = blocks + 2 * (planes * (-(-job.size * job.size // 8) + 2) + 8 * len(job.rows))
+    there = [folder / BLOCKS, *([folder / FOLDER] if _said(folder) else [])]
+    found: list[Path] = [path for each in there for path in each.glob("*")]
+    return most - sum(path.stat().st_size for path in found)
 
 
-def bytes_on_disk(folder: Path) -> int:
-    """Return how many bytes of that are there already, in blocks or joined."""
-    found = [*(folder / BLOCKS).glob("*"), *((folder / FOLDER).glob("*") if (folder / JOURNAL).is_file() else ())]
-    return sum(path.stat().st_size for path in found)
+def _said(folder: Path) -> str:
+    path = folder / JOURNAL
+    return path.read_text(errors="replace") if path.is_file() else ""
+
+
+def _complete(folder: Path, job: MaskJob) -> MaskPlanes | None:
+    """Return the planes if the journal says that they are complete and they can be opened."""
+    if _said(folder) != f"{job.identity}\n{_COMPLETE}":
+        return None
+    try:
+        return MaskPlanes.open(folder / FOLDER)
+    except DataError:  # files of it were lost since
+        return None
+
+
+def _begin(folder: Path, job: MaskJob) -> None:
+    """Make the journal say that this job is under way; keep blocks only if they are of it."""
+    said = _said(folder)
+    if not said.startswith(f"{job.identity}\n"):
+        (folder / JOURNAL).unlink(missing_ok=True)
+        shutil.rmtree(folder / BLOCKS, ignore_errors=True)
+    if said != f"{job.identity}\n":
+        write_text(folder / JOURNAL, f"{job.identity}\n")
+    (folder / BLOCKS).mkdir(exist_ok=True)
+
+
+def _whole(path: Path) -> bool:
+    """Return whether a block is there and all of it can be read (its checksums are compared)."""
+    try:
+        with path.open("rb") as file, np.load(file) as block:  # opened here, as NumPy leaves a damaged one open
+            for name in ("counts", "category", "bits"):
+                _ = block[name]
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return False
+    return True
 
 
 def _rasterised(job: MaskJob, blocks: Path, todo: list[int], threads: int) -> Iterator[int]:

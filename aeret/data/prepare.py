@@ -94,17 +94,19 @@ def prepare(
         collections[manifest.splits.train.source], selection.train, settings, seed
     )
     sources = [_source(manifest, name, collections[name], splits, categories, settings) for name in collections]
+    masks = (settings.mask_size, settings.mask_threshold, settings.crowd)
+    jobs = {each.name: MaskJob(each.collection, each.rows, each.columns, len(categories), *masks) for each in sources}
     del collections
     start, stop = next(source.ranges["gallery"] for source in sources if "gallery" in source.ranges)
     demand_gallery(manifest, stop - start, clusters)
     subsets = subset_photo_ids(manifest)
     photo_store.demand_files(photo for source in sources for photo in _files(source))
     try:
-        _demand_room(out, sources, settings)
+        _demand_room(out, sources, jobs, settings)
         removals = _removals(sources, settings, seed)
         counts = {
             source.name: _write_source(
-                source, len(categories), manifest, subsets, settings, out, progress, removals.get(source.name)
+                source, jobs[source.name], manifest, subsets, settings, out, progress, removals.get(source.name)
             )
             for source in sources
         }
@@ -257,7 +259,7 @@ def _masked_pairs(source: _Source, settings: DataSettings) -> npt.NDArray[np.boo
     return np.asarray(pairs[source.rows], np.bool_)
 
 
-def _demand_room(out: Path, sources: list[_Source], settings: DataSettings) -> None:
+def _demand_room(out: Path, sources: list[_Source], jobs: Mapping[str, MaskJob], settings: DataSettings) -> None:
     """Check that the disk can hold what is still to be written."""
     need = _SPARE
     for source in sources:
@@ -265,7 +267,7 @@ def _demand_room(out: Path, sources: list[_Source], settings: DataSettings) -> N
         planes = int(_masked_pairs(source, settings).sum())
         names = sum(len(source.collection.file_names[row]) for row in source.rows.tolist())
         need += count * 3 * settings.photo_size**2 - photo_store.bytes_on_disk(out / source.name)
-        need += mask_store.bytes_needed(count, planes, settings.mask_size) - mask_store.bytes_on_disk(out / source.name)
+        need += mask_store.bytes_needed(out / source.name, jobs[source.name], planes)
         need += count * (-(-source.labels.shape[1] // 8) + 64 + len(str(source.photos))) + 2 * names
     free = shutil.disk_usage(out).free
     if need > free:
@@ -281,7 +283,7 @@ def _size(count: int) -> str:
 
 def _write_source(
     source: _Source,
-    categories: int,
+    job: MaskJob,
     manifest: Manifest,
     subsets: Mapping[str, npt.NDArray[np.int64]],
     settings: DataSettings,
@@ -301,12 +303,10 @@ def _write_source(
     if removal is not None:
         backgrounds["backgrounds_removed"] = int(removal.chosen.sum()) - len(stayed)
         backgrounds["backgrounds_not_found"] = len(stayed)
-    labels = np.zeros((len(rows), categories), np.bool_)
+    labels = np.zeros((len(rows), job.categories), np.bool_)
     labels[:, source.columns] = source.labels[rows]
     np.save(folder / "labels.npy", np.packbits(labels, axis=1))
     _write_table(folder / "photos.parquet", source, files, manifest, subsets)
-    masks = (settings.mask_size, settings.mask_threshold, settings.crowd)
-    job = MaskJob(collection, rows, source.columns, categories, *masks)
     planes = mask_store.write_masks(folder, job, settings.workers, progress, f"rasterise {source.name} masks")
 
     masked = np.zeros_like(labels)

@@ -152,6 +152,64 @@ def test_a_break_while_joining_and_after_it(
     assert [path.name for path in store.iterdir()] == ["masks"]
 
 
+def bits_of(path: Path) -> bytes:
+    with np.load(path) as block:
+        return bytes(block["bits"].tobytes())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-100]),
+        lambda path: path.write_bytes(path.read_bytes().replace(b"bits", b"bots")),
+        lambda path: path.write_bytes(path.read_bytes()[:400].ljust(path.stat().st_size, b"\0")),
+        lambda path: path.write_bytes(path.read_bytes().replace(stored := bits_of(path), bytes(len(stored)))),
+        lambda path: path.unlink(),
+    ],
+    ids=["empty", "truncated", "lacks an array", "zeros", "other bits", "gone"],
+)
+def test_a_damaged_block_is_rasterised_again(
+    job: MaskJob, tmp_path: Path, seen: Seen, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
+) -> None:
+    store, whole = tmp_path / "store", saved_at_once(tmp_path / "whole", job)
+    with monkeypatch.context() as patch:
+        patch.setattr(mask_store, "_join", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            written(store, job)
+    damage(store / "masks.blocks" / "000001.npz")
+    seen.clear()
+    assert written(store, job) == whole
+    assert seen == [tuple(job.rows[4:8].tolist())]
+
+
+@pytest.mark.parametrize("name", ["bits.npy", "category.npy", "offsets.npy", "planes.json"])
+@pytest.mark.parametrize("keep", [None, 0, 130], ids=["gone", "empty", "truncated"])
+def test_a_complete_store_that_lost_a_file_is_made_again(
+    job: MaskJob, tmp_path: Path, seen: Seen, name: str, keep: int | None
+) -> None:
+    whole, file = written(tmp_path / "store", job), tmp_path / "store" / "masks" / name
+    file.unlink() if keep is None else file.write_bytes(file.read_bytes()[: min(keep, file.stat().st_size // 2)])
+    assert mask_store.bytes_needed(tmp_path / "store", job, 50) > 0
+    seen.clear()
+    with pytest.raises(KeyboardInterrupt):
+        write_masks(tmp_path / "store", job, 1, killed_at_the_third, "masks")
+    assert written(tmp_path / "store", job) == whole
+    assert len(seen) == 6
+
+
+def test_a_complete_store_needs_no_more_room(job: MaskJob, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    need = mask_store.bytes_needed(store, job, 50)
+    written(store, job)
+    assert need > 2 * sum(path.stat().st_size for path in (store / "masks").glob("b*.npy")) - 2 * 128
+    assert mask_store.bytes_needed(store, job, 50) == 0
+    assert mask_store.bytes_needed(store, replace(job, size=64), 50) > 0
+    nothing = replace(job, rows=job.rows[:0])
+    written(store, nothing)
+    assert mask_store.bytes_needed(store, nothing, 0) == 0
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aeret.data import photo_store
+from aeret.data import mask_store, photo_store
 from aeret.data.manifest import load_manifest
 from aeret.data.photos import PhotoFile, decode_photo
 from aeret.data.prepare import prepare
@@ -396,6 +396,23 @@ def test_disk_need_is_at_least_what_is_written(squares: Path, tmp_path: Path, mo
         run(squares, tmp_path / "second", settings)
     Usage.free = int(written * 1.05)
     run(squares, tmp_path / "second", settings)
+
+
+def test_a_resume_that_writes_no_more_needs_no_more_disk(
+    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for store in (photo_store, mask_store):
+        monkeypatch.setattr(store, "finish", lambda folder: None)
+    settings = SETTINGS.model_copy(update={"mask_size": 128})
+    run(squares, tmp_path / "out", settings)
+
+    class Usage:
+        free = (16 << 20) + 50_000
+
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: Usage)
+    with pytest.raises(ResourceError):
+        run(squares, tmp_path / "fresh", settings)
+    run(squares, tmp_path / "out", settings)
 
 
 def test_a_disk_that_fills_up(squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
