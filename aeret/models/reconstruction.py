@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,10 +66,12 @@ class ReconstructionScore:
 
 
 def _told_apart(names: Sequence[str]) -> list[str]:
-    """Number names that come again: categories may share one, and are then kept apart by their ids."""
-    seen: Counter[str] = Counter()
-    told = []
+    """Number names that come again, as categories may share one; never to a name that another category has."""
+    told: dict[str, None] = {}
     for name in names:
-        seen[name] += 1
-        told.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return told
+        number, free = 1, name
+        while free in told or (number > 1 and free in names):
+            number += 1
+            free = f"{name} ({number})"
+        told[free] = None
+    return list(told)

@@ -29,3 +29,10 @@ def test_categories_of_one_name_are_kept_apart() -> None:
     assert values["per_category_iou"] == {"crane": 0.5, "crane (2)": 1.0, "gull": None}
     assert values["category_iou"] == pytest.approx(0.75)
     assert values["foreground_iou"] == pytest.approx(3 / 4)
+
+
+def test_a_numbered_name_is_never_one_that_is_there() -> None:
+    names = ["x", "x", "x (2)", "x", "y", "x (2)"]
+    score = ReconstructionScore(mask_encoding("onehot", [Category(name) for name in names]))
+    found = score.values()["per_category_iou"]
+    assert list(found) == ["x", "x (3)", "x (2)", "x (4)", "y", "x (2) (2)"]
