@@ -104,7 +104,19 @@ def save_planes(
     category: NDArray[np.int16],
     bits: Iterable[NDArray[np.uint8]],
 ) -> None:
-    """Write what :meth:`MaskPlanes.save` writes, with the bits in consecutive blocks that need not be in memory."""
+    """Write what :meth:`MaskPlanes.save` writes, with the bits in consecutive blocks that need not be in memory.
+
+    Args:
+        folder: is made if it is not there.
+        size: cells along each side.
+        categories: how many there are.
+        offsets: int64 (n + 1), as in :class:`MaskPlanes`.
+        category: int16 (p), as in :class:`MaskPlanes`.
+        bits: uint8 (k, ceil(size * size / 8)) each, p planes in all, in order.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "offsets.npy", offsets)
     np.save(folder / "category.npy", category)

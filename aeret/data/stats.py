@@ -64,7 +64,8 @@ class SplitStatistics:
     """Share of the pairs of labelled photos that share a category; 0 where there is no pair."""
     single_cluster_f: float
     categories: tuple[CategoryStatistics, ...]
-    """Those of all sources by id, also those that the split's own file does not list; the same in every split."""
+    """One for each category of all sources (``Statistics.categories`` of them), by id, also where the split's own file
+    does not list it; the same in every split."""
 
 
 @dataclass(frozen=True)

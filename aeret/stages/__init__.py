@@ -11,6 +11,7 @@ Every stage module has
 - optionally ``sources(settings)``: content digests of files outside any artifact;
 - optionally ``demand_fit(settings, folder)``: refuses settings of later stages that its finished artifact cannot serve,
   before any stage runs;
+- optionally ``KERAS = True``: it loads Keras, which the pipeline may do beforehand;
 - optionally ``inputs(settings)`` and ``rooms(settings)``, where the settings decide what is read or run: ``INPUTS`` and
   ``ROOMS`` then say what the default settings need.
 
@@ -79,6 +80,11 @@ def rooms_of(stage: Stage, settings: Settings) -> tuple[str, ...]:
     return tuple(rooms(settings)) if rooms else stage.ROOMS
 
 
+def uses_keras(stage: Stage) -> bool:
+    """Return whether a stage loads Keras."""
+    return bool(getattr(stage, "KERAS", False))
+
+
 def source_digests(stage: Stage, settings: Settings) -> dict[str, str]:
     """Return the content digests of the outside files a stage reads; empty for a stage that reads none."""
     sources = getattr(stage, "sources", None)
@@ -90,6 +96,7 @@ def demand_fit(stage: Stage, settings: Settings, folder: Path) -> None:
 
     Raises:
         UsageError: says which setting.
+        DataError: what the stage reads to tell is missing or damaged.
     """
     demand = getattr(stage, "demand_fit", None)
     if demand:

@@ -69,6 +69,7 @@ def demand_fit(settings: Settings, folder: Path) -> None:
 
     Raises:
         UsageError: the gallery has fewer photos.
+        DataError: the manifest or the record of the artifact is missing or damaged.
     """
     from aeret.data.manifest import load_manifest
     from aeret.data.selection import demand_gallery
