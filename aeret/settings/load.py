@@ -150,7 +150,9 @@ def _explain(
 ) -> str:
     location = tuple(str(part) for part in item["loc"])
     dotted = ".".join(location) or "settings"
-    given = f" (got {item['input']!r})" if item["type"] != "extra_forbidden" and location else ""
+    # What checks a whole section names the values that do not go together.
+    told = item["type"] == "extra_forbidden" or (item["type"] == "value_error" and isinstance(item["input"], dict))
+    given = f" (got {item['input']!r})" if location and not told else ""
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         message = "there is no such setting" + _near(location, schema)

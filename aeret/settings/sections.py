@@ -6,7 +6,7 @@ names that no registry has: they are written out here, because the registries lo
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -83,6 +83,7 @@ class AuditSettings(Section):
 class TrainingSettings(Section):
     """How any network is trained."""
 
+    place: ClassVar[str] = "cnn.training"
     epochs: Count = 12
     batch_size: Count = 64
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
@@ -90,7 +91,8 @@ class TrainingSettings(Section):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Momentum of ``sgd`` (Nesterov); beta 1 of ``adam`` and ``adamw``."""
     weight_decay: NonNegative = 0.0
-    """Decoupled weight decay (``adamw``) on kernels; not on biases or normalisation."""
+    """Decoupled weight decay on kernels; not on biases or normalisation. For ``adamw`` alone: more than 0 is refused
+    with another optimiser."""
     l1: NonNegative = 0.0
     """Weight of the summed absolute kernels in the loss (lasso)."""
     l2: NonNegative = 0.0
@@ -117,7 +119,7 @@ class TrainingSettings(Section):
         if self.weight_decay and self.optimizer != "adamw":
             raise ValueError(
                 f"weight_decay={self.weight_decay:g} is for adamw, and optimizer {self.optimizer!r} would ignore it; "
-                "set weight_decay=0, and l2 for a penalty in the loss"
+                f"set {self.place}.weight_decay=0, and {self.place}.l2 for a penalty in the loss"
             )
         return self
 
@@ -125,6 +127,7 @@ class TrainingSettings(Section):
 class AutoencoderTraining(TrainingSettings):
     """How the mask autoencoder is trained: its own defaults, which stay when other keys are set."""
 
+    place: ClassVar[str] = "autoencoder.training"
     epochs: Count = 20
     learning_rate: Positive = 2e-3
 
@@ -149,7 +152,7 @@ class AutoencoderSettings(Section):
     output: Literal["sigmoid", "identity"] = "sigmoid"
     """Activation of the decoder's last layer."""
     tied: bool = False
-    """``dense``: the decoder's kernel is the encoder's, transposed."""
+    """``dense``: the decoder's kernel is the encoder's, transposed; refused with ``conv``."""
     loss: Literal["bce", "mse", "bce+dice"] = "bce+dice"
     """``bce``, ``mse`` or ``bce+dice``: reconstruction loss; dice copes with masks being mostly background."""
     corruption: Literal["none", "masking", "salt-pepper", "blocks"] = "none"
@@ -171,7 +174,7 @@ class AutoencoderSettings(Section):
         if self.tied and self.architecture != "dense":
             raise ValueError(
                 f"tied weights belong to the dense autoencoder, got architecture {self.architecture!r}; set "
-                "architecture=dense or tied=false"
+                "autoencoder.architecture=dense or autoencoder.tied=false"
             )
         return self
 
@@ -362,7 +365,7 @@ class ClusterSettings(Section):
     similarity: Literal["cosine", "euclidean"] = "cosine"
     """Of embeddings. Others are for searches without clusters: k-means has no means for a dot product or for bits."""
     cutoffs: Annotated[tuple[Count, ...], Field(min_length=1)] = (2, 5, 8, 10)
-    """N of P@N, R@N and F@N."""
+    """N of P@N, R@N and F@N; one above ``results`` is refused."""
     resamples: Count = 30
     """Random query samples ("simulations") behind mean, sd and interval of the cut-off table."""
     resample_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
@@ -377,7 +380,7 @@ class ClusterSettings(Section):
         if max(self.cutoffs) > self.results:
             raise ValueError(
                 f"cutoffs reach to {max(self.cutoffs)}, and only results={self.results} are kept per query; raise "
-                "results or lower cutoffs"
+                "evaluation.results or lower evaluation.cutoffs"
             )
         return self
 

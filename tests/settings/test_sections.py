@@ -94,9 +94,13 @@ def test_a_start_that_makes_no_sense_is_refused(changes: dict[str, Any], problem
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        (["evaluation.cutoffs=[2, 200]"], "only results=100 are kept"),
-        (["autoencoder.tied=true"], "belong to the dense autoencoder"),
-        (["cnn.training.optimizer=sgd", "cnn.training.weight_decay=0.1"], "'sgd' would ignore it"),
+        (["evaluation.cutoffs=[2, 200]"], r"only results=100 are kept .* raise evaluation.results .*cutoffs\.$"),
+        (["autoencoder.tied=true"], r"belong to the dense autoencoder.*set autoencoder.architecture=dense"),
+        (["cnn.training.optimizer=sgd", "cnn.training.weight_decay=0.1"], "set cnn.training.weight_decay=0, and"),
+        (
+            ["autoencoder.training.optimizer=adam", "autoencoder.training.weight_decay=0.1"],
+            r"'adam' would ignore it; set autoencoder.training.weight_decay=0, .* the loss\.$",
+        ),
     ],
 )
 def test_a_setting_that_would_be_ignored_is_refused(changes: list[str], problem: str) -> None:
