@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from aeret.cli.groups import SuggestingGroup
 from aeret.cli.options import progress_of, runs_option, set_option
+
+if TYPE_CHECKING:
+    from aeret.pipeline.history import Run
+    from aeret.settings import Settings
 
 
 @click.group(cls=SuggestingGroup)
@@ -37,16 +42,13 @@ def select_command(name: str, overrides: tuple[str, ...], out: Path | None, quie
       aeret features select --run latest --set feature_selection.datasets=embedding
       aeret features select --set "feature_selection.methods=[random, lasso]" --set feature_selection.repetitions=50
     """
-    from ruamel.yaml.comments import CommentedMap
-
     from aeret.artifacts import digest, locked
     from aeret.pipeline.graph import deciding
     from aeret.pipeline.history import artifacts_of, find_run
-    from aeret.settings import settings_from
     from aeret.stages import feature_selection
 
     run = find_run(root, name)
-    settings = settings_from(CommentedMap(run.settings), overrides)
+    settings = _settings(run, feature_selection.SECTIONS, overrides)
     inputs = artifacts_of(root, run, feature_selection.inputs(settings))
     values = settings.model_dump(mode="json")
     # Other settings are another folder, so what a killed command left is never mixed with them.
@@ -65,3 +67,26 @@ def select_command(name: str, overrides: tuple[str, ...], out: Path | None, quie
         for order, count in found["enough"].items():
             click.echo(f"  {order:<17} has most of it with {count}")
     click.echo(f"Report: {(target / 'report.html').resolve()}")
+
+
+def _settings(run: Run, sections: tuple[str, ...], overrides: tuple[str, ...]) -> Settings:
+    """Return the settings of a run, of the sections that are read here alone: it may be of an older aeret.
+
+    Raises:
+        SettingsError: one of these sections, or an override, does not fit this aeret.
+    """
+    from ruamel.yaml.comments import CommentedMap
+
+    from aeret.errors import SettingsError
+    from aeret.settings import settings_from
+
+    recorded = CommentedMap({section: run.settings[section] for section in sections if section in run.settings})
+    try:
+        return settings_from(recorded, overrides, source=f"run {run.id}")
+    except SettingsError as error:
+        if f"run {run.id}: " not in str(error):
+            raise
+        raise SettingsError(
+            f"{error}\nAn older aeret may have recorded this run: change with --set what is refused, or run its "
+            "pipeline again."
+        ) from None

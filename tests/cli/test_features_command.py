@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner, Result
 
@@ -51,6 +52,39 @@ def test_a_wrong_measure_or_method_is_explained(toy_run: Path) -> None:
     assert isinstance(done.exception, UsageError) and "by labels with a cut-off" in str(done.exception)
     done = select(toy_run, "--set", "feature_selection.methods=[ridge]")
     assert isinstance(done.exception, SettingsError) and "lasso" in str(done.exception)
+
+
+def record(root: Path, **changes: dict[str, Any]) -> None:
+    """Change what the run was recorded with."""
+    path = next(root.glob("history/*/run.json"))
+    run = json.loads(path.read_text())
+    for section, values in changes.items():
+        run["settings"][section] |= values
+    path.write_text(json.dumps(run))
+
+
+def test_a_run_whose_training_is_refused_today_can_still_be_asked(toy_run: Path) -> None:
+    sgd = Settings().model_dump(mode="json")["cnn"]["training"] | {"optimizer": "sgd", "weight_decay": 0.1}
+    record(toy_run, cnn={"training": sgd, "gone": 1}, autoencoder={"tied": True}, feature_selection={"l2": 0.01})
+    only = ["feature_selection.datasets=digits", "feature_selection.methods=[random]"]
+    done = select(toy_run, *(part for each in only for part in ("--set", each)))
+    assert done.exit_code == 0, done.output
+    chosen = next((toy_run / "features").glob("*/*/chosen.json")).parent
+    record(toy_run, cnn={"training": {}}, feature_selection={"l2": 1e-4})
+    assert select(toy_run, *(part for each in only for part in ("--set", each))).exit_code == 0
+    assert len(list(chosen.parent.iterdir())) > 1, "what was recorded of the sections that count is heeded"
+
+
+def test_recorded_settings_that_count_and_are_refused_are_explained(toy_run: Path) -> None:
+    record(toy_run, evaluation={"cutoffs": [5, 200], "gone": 1})
+    done = select(toy_run)
+    assert isinstance(done.exception, SettingsError)
+    assert str(done.exception).startswith(
+        f"run {next((toy_run / 'history').iterdir()).name}: evaluation.gone: there is"
+    )
+    assert "An older aeret may have recorded this run" in str(done.exception)
+    done = select(toy_run, "--set", "evaluation.cutoffs=[0]")
+    assert isinstance(done.exception, SettingsError) and "--set 'evaluation.cutoffs=[0]'" in str(done.exception)
 
 
 def test_the_stage_reads_embeddings_unless_digits_alone_are_asked(tmp_path: Path) -> None:
