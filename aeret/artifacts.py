@@ -20,9 +20,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from aeret.errors import DataError, ResourceError, RunError
+from aeret.errors import AeretError, DataError, ResourceError, RunError, UsageError
 
 RECORD = "artifact.json"
+_MIXED = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+_FORBIDDEN = {errno.EACCES, errno.EPERM}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+# What no later run on this machine would be spared.
+_MACHINE = _FULL | {errno.EROFS, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.ENFILE, errno.EMFILE, errno.ESTALE}
 _PACKAGES = (
     "numpy",
     "keras",
@@ -99,30 +104,39 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def resource_error(what: str, error: OSError) -> ResourceError:
+def system_error(what: str, error: OSError) -> AeretError:
     """Return what to raise in place of an error of the operating system: what failed, on which file, and the mend.
 
     Args:
         what: the work that failed, as the start of the message.
         error: as raised.
+
+    Returns:
+        A UsageError where the path is wrong (a file and a folder mixed up, no permission), a ResourceError where the
+        machine fails (a full disk), else a RunError.
     """
     name = f"{error.filename}: " if error.filename else ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    kind: type[AeretError] = RunError
+    if error.errno in _MIXED | _FORBIDDEN:
+        kind = UsageError
+    elif error.errno in _MACHINE:
+        kind = ResourceError
+    if error.errno in _FULL:
         mend = "Free some space there, or give another folder with --runs; the same command goes on from here."
-    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    elif error.errno in _FORBIDDEN | {errno.EROFS}:
         mend = "Make it readable and writable for you, or give another folder with --runs."
-    elif error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+    elif error.errno in _MIXED:
         mend = "A file and a folder are mixed up there; move the one that is in the way, or give another path."
     else:
         mend = "When that is mended, the same command goes on from here."
-    return ResourceError(f"{what}: {name}{error.strerror or error}. {mend}")
+    return kind(f"{what}: {name}{error.strerror or error}. {mend}")
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old one or the new one, never half.
 
     Raises:
-        ResourceError: the file cannot be written.
+        AeretError: the file cannot be written (:func:`system_error`).
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -135,7 +149,7 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise resource_error(f"{path} cannot be written (the old file, if any, is untouched)", error) from None
+        raise system_error(f"{path} cannot be written (the old file, if any, is untouched)", error) from None
 
 
 def write_json(path: Path, value: Any) -> None:

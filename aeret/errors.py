@@ -10,7 +10,7 @@ Each message says what was given, what was expected and how to mend it::
     |-- RunError             exit code 1: a run that was set up well could not finish
     |   |-- DivergedError    a loss became NaN or infinite
     |   |-- LeakError        splits share photos that they must not share
-    |   `-- ResourceError    exit code 4: the memory or disk a run needs is not there
+    |   `-- ResourceError    exit code 4: the machine fails (a full disk): no other run of the command would do better
     `-- RegressionError      exit code 3: a nightly gate found a number worse than allowed
 """
 
@@ -54,7 +54,7 @@ class LeakError(RunError):
 
 
 class ResourceError(RunError):
-    """The memory or disk that a run needs is not there."""
+    """The machine fails, a full disk for example: what would run next on it would fail as well."""
 
     exit_code = 4
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import multiprocessing
 import os
@@ -5,8 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from aeret.artifacts import Record, digest, file_digest, locked, read_record, write_json, write_record, writing
-from aeret.errors import DataError, ResourceError, RunError
+from aeret.artifacts import (
+    Record,
+    digest,
+    file_digest,
+    locked,
+    read_record,
+    system_error,
+    write_json,
+    write_record,
+    writing,
+)
+from aeret.errors import AeretError, DataError, ResourceError, RunError, UsageError
 
 
 def record(**changes: object) -> Record:
@@ -131,7 +142,31 @@ def test_a_writer_that_was_refused_leaves_no_partial_folder(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_is_a_resource_error(tmp_path: Path) -> None:
+def test_a_file_where_a_folder_should_be_is_a_mistake_of_the_users(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ResourceError, match=r"cannot be written .*move the one that is in the way"):
+    with pytest.raises(UsageError, match=r"cannot be written .*move the one that is in the way"):
         write_json(tmp_path / "file" / "below" / "run.json", {})
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "mend"),
+    [
+        ("ENOSPC", ResourceError, "Free some space"),
+        ("EDQUOT", ResourceError, "Free some space"),
+        ("EROFS", ResourceError, "another folder with --runs"),
+        ("ENOMEM", ResourceError, "goes on from here"),
+        ("EFBIG", ResourceError, "goes on from here"),
+        ("ENOTDIR", UsageError, "move the one that is in the way"),
+        ("EISDIR", UsageError, "move the one that is in the way"),
+        ("EEXIST", UsageError, "move the one that is in the way"),
+        ("EACCES", UsageError, "Make it readable and writable"),
+        ("EPERM", UsageError, "Make it readable and writable"),
+        ("ENOENT", RunError, "goes on from here"),
+    ],
+)
+def test_what_the_system_says_is_told_apart_by_whom_it_concerns(number: str, kind: type[AeretError], mend: str) -> None:
+    error = OSError(getattr(errno, number), "as the system says", "some/file")
+    made = system_error("it failed", error)
+    assert type(made) is kind
+    assert str(made).startswith("it failed: some/file: as the system says. ")
+    assert mend in str(made)

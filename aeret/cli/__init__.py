@@ -63,9 +63,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:
-        from aeret.artifacts import resource_error
+        from aeret.artifacts import system_error
 
-        _end_with(resource_error("aeret could not finish", error))
+        _end_with(system_error("aeret could not finish", error))
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -117,7 +117,7 @@ def evaluate(
 
     Raises:
         UsageError: the parts do not fit each other, or the gallery is too small for the clusters asked for.
-        ResourceError: the machine has less memory than the evaluation needs.
+        RunError: the machine has less memory than the evaluation needs.
     """
     task = _checked(queries, gallery, categories, settings, seed, leave_one_out, codes, threads, progress)
     own_masks = (queries.masks,) if queries.masks is gallery.masks else (queries.masks, gallery.masks)

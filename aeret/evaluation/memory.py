@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from aeret.embeddings.blocks import cores
-from aeret.errors import ResourceError
+from aeret.errors import RunError
 
 _BLOCK_BYTES = 96 * 2**20
 # Bytes per (query, gallery photo) that a block of a pass over the gallery holds: distances, orders, gains, hits.
@@ -65,10 +65,10 @@ def refuse_beyond(needed: int, available: int | None) -> None:
     """Stop before the work starts where it cannot fit.
 
     Raises:
-        ResourceError: ``needed`` is more than ``available``.
+        RunError: ``needed`` is more than ``available``.
     """
     if available is not None and needed > available:
-        raise ResourceError(
+        raise RunError(
             f"Evaluating needs about {needed / 2**30:.1f} GiB of memory and {available / 2**30:.1f} GiB are free. "
             "Use fewer queries or gallery photos, a smaller embedding, or a larger machine."
         )

@@ -21,7 +21,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from aeret.errors import DataError, ResourceError, UsageError
+from aeret.artifacts import system_error
+from aeret.errors import DataError, ResourceError, RunError, UsageError
 from aeret.models.backbones.pieces import DEVIATION, MEAN
 from aeret.models.saved_joint import RECORD, WEIGHTS, SavedJoint
 from aeret.registry import lookup
@@ -59,7 +60,8 @@ def load_backbone(model: Any, names: Iterable[str], weights: str, backbone: str)
     Raises:
         DataError: the file is missing, damaged, of another kind, or does not fit; the first layers that differ are
             listed.
-        ResourceError: weights of ImageNet cannot be fetched.
+        RunError: weights of ImageNet cannot be fetched.
+        ResourceError: the disk is full of them.
         UnknownNameError: there are no weights of ImageNet for this backbone.
     """
     if weights == "imagenet":
@@ -301,10 +303,13 @@ def _fetched(name: str, build: Callable[[], Any]) -> Any:
     try:
         return build()
     except Exception as error:  # noqa: BLE001 - Keras's download raises nothing narrower
-        raise ResourceError(
-            f"The ImageNet weights of {name} could not be fetched or read ({error}). Keras keeps them below ~/.keras "
-            "(KERAS_HOME): connect this machine once, or copy that folder from one that has them; or give cnn.weights "
-            "the path of a file of weights."
+        what = f"The ImageNet weights of {name} could not be fetched or read"
+        failed = system_error(what, error) if isinstance(error, OSError) else None
+        if isinstance(failed, ResourceError):
+            raise failed from None
+        raise RunError(
+            f"{what} ({error}). Keras keeps them below ~/.keras (KERAS_HOME): connect this machine once, or copy that "
+            "folder from one that has them; or give cnn.weights the path of a file of weights."
         ) from None
 
 

@@ -17,7 +17,7 @@ from aeret.artifacts import (
     package_versions,
     read_record,
     replacing,
-    resource_error,
+    system_error,
     write_record,
     write_text,
 )
@@ -34,7 +34,7 @@ def execute(task: Task, settings: Settings, progress: Progress, force: bool = Fa
 
     Raises:
         RunError: an input's artifact is missing, or another process is writing this one.
-        ResourceError: a file could not be read or written: no space, no permission.
+        AeretError: a file could not be read or written (:func:`aeret.artifacts.system_error`).
     """
     if task.done and not force:
         return read_record(task.folder)
@@ -51,7 +51,7 @@ def execute(task: Task, settings: Settings, progress: Progress, force: bool = Fa
                 return read_record(task.folder)
             return _make(task, settings, progress)
     except OSError as error:
-        raise resource_error(f"stage {task.stage} could not finish", error) from error
+        raise system_error(f"stage {task.stage} could not finish", error) from error
 
 
 def _make(task: Task, settings: Settings, progress: Progress) -> Record:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from aeret.artifacts import resource_error, write_json
+from aeret.artifacts import system_error, write_json
 from aeret.errors import UsageError
 from aeret.pipeline.graph import Task
 from aeret.settings import Settings
@@ -45,7 +45,7 @@ def new_group(root: Path, pipeline: str) -> str:
     """Return a fresh name for one invocation, local time and pipeline name, and claim it by making its folder.
 
     Raises:
-        ResourceError: the folder cannot be made.
+        AeretError: the folder cannot be made (:func:`aeret.artifacts.system_error`).
     """
     base = f"{datetime.now():%Y%m%d-%H%M%S}-{pipeline}"
     name, count = base, 1
@@ -59,7 +59,7 @@ def new_group(root: Path, pipeline: str) -> str:
             count += 1
             name = f"{base}-{count}"
     except OSError as error:
-        raise resource_error(f"no run can be recorded in {root}", error) from None
+        raise system_error(f"no run can be recorded in {root}", error) from None
 
 
 def start(root: Path, group: str, label: str, pipeline: str, values: dict[str, Any], settings: Any) -> Run:
@@ -89,7 +89,7 @@ def note_stage(root: Path, run: Run, task: Task, how: str, seconds: float) -> No
         link.unlink(missing_ok=True)
         link.symlink_to(os.path.relpath(task.folder, link.parent), target_is_directory=True)
     except OSError as error:
-        raise resource_error(f"run {run.id}: no link to its {task.stage}", error) from None
+        raise system_error(f"run {run.id}: no link to its {task.stage}", error) from None
     save(root, run)
 
 

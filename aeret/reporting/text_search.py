@@ -92,7 +92,7 @@ def write_text_search(path: Path, report: Report) -> None:
     """Write the page as one HTML file.
 
     Raises:
-        ResourceError: it cannot be written.
+        AeretError: it cannot be written (:func:`aeret.artifacts.system_error`).
     """
     write_text(path, render_html(report))
 

@@ -28,7 +28,7 @@ def write(report: Report, folder: Path, name: str = "report") -> dict[str, Path]
         File name ending to path.
 
     Raises:
-        ResourceError: a file cannot be written.
+        AeretError: a file cannot be written (:func:`aeret.artifacts.system_error`).
     """
     paths = {ending: folder / f"{name}.{ending}" for ending in WRITERS}
     for ending, path in paths.items():

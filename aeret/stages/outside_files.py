@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aeret.artifacts import digest, file_digest, write_json
-from aeret.errors import ResourceError
+from aeret.errors import AeretError
 from aeret.progress import silent, terminal
 
 _FRESH_NS = 2_000_000_000
@@ -64,7 +64,7 @@ def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
                 step(1)
     finally:  # what an interrupted run has read is not read again
         if kept:
-            with contextlib.suppress(OSError, ResourceError):  # a cache that cannot be written only costs time
+            with contextlib.suppress(OSError, AeretError):  # a cache that cannot be written only costs time
                 write_json(cache, known | kept)
     return found
 

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aeret.errors import ResourceError
+from aeret.artifacts import system_error
+from aeret.errors import RunError
 from aeret.training.selection import Selection
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,9 @@ def save(folder: Path, fingerprint: str, variables: Sequence[Any], position: Pos
         fingerprint: digest of what the run is; a checkpoint with another one is not resumed.
         variables: Keras variables of model and optimizer, in an order that is the same in every process.
         position: where the run stands.
+
+    Raises:
+        AeretError: it cannot be written (:func:`aeret.artifacts.system_error`).
     """
     meta = {
         "fingerprint": fingerprint,
@@ -94,12 +98,12 @@ def load_best(folder: Path, epoch: int, variables: Sequence[Any]) -> None:
     """Bring the model's variables to those of the best epoch.
 
     Raises:
-        ResourceError: the file is gone or damaged.
+        RunError: the file is gone or damaged.
     """
     path = best_file(folder, epoch)
     read = _read(path)
     if read is None:
-        raise ResourceError(f"{path}: the best weights are gone; delete {folder} and run the training again.")
+        raise RunError(f"{path}: the best weights are gone; delete {folder} and run the training again.")
     for variable, array in zip(variables, read[0], strict=True):
         variable.assign(array)
 
@@ -133,10 +137,7 @@ def _write(path: Path, arrays: list[npt.NDArray[Any]], meta: dict[str, Any]) -> 
         temporary.replace(path)
         _flush_folder(folder)
     except OSError as error:
-        raise ResourceError(
-            f"{path}: the checkpoint cannot be written ({error.strerror}); free disk space and run the same command "
-            "again: it continues from the epoch before."
-        ) from None
+        raise system_error(f"{path}: the checkpoint cannot be written", error) from None
 
 
 def _read(path: Path) -> tuple[list[npt.NDArray[Any]], dict[str, Any]] | None:
@@ -149,7 +150,7 @@ def _read(path: Path) -> tuple[list[npt.NDArray[Any]], dict[str, Any]] | None:
             names = sorted(name for name in file.files if name != "meta")
             return [file[name] for name in names], json.loads(str(file["meta"]))
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise ResourceError(f"{path}: is damaged ({error}); delete it and run the same command again.") from None
+        raise RunError(f"{path}: is damaged ({error}); delete it and run the same command again.") from None
 
 
 def _flush_folder(folder: Path) -> None:

@@ -110,7 +110,7 @@ def fit(
     Raises:
         DivergedError: a loss became NaN or infinite; says epoch, step, rate, likely causes and mends.
         RunError: the model was built under another precision than ``settings`` ask for, or there is no such monitor.
-        ResourceError: a checkpoint cannot be written or read.
+        AeretError: a checkpoint cannot be written (:func:`aeret.artifacts.system_error`) or is damaged.
     """
     _check_precision(model, settings)
     if validation is None:

@@ -222,7 +222,7 @@ def test_a_stage_that_cannot_write_ends_all_experiments(bench: Bench) -> None:
         (["run", "tiny.yaml", "--set", "data.manifest=my #1.yaml"], 2, "my #1.yaml: no such manifest file"),
         (["stage", "train-ae", "--config", "tiny.yaml"], 1, "its input prepare has not been made"),
         (["data", "stats", "coco2017", "--config", "tiny.yaml"], 2, "give one of them"),
-        (["run", "tiny.yaml", "--runs", "tiny.yaml/below"], 4, "Not a directory"),
+        (["run", "tiny.yaml", "--runs", "tiny.yaml/below"], 2, "a folder are mixed up there; move"),
         (["runs", "show", "latest"], 2, "holds no runs yet"),
     ],
 )

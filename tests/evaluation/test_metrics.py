@@ -13,7 +13,7 @@ from slow_measures import expected, value
 
 from aeret.embeddings.distances import squared_distances
 from aeret.embeddings.products import squared_by_products, squared_norms
-from aeret.errors import ResourceError, UnknownNameError, UsageError
+from aeret.errors import RunError, UnknownNameError, UsageError
 from aeret.evaluation.metrics import (
     METRICS,
     FixedOrder,
@@ -339,5 +339,5 @@ def test_the_peak_is_estimated_and_kept(source: str, monkeypatch: pytest.MonkeyP
     assert peak < estimate < 5 * peak + 2**25
     assert estimate < queries * gallery * 64  # what whole matrices would take
     monkeypatch.setattr(evaluator, "available_bytes", lambda: 1000)
-    with pytest.raises(ResourceError):
+    with pytest.raises(RunError, match="GiB are free"):
         measure(names, results, truth)

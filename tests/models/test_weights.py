@@ -1,5 +1,6 @@
 """Weights from files: what fits is taken by name, what does not is refused with words."""
 
+import errno
 import sys
 import types
 import zipfile
@@ -9,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from aeret.errors import DataError, ResourceError, UnknownNameError, UsageError
+from aeret.errors import DataError, ResourceError, RunError, UnknownNameError, UsageError
 from aeret.models import weights
 from aeret.models.backbones import BACKBONES
 from aeret.models.joint import JointModel
@@ -215,11 +216,19 @@ def test_a_file_without_names_of_layers_fits_nothing(tmp_path):
 
 
 def test_imagenet_offline_says_what_to_do(monkeypatch):
+    failure = Exception("URL fetch failure")
+
     def offline(**options):
-        raise Exception("URL fetch failure")
+        raise failure
 
     monkeypatch.setattr(keras.applications, "VGG19", offline)
-    with pytest.raises(ResourceError, match=r"vgg19 could not be fetched.*URL fetch failure.*\.keras.*cnn\.weights"):
+    with pytest.raises(
+        RunError, match=r"vgg19 could not be fetched.*URL fetch failure.*\.keras.*cnn\.weights"
+    ) as caught:
+        load_backbone(None, (), "imagenet", "vgg19")
+    assert caught.value.exit_code == 1, "another backbone may have its weights"
+    failure = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(ResourceError, match=r"vgg19 could not be fetched.*No space left.*Free some space"):
         load_backbone(None, (), "imagenet", "vgg19")
     monkeypatch.setitem(sys.modules, "keras_hub", None)
     with pytest.raises(UsageError, match="pip install keras-hub"):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from aeret.errors import ResourceError, UsageError
+from aeret.errors import UsageError
 from aeret.pipeline import history
 from aeret.settings import Settings
 
@@ -26,7 +26,7 @@ def test_two_runs_in_one_second_have_two_names(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_hold_runs(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ResourceError, match=r"no run can be recorded in .*file: .*Not a directory"):
+    with pytest.raises(UsageError, match=r"no run can be recorded in .*file: .*Not a directory"):
         history.new_group(tmp_path / "file", "demo")
 
 

@@ -17,7 +17,7 @@ import pytest
 from aeret.artifacts import Record, write_json
 from aeret.data.masks import MaskPlanes
 from aeret.embeddings.store import EmbeddingSet
-from aeret.errors import DataError, ResourceError, UsageError
+from aeret.errors import DataError, RunError, UsageError
 from aeret.evaluation.evaluate import Evaluation
 from aeret.progress import silent
 from aeret.settings import Settings
@@ -257,7 +257,7 @@ def test_too_little_memory_is_said_before_any_work(
     inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aeret.evaluation.memory.available_bytes", lambda: 1 << 20)
-    with pytest.raises(ResourceError, match="GiB are free"):
+    with pytest.raises(RunError, match="GiB are free"):
         cluster_eval.run(settings(), inputs, tmp_path, silent)
     assert not (tmp_path / "clusters").exists()
 

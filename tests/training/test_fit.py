@@ -1,6 +1,7 @@
 """The training loop on a network of forty weights."""
 
 import csv
+import errno
 import json
 import math
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from tiny_training import Points, Regression, train, weights
 
 from aeret.errors import DivergedError, ResourceError, RunError, UnknownNameError
 from aeret.settings import TrainingSettings
-from aeret.training import clear, fit, precision
+from aeret.training import checkpoint, clear, fit, precision
 from aeret.training.optimizers import build_optimizer, is_kernel
 
 
@@ -240,7 +241,17 @@ def test_another_model_of_the_same_shapes_starts_anew(tmp_path, caplog):
 def test_damaged_checkpoint_says_what_to_do(tmp_path):
     fit_points(tmp_path)
     (tmp_path / "checkpoint.npz").write_bytes(b"PK\x03\x04half")
-    with pytest.raises(ResourceError, match=r"checkpoint\.npz: is damaged.*delete it"):
+    with pytest.raises(RunError, match=r"checkpoint\.npz: is damaged.*delete it") as caught:
+        fit_points(tmp_path)
+    assert caught.value.exit_code == 1, "of this run only"
+
+
+def test_a_full_disk_is_no_matter_of_this_run_alone(tmp_path, monkeypatch):
+    def full(*arguments, **arrays):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.np, "savez", full)
+    with pytest.raises(ResourceError, match=r"checkpoint cannot be written: No space left on device\. Free some space"):
         fit_points(tmp_path)
 
 

@@ -77,7 +77,7 @@ def measure(
 
     Raises:
         UsageError: a name is wrong, or the results are too few for a measure, or do not fit the truth.
-        ResourceError: the machine has less memory than this needs.
+        RunError: the machine has less memory than this needs.
     """
     asked = tuple(dict.fromkeys(parse(each) if isinstance(each, str) else each for each in measures))
     judge = truth if isinstance(truth, Judge) else Judge(truth, threads=threads)

@@ -231,7 +231,7 @@ class Index(ABC):
 
         Raises:
             UsageError: the folder holds something that is no index.
-            ResourceError: it cannot be written.
+            AeretError: it cannot be written (:func:`aeret.artifacts.system_error`).
         """
         with replacing_folder(Path(folder), MANIFEST) as partial:
             np.save(partial / "ids.npy", self._ids)

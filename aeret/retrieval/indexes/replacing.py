@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aeret.artifacts import locked, resource_error
+from aeret.artifacts import locked, system_error
 from aeret.errors import RunError, UsageError
 
 _LOOKS, _PAUSE = 200, 0.01
@@ -25,14 +25,14 @@ def replacing_folder(folder: Path, mark: str) -> Iterator[Path]:
 
     Raises:
         UsageError: the folder holds files of another kind.
-        ResourceError: it cannot be written.
+        AeretError: it cannot be written (:func:`aeret.artifacts.system_error`).
         RunError: another process is writing it.
     """
     try:
         with locked(folder):
             yield from _replacing(folder, mark)
     except OSError as error:
-        raise resource_error(f"{folder} cannot be written (the old one, if any, is untouched)", error) from None
+        raise system_error(f"{folder} cannot be written (the old one, if any, is untouched)", error) from None
 
 
 def _replacing(folder: Path, mark: str) -> Iterator[Path]:
