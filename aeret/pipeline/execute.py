@@ -85,7 +85,7 @@ def _make(task: Task, settings: Settings, progress: Progress) -> Record:
 
 
 def execute_in_process(
-    task: Task, settings: Settings, root: Path, processes: StageProcesses, more: bool = False
+    task: Task, settings: Settings, root: Path, processes: StageProcesses, following: str = ""
 ) -> Record:
     """Run one task in a fresh process: TensorFlow's memory and threads end with it.
 
@@ -94,16 +94,19 @@ def execute_in_process(
         settings: of the run.
         root: the folder of all runs.
         processes: starts it.
-        more: another stage will follow.
+        following: the next stage, where it uses Keras, which its process then loads meanwhile.
 
     Raises:
         AeretError: the stage failed; its own message was printed already, this one says what to do.
         KeyboardInterrupt: this process or the stage's was interrupted.
+        OSError: no process can be started.
     """
     # The settings go through a pipe: a file of them would stay for good where this process is killed.
     options = ["--config", "/dev/stdin", "--runs", str(root), "--quiet", "--expect", task.key]
-    process, head = processes.start(["stage", task.stage, *options], more)
+    process, head = processes.start(task.stage, ["stage", task.stage, *options])
     try:
+        if following:
+            processes.load_ahead(following)
         # Waits for the stage too; one that ended before it read them says why by its exit code.
         process.communicate(head + _as_yaml(settings.model_dump(mode="json")).encode())
         code = process.returncode

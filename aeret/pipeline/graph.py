@@ -13,7 +13,7 @@ from aeret.artifacts import RECORD, digest, file_digest
 from aeret.errors import RunError
 from aeret.pipeline.backend import keras_backend
 from aeret.settings import IDLE, PACE_ONLY, Settings
-from aeret.stages import STAGES, demand_fit, inputs_of, load_stage, rooms_of, source_digests
+from aeret.stages import STAGES, demand_fit, inputs_of, load_stage, rooms_of, source_digests, uses_keras
 
 _BACKEND_ROOMS = {"models", "training"}
 
@@ -33,6 +33,8 @@ class Task:
     input_keys: Mapping[str, str]
     sources: Mapping[str, str]
     code: str
+    keras: bool = False
+    """Whether the stage loads Keras, which takes seconds."""
 
     @property
     def done(self) -> bool:
@@ -88,14 +90,17 @@ def plan(settings: Settings, targets: Iterable[str], root: Path, known: Sources 
             input_keys={task.stage: task.key for task in inputs},
             sources=sources,
             code=code,
+            keras=uses_keras(stage),
         )
         return tasks[name]
 
     for target in targets:
         visit(target)
-    for task in tasks.values():
-        if task.done:
-            demand_fit(load_stage(task.stage), settings, task.folder)
+    # All that a finished artifact is asked to serve so far are the clusters of this stage; without it nobody minds.
+    if "cluster-eval" in tasks and not tasks["cluster-eval"].done:
+        for task in tasks.values():
+            if task.done:
+                demand_fit(load_stage(task.stage), settings, task.folder)
     order = list(STAGES)
     return sorted(tasks.values(), key=lambda task: order.index(task.stage))
 

@@ -25,7 +25,7 @@ def run_pipeline(pipeline: Pipeline, root: Path, log: Callable[[str], None]) -> 
         log: called with lines for the user.
 
     A failed run of a pipeline of experiments does not end the others: its record says ``failed``, and what is wrong is
-    logged. A machine that can no longer write (:class:`~aeret.errors.ResourceError`) ends everything.
+    logged. A machine that fails (:class:`~aeret.errors.ResourceError`: a full disk) ends everything.
 
     Returns:
         One record a cell of the matrix, of all experiments in their order; ``Run.pipeline`` names the experiment.
@@ -95,15 +95,16 @@ def _run_cell(
                 history.note_stage(root, run, task, "up to date", 0.0)
                 continue
             log(f"  [{step}/{len(tasks)}] {task.stage} ...")
-            more = any(each.key != task.key and not each.done for each in to_come)
-            record = execute_in_process(task, cell.settings, root, processes, more)
+            following = next((each for each in to_come if each.key != task.key and not each.done), None)
+            ahead = following.stage if following and following.keras else ""
+            record = execute_in_process(task, cell.settings, root, processes, ahead)
             log(f"  [{step}/{len(tasks)}] {task.stage}: {record.seconds:.0f} s")
             history.note_stage(root, run, task, "made", record.seconds)
         _take_headline(root, run)
         history.finish(root, run, "done")
     except BaseException as error:
         # A full disk may refuse the record too; what went wrong first is what the user must read.
-        with contextlib.suppress(ResourceError):
+        with contextlib.suppress(AeretError):
             history.finish(root, run, "failed" if isinstance(error, Exception) else "interrupted")
         raise
 

@@ -16,6 +16,7 @@ SUMMARY = "Cluster the gallery, search it cluster-first, measure what is found, 
 INPUTS = ("prepare", "train-ae", "encode-masks", "train-cnn", "embed")
 SECTIONS = ("seed", "evaluation")
 ROOMS = ("data", "embeddings", "clustering", "retrieval", "evaluation", "reporting", "stages/embedded.py")
+KERAS = True
 
 log = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ SUMMARY = "Embed the query and gallery photos, or a folder of photos, with the j
 INPUTS = ("prepare", "train-cnn")
 SECTIONS = ("embed",)
 ROOMS = ("data", "models", "embeddings")
+KERAS = True
 
 
 def inputs(settings: Settings) -> tuple[str, ...]:

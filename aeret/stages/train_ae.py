@@ -33,6 +33,7 @@ ROOMS = (
     "training",
     "rng.py",
 )
+KERAS = True
 
 MARGIN = 0.03
 """Foreground IoU by which the autoencoder should beat PCA of the same size."""

@@ -15,6 +15,7 @@ SUMMARY = "Train the joint CNN: labels and layout code from the photo alone."
 INPUTS = ("prepare", "encode-masks")
 SECTIONS = ("seed", "cnn")
 ROOMS = ("data", "losses", "models", "training", "rng.py")
+KERAS = True
 _JOINT = ("joint.json", "weights.npz")
 """The files of a :class:`aeret.models.saved_joint.SavedJoint`, which imports Keras."""
 

@@ -1,6 +1,7 @@
 import contextlib
 import inspect
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -8,12 +9,13 @@ from types import ModuleType
 import pytest
 
 import aeret.pipeline.execute as execute_module
-from aeret.errors import ResourceError
+import aeret.stages
+from aeret.errors import RunError, UsageError
 from aeret.pipeline.execute import execute
-from aeret.pipeline.graph import Sources, names_of_files, plan
+from aeret.pipeline.graph import Sources, Task, names_of_files, plan
 from aeret.progress import silent
 from aeret.settings import Settings
-from aeret.stages import DEFAULT_STAGES, STAGES, load_stage
+from aeret.stages import DEFAULT_STAGES, STAGES, load_stage, uses_keras
 
 Modules = dict[str, ModuleType]
 
@@ -107,7 +109,7 @@ def test_a_broken_stage_leaves_no_artifact_and_counts_its_attempts(toy_stages: M
         raise OSError("disk gone")
 
     toy_stages["first"].run = bad  # type: ignore[attr-defined]
-    with pytest.raises(ResourceError, match="stage first could not finish: disk gone"):
+    with pytest.raises(RunError, match="stage first could not finish: disk gone"):
         execute(task, Settings(), silent)
     assert not task.done
     toy_stages["first"].run = good  # type: ignore[attr-defined]
@@ -146,13 +148,11 @@ def test_what_another_process_finished_meanwhile_is_not_made_again(
 def test_a_folder_that_cannot_be_written_names_the_mend(toy_stages: Modules, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (task,) = plan(Settings(), ["first"], tmp_path / "file")
-    with pytest.raises(ResourceError, match=r"stage first could not finish: .*file.* Not a directory"):
+    with pytest.raises(UsageError, match=r"stage first could not finish: .*file.* Not a directory"):
         execute(task, Settings(), silent)
 
 
 def test_missing_input_says_what_to_run(toy_stages: Modules, tmp_path: Path) -> None:
-    from aeret.errors import RunError
-
     task = plan(Settings(), ["second"], tmp_path)[-1]
     with pytest.raises(RunError, match="Run `aeret stage first` with the same --config"):
         execute(task, Settings(), silent)
@@ -194,3 +194,38 @@ def test_a_classic_feature_needs_no_network(tmp_path: Path, features: str) -> No
     assert list(found) == ["prepare", "audit", "train-ae", "encode-masks", "embed", "cluster-eval"]
     assert planned(cnn={"arm": "labels-only", "embedding_size": 7}) == found
     assert planned(embed={"features": "cnn"})["embed"] != found["embed"]
+
+
+def test_a_finished_input_must_fit_the_clusters_only_where_they_will_be_made(
+    toy_stages: Modules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(settings: Settings, folder: Path) -> None:
+        raise UsageError("too many clusters")
+
+    name = "aeret.stages.cluster_eval"
+    module = ModuleType(name)
+    vars(module).update(vars(toy_stages["second"]) | {"NAME": "cluster-eval", "__name__": name})
+    monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setitem(aeret.stages.STAGES, "cluster-eval", name)
+    toy_stages["first"].demand_fit = refuses  # type: ignore[attr-defined]
+
+    def planned(*targets: str) -> Task:
+        return plan(Settings(), targets, tmp_path)[-1]
+
+    planned("cluster-eval")  # nothing is there yet
+    execute(planned("first"), Settings(), silent)
+    planned("first")
+    planned("second")
+    with pytest.raises(UsageError, match="too many clusters"):
+        planned("second", "cluster-eval")
+    toy_stages["first"].demand_fit = lambda settings, folder: None  # type: ignore[attr-defined]
+    execute(planned("cluster-eval"), Settings(), silent)
+    toy_stages["first"].demand_fit = refuses  # type: ignore[attr-defined]
+    planned("cluster-eval")
+
+
+def test_a_stage_that_loads_keras_says_so() -> None:
+    for name in STAGES:
+        module = load_stage(name)
+        source = inspect.getsource(module)  # type: ignore[arg-type]
+        assert uses_keras(module) == any(f"from aeret.{room}" in source for room in ("models", "training")), name

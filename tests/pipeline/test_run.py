@@ -1,5 +1,6 @@
 """How runs end in the record, and what a stage's process that ends badly becomes; toy stages, no ML."""
 
+import errno
 import json
 import signal
 import subprocess
@@ -14,10 +15,11 @@ import pytest
 import aeret.pipeline.run as run_module
 from aeret.errors import ResourceError, RunError, UsageError
 from aeret.pipeline import history
-from aeret.pipeline.execute import _as_yaml, _end, _raise_for, execute
+from aeret.pipeline.execute import _as_yaml, _end, _raise_for, execute, execute_in_process
 from aeret.pipeline.graph import plan
 from aeret.pipeline.pipelines import Pipeline, read_pipeline, settings_of_file
 from aeret.pipeline.run import run_pipeline
+from aeret.pipeline.stage_process import StageProcesses
 from aeret.progress import silent
 from aeret.settings import Settings
 
@@ -175,3 +177,55 @@ def test_two_experiments_of_one_name_are_refused(pipeline: Pipeline, tmp_path: P
     whole = Pipeline("whole", (), (), "", "", experiments=(pipeline, pipeline))
     with pytest.raises(RunError, match="two of the pipelines that would run are named 'toy'"):
         run_pipeline(whole, tmp_path, print)
+
+
+def test_experiments_end_where_the_machine_fails(pipeline: Pipeline, toy_stages: Modules, tmp_path: Path) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    toy_stages["second"].run = full  # type: ignore[attr-defined]
+    with pytest.raises(ResourceError, match="No space left on device"):
+        run_pipeline(Pipeline("whole", (), (), "", "", experiments=(pipeline,)), tmp_path, lambda line: None)
+    assert [run.status for run in history.list_runs(tmp_path)] == ["failed"]
+
+
+def test_only_a_stage_with_keras_is_loaded_ahead(
+    pipeline: Pipeline, toy_stages: Modules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ahead(root: Path) -> list[tuple[str, str]]:
+        asked: list[tuple[str, str]] = []
+
+        def noted(task: Any, settings: Settings, root: Path, processes: Any, following: str) -> Any:
+            asked.append((task.stage, following))
+            return execute(task, settings, silent)
+
+        monkeypatch.setattr(run_module, "execute_in_process", noted)
+        run_pipeline(pipeline, root, lambda line: None)
+        return asked
+
+    assert ahead(tmp_path / "none") == [("first", ""), ("second", ""), ("second", "")]
+    toy_stages["second"].KERAS = True  # type: ignore[attr-defined]
+    assert ahead(tmp_path / "second") == [("first", "second"), ("second", "second"), ("second", "")]
+
+
+@pytest.mark.parametrize(
+    ("error", "patience"), [(KeyboardInterrupt(signal.SIGTERM), 0.0), (OSError(errno.EMFILE, "Too many files"), 20.0)]
+)
+def test_a_stage_is_ended_where_the_next_ones_process_cannot_start(
+    toy_stages: Modules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, patience: float
+) -> None:
+    def fails(stage: str) -> None:
+        raise error
+
+    ended: list[tuple[subprocess.Popen[bytes], float]] = []
+    (task,) = plan(Settings(), ["first"], tmp_path)
+    with StageProcesses() as processes:
+        started = stubborn("")
+        monkeypatch.setattr(processes, "start", lambda stage, arguments: (started, b""))
+        monkeypatch.setattr(processes, "load_ahead", fails)
+        monkeypatch.setattr("aeret.pipeline.execute._end", lambda process, patience: ended.append((process, patience)))
+        with pytest.raises(type(error)):
+            execute_in_process(task, Settings(), tmp_path, processes, "second")
+    assert ended == [(started, patience)]
+    started.kill()
+    started.wait()
