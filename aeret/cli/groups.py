@@ -25,10 +25,14 @@ class SuggestingGroup(click.Group):
         except click.UsageError as error:
             if "No such command" not in error.format_message():
                 raise
-            known = self.list_commands(ctx)
+            known = [name for name in self.list_commands(ctx) if not self._is_hidden(ctx, name)]
             near = difflib.get_close_matches(args[0], known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(known)}."
             raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx) from None
+
+    def _is_hidden(self, ctx: click.Context, name: str) -> bool:
+        command = self.get_command(ctx, name)
+        return command is not None and command.hidden
 
 
 class LazyGroup(SuggestingGroup):

@@ -38,6 +38,7 @@ def test_every_command_explains_itself_with_an_example(path: tuple[str, ...], co
     ("arguments", "message"),
     [
         (["stag"], "No such command 'stag'. Did you mean 'stage'?"),
+        (["stage-ahea"], "No such command 'stage-ahea'. Did you mean 'stage'?"),
         (["stage", "train-cn"], "No such command 'train-cn'. Did you mean 'train-cnn'?"),
         (["data", "chek"], "No such command 'chek'. Did you mean 'check'?"),
         (["runs", "lst"], "No such command 'lst'. Did you mean 'list'?"),
