@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _LONG = 160
 """Bytes of a folder's name, at most, before its digest; file systems take 255."""
+_INTERVAL = "percentile"
 
 
 @click.group(cls=SuggestingGroup)
@@ -91,7 +92,7 @@ def show_command(name: str, root: Path) -> None:
 )
 @click.option(
     "--interval",
-    default="percentile",
+    default=_INTERVAL,
     show_default=True,
     help="Bootstrap interval of a difference: percentile, or bca (corrected for bias and skew).",
 )
@@ -118,7 +119,7 @@ def compare_group(
     by: str | None,
     baseline: str,
     out: Path | None = None,
-    interval: str = "percentile",
+    interval: str = _INTERVAL,
 ) -> None:
     """Compare runs by the value of a setting (their seeds pooled), or one by one; print the table and write the report.
 
@@ -151,7 +152,7 @@ def compare_group(
     if baseline and baseline not in arms:
         raise UsageError(f"--baseline {baseline!r} is none of {', '.join(arms)}.")
     baseline = baseline or next(iter(arms))
-    target = out or root / "comparisons" / _folder_name(runs, by, [*arms], baseline)
+    target = out or root / "comparisons" / _folder_name(runs, by, [*arms], baseline, interval)
     behind = Behind(settings, _photos(root, runs))
     text = compare_and_write(arms, baseline, target, interval, behind)
     click.echo("")
@@ -169,7 +170,7 @@ def _value(run: Run, by: str) -> str:
     return str(run.values[by] if by in run.values else _setting(run.settings, by))
 
 
-def _folder_name(runs: Sequence[Run], by: str | None, arms: Sequence[str], baseline: str) -> str:
+def _folder_name(runs: Sequence[Run], by: str | None, arms: Sequence[str], baseline: str, interval: str) -> str:
     """Return a name that says what is compared: never that of a group alone, whose report `aeret run` wrote."""
     from aeret.artifacts import digest
     from aeret.pipeline.pipelines import slug
@@ -179,11 +180,12 @@ def _folder_name(runs: Sequence[Run], by: str | None, arms: Sequence[str], basel
     # The name of a run may be long, a value any text.
     names = [slug(arm) if by else arm for arm in (*(each for each in arms if each != baseline), baseline)]
     name = f"{start}." * bool(start) + "-and-".join(names[:-1]) + f"-against-{names[-1]}"
+    name += f"-{slug(interval)}" * (interval != _INTERVAL)
     if not by and len(name.encode()) <= _LONG:
         return name
     # A value does not say which of a group's runs were taken; nor does a name that is cut.
     cut = name.encode()[:_LONG].decode(errors="ignore")
-    return f"{cut}-{digest([sorted(run.id for run in runs), by, baseline])[:8]}"
+    return f"{cut}-{digest([sorted(run.id for run in runs), by, baseline, interval])[:8]}"
 
 
 def _photos(root: Path, runs: Sequence[Run]) -> Any:

@@ -122,6 +122,8 @@ def test_no_two_comparisons_share_a_folder_and_none_has_that_of_the_group(group:
         each[:2],
         each[:3],
         each,
+        [*each, "--interval", "bca"],
+        ["g", "--by", "variant", "--interval", "bca"],
     ]
     for number, arguments in enumerate(asked, 2):
         code, text = compared(*arguments, "--runs", str(group))
@@ -130,6 +132,7 @@ def test_no_two_comparisons_share_a_folder_and_none_has_that_of_the_group(group:
         assert len(names) == number, (arguments, names)
     assert (group / "comparisons" / "g" / "report.html").read_text() == "of aeret run"
     assert {"g.0.strong-against-0.plain", "g.0.strong-and-1.plain-against-0.plain"} < names
+    assert "g.0.strong-and-1.plain-and-1.strong-against-0.plain-bca" in names
     assert sum(name.startswith("g.seed.1-against-0-") for name in names) == 1
 
 
