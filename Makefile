@@ -18,7 +18,9 @@ help:
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "aeret needs Python 3.11 or newer; set PYTHON=")'
 	@# Debian without python3-venv leaves half an environment behind, which the next make would take for whole.
-	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+	@# A folder that was there before make is not ours to remove.
+	was=$$([ -e "$(VENV)" ] && echo yes); $(PYTHON) -m venv "$(VENV)" || \
+	{ if [ "$$was" ]; then rm -f "$(BIN)/python"; else rm -rf "$(VENV)"; fi; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(VENV)/.installed: $(VENV)/bin/python setup.cfg pyproject.toml
@@ -63,4 +65,4 @@ bench: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf "$(VENV)" docs/_build .mypy_cache .ruff_cache .pytest_cache
