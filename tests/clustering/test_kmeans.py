@@ -46,7 +46,8 @@ def test_inertia_is_no_worse_than_scikit_learn() -> None:
 
 
 def test_the_same_seed_gives_the_same_clusters_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    vectors = np.random.default_rng(3).standard_normal((900, 40)).astype(np.float32)
+    # Wide enough for seeding to look for leading directions.
+    vectors = np.random.default_rng(3).standard_normal((900, 80)).astype(np.float32)
     results = []
     for threads in (1, 2, 7):
         monkeypatch.setattr("aeret.embeddings.blocks.cores", lambda count=threads: count)
@@ -164,10 +165,13 @@ def test_with_more_centroids_than_are_kept_each_vector_ends_at_the_nearest_of_al
     np.testing.assert_allclose(begun._sums, sums, rtol=1e-9)
 
 
-def test_staged_clusters_are_no_worse_than_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("width", "noise"), [(16, 0.6), (200, 1.5)])
+def test_staged_clusters_are_no_worse_than_those_of_scikit_learn(
+    width: int, noise: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(4)
-    centres, group = rng.standard_normal((40, 16)), rng.integers(0, 40, 6000)
-    vectors = (centres[group] + 0.6 * rng.standard_normal((6000, 16))).astype(np.float32)
+    centres, group = rng.standard_normal((40, width)), rng.integers(0, 40, 6000)
+    vectors = (centres[group] + noise * rng.standard_normal((6000, width))).astype(np.float32)
     peer = np.mean([KMeans(30, n_init=1, random_state=seed).fit(vectors).inertia_ for seed in range(4)])
     monkeypatch.setattr(kmeans, "_STAGE_LEAST", 300)
     assert kmeans._stage_sizes(6000, 30) == [1500, 6000]
@@ -185,8 +189,9 @@ def test_the_limit_of_iterations_is_kept_and_leaves_every_vector_at_its_nearest_
     np.testing.assert_array_equal(found.assignment, assign(vectors, found.centroids))
 
 
-def test_seeds_are_rows_and_cover_separate_groups() -> None:
-    vectors, group = blobs()
+@pytest.mark.parametrize("width", [8, 100])
+def test_seeds_are_rows_and_cover_separate_groups(width: int) -> None:
+    vectors, group = blobs(width=width)
     for seed in range(5):
         seeds = seeding.seed_centroids(vectors, 6, np.random.default_rng(seed))
         rows = [int(np.flatnonzero((vectors == each).all(axis=1))[0]) for each in seeds]
