@@ -20,7 +20,7 @@ from aeret.embeddings.blocks import over_blocks
 from aeret.embeddings.distances import Vectors, squared_distance
 from aeret.embeddings.one_thread import one_thread
 
-_BLOCK, _COLUMNS = 4096, 64
+_BLOCK, _COLUMNS, _ROWS = 4096, 64, 4096
 _KEPT, _SEARCHED = 8, 2
 _ROUNDING = 2.0**-24
 _ONE_MORE, _ONE_LESS = np.float32(1 + 2.0**-22), np.float32(1 - 2.0**-22)
@@ -176,8 +176,9 @@ def _add_to_sums(
     def work(start: int, stop: int) -> None:
         _add(vectors, rows, labels, np.float64(sign), start, stop, sums)
 
-    # Over columns, so that each sum stays in row order.
-    for _ in over_blocks(vectors.shape[1], _COLUMNS, work, threads):
+    # Over columns, so that each sum stays in row order; few rows take less than starting threads for them.
+    columns = _COLUMNS if len(rows) >= _ROWS else vectors.shape[1]
+    for _ in over_blocks(vectors.shape[1], columns, work, threads):
         pass
 
 

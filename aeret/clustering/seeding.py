@@ -15,7 +15,6 @@ from __future__ import annotations
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.extmath import randomized_range_finder
 
 from aeret.embeddings.blocks import over_blocks
 from aeret.embeddings.distances import Vectors
@@ -23,7 +22,8 @@ from aeret.embeddings.one_thread import one_blas_thread
 
 _CANDIDATES, _KEPT, _SHARE = 32, 8, 32
 _DIRECTIONS, _POWER_ITERATIONS = 64, 2
-_BLOCK = 2048
+# Rounds over few vectors take less than starting threads for them.
+_BLOCK = 8192
 
 
 def seed_centroids(vectors: Vectors, k: int, rng: np.random.Generator, threads: int = 0) -> Vectors:
@@ -59,14 +59,11 @@ def _leading(centred: Vectors, rng: np.random.Generator) -> Vectors:
     """Return the vectors in their leading directions, float32 (n, at most 64); as they are where they have no more."""
     if min(centred.shape) <= _DIRECTIONS:
         return centred
-    directions = randomized_range_finder(
-        centred.T,
-        size=_DIRECTIONS,
-        n_iter=_POWER_ITERATIONS,
-        power_iteration_normalizer="QR",
-        random_state=int(rng.integers(2**31)),
-    )
-    return np.ascontiguousarray(centred @ directions, dtype=np.float32)
+    # Subspace iteration (Halko et al. 2011), which stays among the columns: QR of n rows would take longer than the rest.
+    directions = rng.standard_normal((centred.shape[1], _DIRECTIONS), dtype=np.float32)
+    for _ in range(_POWER_ITERATIONS):
+        directions = np.linalg.qr(centred.T @ (centred @ directions))[0]
+    return np.asarray(centred @ directions, np.float32)
 
 
 def _distances(centred: Vectors, norms: Vectors, rows: NDArray[np.int64], threads: int) -> Vectors:
