@@ -21,7 +21,7 @@ from aeret.embeddings.distances import Vectors, squared_distance
 from aeret.embeddings.one_thread import one_thread
 
 _BLOCK, _COLUMNS, _ROWS = 4096, 64, 4096
-_KEPT, _SEARCHED = 8, 2
+_KEPT, _SEARCHED = 6, 2
 _ROUNDING = 2.0**-24
 _ONE_MORE, _ONE_LESS = np.float32(1 + 2.0**-22), np.float32(1 - 2.0**-22)
 _INFINITE = np.float32(np.inf)

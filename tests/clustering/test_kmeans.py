@@ -139,8 +139,8 @@ def plain_lloyd(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray,
 @pytest.mark.parametrize("offset", [0.0, 300.0])
 def test_bounds_change_nothing_where_all_centroids_are_kept(offset: float) -> None:
     vectors = (np.random.default_rng(0).standard_normal((400, 5)) + offset).astype(np.float32)
-    centroids, labels = plain_lloyd(vectors, vectors[:8].astype(np.float64))
-    found = kmeans._lloyd(vectors, vectors[:8], 200, 0.0, 1, lambda count: None)
+    centroids, labels = plain_lloyd(vectors, vectors[: lloyd._KEPT].astype(np.float64))
+    found = kmeans._lloyd(vectors, vectors[: lloyd._KEPT], 200, 0.0, 1, lambda count: None)
     assert found.converged
     np.testing.assert_array_equal(found.labels, labels)
     np.testing.assert_allclose(found.centroids, centroids, rtol=1e-5, atol=1e-5)
