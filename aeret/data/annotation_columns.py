@@ -258,14 +258,26 @@ def _rows(
 ) -> NDArray[np.int32]:
     """Return the row in ``known`` of each wanted id."""
     asked = np.frombuffer(wanted, np.int64)
-    order = np.argsort(known, kind="stable")
-    rows = (
-        order[np.minimum(np.searchsorted(known, asked, sorter=order), len(known) - 1)] if len(known) else asked * 0 - 1
-    )
-    bad = np.flatnonzero(known[rows] != asked) if len(known) else np.arange(len(asked))
+    rows = _places(known, asked)
+    bad = np.flatnonzero(rows < 0)
     if len(bad):
         raise refusal(path, rule, f"annotation {ids[bad[0]]}: there is no {key} {asked[bad[0]]}", len(bad))
-    return rows.astype(np.int32)
+    return rows
+
+
+def _places(known: NDArray[np.int64], asked: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return the place of each asked number among the known ones, which differ, or -1: int32."""
+    if not len(known):
+        return np.full(len(asked), -1, np.int32)
+    low, high = int(known.min()), int(known.max())
+    if high - low <= 8 * (len(known) + len(asked)):
+        # A table is ten times as fast as a binary search, which misses the cache at every step.
+        table = np.full(high - low + 2, -1, np.int32)
+        table[known - low] = np.arange(len(known), dtype=np.int32)
+        return table[np.where((asked < low) | (asked > high), high - low + 1, asked - low)]
+    order = np.argsort(known, kind="stable")
+    found = order[np.minimum(np.searchsorted(known, asked, sorter=order), len(known) - 1)]
+    return np.where(known[found] == asked, found, -1).astype(np.int32)
 
 
 def _demand_parts(
