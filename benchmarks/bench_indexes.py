@@ -207,6 +207,10 @@ def draw(rows: list[Row], path: Path) -> None:
             there = [row for row in here if row["faiss recall@10"] != ""]
             recalls, speeds = ([row[key] for row in there] for key in ("faiss recall@10", f"faiss q/s, {threads} thr."))
             panel.plot(recalls, speeds, **style, linestyle="--", markerfacecolor="white", alpha=0.6)
+        # Stretched towards 1, where the choice is made.
+        panel.set_xscale("function", functions=(lambda r: 1 - np.cbrt(1 - r), lambda x: 1 - (1 - x) ** 3))
+        panel.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.96, 0.99, 0.999, 1])
+        panel.tick_params(axis="x", rotation=60)
         panel.set(yscale="log", xlabel="recall@10", title=f"{threads} thread{'s' * (threads > 1)}")
         panel.grid(alpha=0.3, which="both")
     figure.axes[0].set_ylabel("queries per second")

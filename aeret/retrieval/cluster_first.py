@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.clustering.kmeans import Clustering
-from aeret.embeddings.blocks import over_blocks
+from aeret.embeddings.blocks import cores, over_blocks
 from aeret.embeddings.distances import Vectors, checked, decode, nearest_rows, squared_distance
 from aeret.errors import UsageError
 from aeret.progress import Progress, silent
@@ -32,6 +32,7 @@ ORDERS: dict[str, bool] = {"sequential": False, "pooled": True}
 
 _AHEAD = 2  # clusters put in order for every query; the few that want more order the rest for themselves
 _FEW = 4  # queries up to which a matrix product of queries and centroids does not pay, nor does a thread
+_SHARE = 32  # queries that are worth a thread
 _AT_ONCE = 1024  # queries in a block of such products, which want many
 _SHIFT = np.uint64(32)
 
@@ -152,7 +153,8 @@ class ClusterFirst:
                 work(0, len(queries))
                 step(len(queries))
             else:
-                for _ in over_blocks(len(queries), batch, work, threads, step):
+                share = max(_SHARE, -(-len(queries) // (threads or cores())))
+                for _ in over_blocks(len(queries), min(batch, share), work, threads, step):
                     pass
         rows, squared = decode(keys)
         return Ranking(rows, squared, scanned, visited)
