@@ -59,7 +59,7 @@ def _leading(centred: Vectors, rng: np.random.Generator) -> Vectors:
     """Return the vectors in their leading directions, float32 (n, at most 64); as they are where they have no more."""
     if min(centred.shape) <= _DIRECTIONS:
         return centred
-    # Subspace iteration (Halko et al. 2011), which stays among the columns: QR of n rows would take longer than the rest.
+    # Subspace iteration (Halko et al. 2011), among the columns: QR of n rows would take longer than the rest.
     directions = rng.standard_normal((centred.shape[1], _DIRECTIONS), dtype=np.float32)
     for _ in range(_POWER_ITERATIONS):
         directions = np.linalg.qr(centred.T @ (centred @ directions))[0]
