@@ -104,12 +104,13 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def system_error(what: str, error: OSError) -> AeretError:
+def system_error(what: str, error: OSError, option: str = "--runs") -> AeretError:
     """Return what to raise in place of an error of the operating system: what failed, on which file, and the mend.
 
     Args:
         what: the work that failed, as the start of the message.
         error: as raised.
+        option: of the command, which names another folder.
 
     Returns:
         A UsageError where the path is wrong (a file and a folder mixed up, no permission), a ResourceError where the
@@ -122,9 +123,9 @@ def system_error(what: str, error: OSError) -> AeretError:
     elif error.errno in _MACHINE:
         kind = ResourceError
     if error.errno in _FULL:
-        mend = "Free some space there, or give another folder with --runs; the same command goes on from here."
+        mend = f"Free some space there, or give another folder with {option}; the same command goes on from here."
     elif error.errno in _FORBIDDEN | {errno.EROFS}:
-        mend = "Make it readable and writable for you, or give another folder with --runs."
+        mend = f"Make it readable and writable for you, or give another folder with {option}."
     elif error.errno in _MIXED:
         mend = "A file and a folder are mixed up there; move the one that is in the way, or give another path."
     else:

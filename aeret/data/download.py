@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from aeret import __version__
+from aeret.artifacts import system_error
 from aeret.data.manifest import Download
-from aeret.errors import DataError, ResourceError, RunError
+from aeret.errors import DataError, RunError
 from aeret.progress import Progress, Step
 
 _BLOCK = 1 << 18
@@ -79,7 +80,7 @@ def download_file(
     Raises:
         DataError: the server refuses the URL, or what it has is not what the manifest says.
         RunError: the connection failed again and again; what has arrived is kept for the next call.
-        ResourceError: the disk is full.
+        AeretError: the part cannot be written (:func:`aeret.artifacts.system_error`); ResourceError: the disk is full.
     """
     part = target.with_name(target.name + ".part")
     resumed = _transfer(item, part, progress, patience, room_for)
@@ -125,7 +126,7 @@ def _transfer(
             wait = patience.first_wait * 2 ** (failures - 1) if error.wait is None else error.wait
             time.sleep(min(wait, patience.longest_wait))
         except OSError as error:
-            raise ResourceError(f"{part}: cannot be written ({error.strerror}); free the disk and run again.") from None
+            raise system_error(f"{part} cannot be written", error, "--root") from None
 
 
 def _attempt(

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from aeret.artifacts import write_json
+from aeret.artifacts import system_error, write_json
 from aeret.data.download import PATIENT, Patience, download_file
 from aeret.data.manifest import Download, Manifest
 from aeret.errors import DataError, ResourceError, RunError
@@ -153,7 +153,7 @@ def unzip(archive: Path, folder: Path, progress: Progress = silent, keep: Collec
             f"{archive}: is no sound zip archive ({error}) and was deleted; run the same command again."
         ) from None
     except OSError as error:
-        raise ResourceError(f"{folder}: cannot be written ({error}); run the same command again to go on.") from None
+        raise system_error(f"{folder} cannot be written", error, "--root") from None
 
 
 def _inside(folder: Path, info: zipfile.ZipInfo, archive: Path, keep: Collection[Path]) -> Path:
@@ -240,7 +240,7 @@ def _locked(root: Path, state: Path) -> Iterator[None]:
         state.mkdir(parents=True, exist_ok=True)
         lock = (state / ".lock").open("w")  # no downloaded file's name starts with a dot
     except OSError as error:
-        raise ResourceError(f"{root}: cannot be written ({error.strerror}); give another folder with --root.") from None
+        raise system_error(f"{root} cannot be written", error, "--root") from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from aeret.artifacts import system_error
 from aeret.data.collection import NO_MASK, Collection, read_collection
 from aeret.data.manifest import SPLITS, Manifest
 from aeret.data.masks import coverage
 from aeret.data.photos import PhotoFile, decode_photo
 from aeret.data.selection import select_photos
-from aeret.errors import ResourceError, UsageError
+from aeret.errors import UsageError
 from aeret.registry import lookup
 from aeret.rng import generator
 
@@ -41,7 +42,7 @@ def contact_sheet(manifest: Manifest, split: str, count: int, seed: int, out: Pa
     Raises:
         UsageError: an argument is out of range.
         DataError: a photo or an annotation file is broken.
-        ResourceError: the picture cannot be written.
+        AeretError: the picture cannot be written (:func:`aeret.artifacts.system_error`).
     """
     lookup(dict.fromkeys(SPLITS), split, "split")
     if count < 1:
@@ -176,4 +177,4 @@ def _write(sheet: Image.Image, out: Path) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise ResourceError(f"{out}: cannot be written ({error.strerror or error}).") from None
+        raise system_error(f"{out} cannot be written", error, "--out") from None
