@@ -65,4 +65,6 @@ bench: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf "$(VENV)" docs/_build .mypy_cache .ruff_cache .pytest_cache
+	@# Only an environment of ours: VENV may name any folder.
+	if [ -e "$(VENV)/.installed" ] || [ -e "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi
+	rm -rf docs/_build .mypy_cache .ruff_cache .pytest_cache

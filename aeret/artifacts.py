@@ -25,9 +25,11 @@ from aeret.errors import AeretError, DataError, ResourceError, RunError, UsageEr
 RECORD = "artifact.json"
 _MIXED = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
+_ENDLESS = {errno.ENAMETOOLONG, errno.ELOOP}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 # What no later run on this machine would be spared.
-_MACHINE = _FULL | {errno.EROFS, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.ENFILE, errno.EMFILE, errno.ESTALE}
+_MACHINE = _FULL | {errno.EROFS, errno.EFBIG, errno.EIO, errno.ESTALE}
+_MACHINE |= {errno.ENOMEM, errno.EAGAIN, errno.ENFILE, errno.EMFILE}
 _PACKAGES = (
     "numpy",
     "keras",
@@ -113,12 +115,12 @@ def system_error(what: str, error: OSError, option: str = "--runs") -> AeretErro
         option: of the command, which names another folder.
 
     Returns:
-        A UsageError where the path is wrong (a file and a folder mixed up, no permission), a ResourceError where the
-        machine fails (a full disk), else a RunError.
+        A UsageError where the path is wrong (a file and a folder mixed up, no permission, too long), a
+        ResourceError where the machine fails (a full disk), else a RunError.
     """
     name = f"{error.filename}: " if error.filename else ""
     kind: type[AeretError] = RunError
-    if error.errno in _MIXED | _FORBIDDEN:
+    if error.errno in _MIXED | _FORBIDDEN | _ENDLESS:
         kind = UsageError
     elif error.errno in _MACHINE:
         kind = ResourceError
@@ -126,6 +128,8 @@ def system_error(what: str, error: OSError, option: str = "--runs") -> AeretErro
         mend = f"Free some space there, or give another folder with {option}; the same command goes on from here."
     elif error.errno in _FORBIDDEN | {errno.EROFS}:
         mend = f"Make it readable and writable for you, or give another folder with {option}."
+    elif error.errno in _ENDLESS:
+        mend = f"Give another path with {option}."
     elif error.errno in _MIXED:
         mend = "A file and a folder are mixed up there; move the one that is in the way, or give another path."
     else:

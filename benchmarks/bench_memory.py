@@ -2,8 +2,8 @@
 
 Each stage runs alone in a process of its own, by the function that the command line calls. What counts is the larger of
 two peaks: that of the resident memory of this process (VmHWM), and that of the sum of the proportional set sizes of it
-and its children, sampled ten times a second. Interpreter, imports and mapped files are in both. In
-neither are `aeret run` itself and the process in which it loads Keras for the next stage meanwhile, about 0.75 GB.
+and its children, sampled ten times a second. Interpreter, imports and mapped files are in both. In neither are `aeret
+run` itself and the process in which it loads Keras for the next stage meanwhile, about 0.75 GB.
 
 prepare: 120,000 image records over 300 JPEG files (one in ten 640 x 480, the others 160 x 120), 7.3 annotations each
 with a polygon of 33 points, as in COCO train2017 (a 490 MB annotation file), stored at 112 px with masks of 32 cells.

@@ -142,6 +142,11 @@ def test_a_writer_that_was_refused_leaves_no_partial_folder(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_too_long_is_a_mistake_of_the_users(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"too long\. Give another path"):
+        write_json(tmp_path / ("a" * 300) / "run.json", {})
+
+
 def test_a_file_where_a_folder_should_be_is_a_mistake_of_the_users(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"cannot be written .*move the one that is in the way"):

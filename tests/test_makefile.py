@@ -40,3 +40,13 @@ def test_an_environment_that_fails(tmp_path: Path, before: bool) -> None:
     assert not (folder / "bin" / "python").exists(), "the next make would take it for whole"
     if before:
         assert (folder / "mine").read_text() == "kept"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("ours", [True, False])
+def test_clean_removes_an_environment_and_no_other_folder(tmp_path: Path, ours: bool) -> None:
+    folder = tmp_path / "envs"
+    folder.mkdir()
+    (folder / ("pyvenv.cfg" if ours else "mine")).write_text("")
+    subprocess.run(["make", "-f", str(MAKEFILE), "clean", f"VENV={folder}"], cwd=tmp_path, check=True)
+    assert folder.exists() == (not ours)

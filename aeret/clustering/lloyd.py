@@ -177,7 +177,7 @@ def _add_to_sums(
         _add(vectors, rows, labels, np.float64(sign), start, stop, sums)
 
     # Over columns, so that each sum stays in row order; few rows take less than starting threads for them.
-    columns = _COLUMNS if len(rows) >= _ROWS else vectors.shape[1]
+    columns = _COLUMNS if len(rows) >= _ROWS else max(1, vectors.shape[1])
     for _ in over_blocks(vectors.shape[1], columns, work, threads):
         pass
 

@@ -6,8 +6,9 @@ vectors for every centroid. Here a round draws 32 candidates, computes all their
 best one after the other: at most eight, and at most one for every 32 centroids that are there, so that none is drawn
 with chances that are much out of date.
 
-Distances are taken in the 64 leading directions of the vectors (Ding and He 2004: the clusters lie in these): what is
-left out is mostly noise, which k-means++ would draw for being far from everything.
+Distances of wide vectors are taken in their 64 leading directions (Ding and He 2004: the clusters lie in these): what
+is left out is mostly noise, which k-means++ would draw for being far from everything. Where it is not, seeds are a
+little worse (docs/decisions/0006-k-means.md).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from aeret.embeddings.distances import Vectors
 from aeret.embeddings.one_thread import one_blas_thread
 
 _CANDIDATES, _KEPT, _SHARE = 32, 8, 32
-_DIRECTIONS, _POWER_ITERATIONS = 64, 2
+_DIRECTIONS, _WIDE, _POWER_ITERATIONS = 64, 128, 2
 # Rounds over few vectors take less than starting threads for them.
 _BLOCK = 8192
 
@@ -56,13 +57,15 @@ def seed_centroids(vectors: Vectors, k: int, rng: np.random.Generator, threads: 
 
 
 def _leading(centred: Vectors, rng: np.random.Generator) -> Vectors:
-    """Return the vectors in their leading directions, float32 (n, at most 64); as they are where they have no more."""
-    if min(centred.shape) <= _DIRECTIONS:
+    """Return the vectors in their leading directions, float32 (n, 64), where they are wide; else as they are."""
+    if centred.shape[1] < _WIDE or len(centred) <= _DIRECTIONS:
         return centred
     # Subspace iteration (Halko et al. 2011), among the columns: QR of n rows would take longer than the rest.
     directions = rng.standard_normal((centred.shape[1], _DIRECTIONS), dtype=np.float32)
     for _ in range(_POWER_ITERATIONS):
-        directions = np.linalg.qr(centred.T @ (centred @ directions))[0]
+        along = centred @ directions
+        # Of length one, or large vectors overflow.
+        directions = np.linalg.qr(centred.T @ (along / max(np.abs(along).max(), np.float32(1e-30))))[0]
     return np.asarray(centred @ directions, np.float32)
 
 

@@ -190,7 +190,7 @@ def _whole(path: Path) -> bool:
         with path.open("rb") as file, np.load(file) as block:  # opened here, as NumPy leaves a damaged one open
             for name in ("counts", "category", "bits"):
                 _ = block[name]
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, zipfile.BadZipFile):
         return False
     return True
 

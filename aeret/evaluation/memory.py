@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from aeret.embeddings.blocks import cores
 from aeret.errors import RunError
 
+_PROC, _CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
 _BLOCK_BYTES = 96 * 2**20
 # Bytes per (query, gallery photo) that a block of a pass over the gallery holds: distances, orders, gains, hits.
 _PAIR_BYTES = 36
@@ -52,13 +54,23 @@ def estimate_bytes(
 
 
 def available_bytes() -> int | None:
-    """Return the memory that can be had without swapping, bytes; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
+    """Return the memory that can be had without swapping, bytes; None where the system does not say.
+
+    In a container that is what its own limit (cgroup version 2) leaves, where that is less than the machine's.
+    """
+    found = []
+    with contextlib.suppress(OSError):
+        lines = (_PROC / "meminfo").read_text(encoding="ascii").splitlines()
+        fields = dict(line.split(":", 1) for line in lines if ":" in line)
+        if "MemAvailable" in fields:
+            found.append(int(fields["MemAvailable"].split()[0]) * 1024)
+    with contextlib.suppress(OSError, ValueError):  # "max" is no number, and no limit
+        limit = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
+        held = dict(line.split() for line in (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines())
+        # File pages that are not in use are given back when others want the room.
+        used = int((_CGROUP / "memory.current").read_text(encoding="ascii")) - int(held.get("inactive_file", 0))
+        found.append(max(0, limit - used))
+    return min(found, default=None)
 
 
 def refuse_beyond(needed: int, available: int | None) -> None:

@@ -97,13 +97,16 @@ def execute_in_process(
         following: the next stage, where it uses Keras, which its process then loads meanwhile.
 
     Raises:
-        AeretError: the stage failed; its own message was printed already, this one says what to do.
+        AeretError: no process can be started, or the stage failed; its own message was printed already, this one says
+            what to do.
         KeyboardInterrupt: this process or the stage's was interrupted.
-        OSError: no process can be started.
     """
     # The settings go through a pipe: a file of them would stay for good where this process is killed.
     options = ["--config", "/dev/stdin", "--runs", str(root), "--quiet", "--expect", task.key]
-    process, head = processes.start(task.stage, ["stage", task.stage, *options])
+    try:
+        process, head = processes.start(task.stage, ["stage", task.stage, *options])
+    except OSError as error:
+        raise system_error(f"stage {task.stage}: no process can be started for it", error) from None
     try:
         if following:
             processes.load_ahead(following)
@@ -156,7 +159,7 @@ def _raise_for(stage: str, code: int) -> None:
     if code == UsageError.exit_code:
         raise UsageError(f"stage {stage} cannot run with this input; mend what is said above and start again.")
     if code == ResourceError.exit_code:
-        raise ResourceError(f"stage {stage} lacks what is said above; when that is mended the same command resumes it.")
+        raise ResourceError(f"stage {stage} ended as is said above; when that is mended the same command resumes it.")
     error = RunError(f"stage {stage} failed with exit code {code}; the same command resumes it.")
     error.exit_code = code if code == RegressionError.exit_code else RunError.exit_code
     raise error

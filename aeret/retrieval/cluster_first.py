@@ -186,7 +186,7 @@ def search(
         exclude: gallery row left out of each query's results (the query itself), or -1; int64 (q,).
         probes: ``pooled`` visits at least so many clusters that have members, as well as until N are found; no more
             than there are. It does nothing in the ``sequential`` order.
-        batch: queries in one block; never changes a result.
+        batch: queries in one block at most; never changes a result.
         threads: 0 means one per core; never changes a result.
         progress: shows queries done.
 

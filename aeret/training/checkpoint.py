@@ -149,7 +149,7 @@ def _read(path: Path) -> tuple[list[npt.NDArray[Any]], dict[str, Any]] | None:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             names = sorted(name for name in file.files if name != "meta")
             return [file[name] for name in names], json.loads(str(file["meta"]))
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         raise RunError(f"{path}: is damaged ({error}); delete it and run the same command again.") from None
 
 

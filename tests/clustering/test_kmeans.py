@@ -47,7 +47,7 @@ def test_inertia_is_no_worse_than_scikit_learn() -> None:
 
 def test_the_same_seed_gives_the_same_clusters_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     # Wide enough for seeding to look for leading directions.
-    vectors = np.random.default_rng(3).standard_normal((900, 80)).astype(np.float32)
+    vectors = np.random.default_rng(3).standard_normal((900, 130)).astype(np.float32)
     results = []
     for threads in (1, 2, 7):
         monkeypatch.setattr("aeret.embeddings.blocks.cores", lambda count=threads: count)
@@ -189,10 +189,23 @@ def test_the_limit_of_iterations_is_kept_and_leaves_every_vector_at_its_nearest_
     np.testing.assert_array_equal(found.assignment, assign(vectors, found.centroids))
 
 
-@pytest.mark.parametrize("width", [8, 100])
+@pytest.mark.parametrize("width", [8, 150])
 def test_seeds_are_rows_and_cover_separate_groups(width: int) -> None:
     vectors, group = blobs(width=width)
     for seed in range(5):
         seeds = seeding.seed_centroids(vectors, 6, np.random.default_rng(seed))
         rows = [int(np.flatnonzero((vectors == each).all(axis=1))[0]) for each in seeds]
         assert sorted(group[rows]) == [0, 1, 2, 3, 4, 5]
+
+
+def test_seeds_of_wide_vectors_differ_however_large_or_small_they_are() -> None:
+    vectors = np.random.default_rng(0).standard_normal((400, 160)).astype(np.float32)
+    expected = seeding.seed_centroids(vectors, 20, np.random.default_rng(1))
+    assert len(np.unique(expected, axis=0)) == 20
+    for scale in (np.float32(2.0**40), np.float32(2.0**-40)):
+        found = seeding.seed_centroids(vectors * scale, 20, np.random.default_rng(1))
+        np.testing.assert_array_equal(found / scale, expected)
+
+
+def test_vectors_without_dimensions_are_one_point() -> None:
+    assert fit_kmeans(np.zeros((10, 0), np.float32), 2, seed=0).inertia == 0

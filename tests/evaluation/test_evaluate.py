@@ -300,3 +300,17 @@ def test_memory_is_estimated_and_known() -> None:
     assert available is None or available > 2**20
     refuse_beyond(10, None)
     refuse_beyond(10, 10)
+
+
+def test_a_containers_limit_counts_where_it_is_the_lower(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("aeret.evaluation.memory._PROC", tmp_path)
+    monkeypatch.setattr("aeret.evaluation.memory._CGROUP", tmp_path)
+    assert available_bytes() is None
+    (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable: 8000 kB\n")
+    assert available_bytes() == 8000 * 1024
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_bytes() == 8000 * 1024
+    (tmp_path / "memory.max").write_text("5000000\n")
+    (tmp_path / "memory.current").write_text("4000000\n")
+    (tmp_path / "memory.stat").write_text("anon 1000000\ninactive_file 2500000\n")
+    assert available_bytes() == 3_500_000

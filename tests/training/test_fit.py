@@ -238,9 +238,10 @@ def test_another_model_of_the_same_shapes_starts_anew(tmp_path, caplog):
     assert "other settings, data sizes or variables" in caplog.text
 
 
-def test_damaged_checkpoint_says_what_to_do(tmp_path):
+@pytest.mark.parametrize("content", [b"PK\x03\x04half", b""])
+def test_damaged_checkpoint_says_what_to_do(tmp_path, content):
     fit_points(tmp_path)
-    (tmp_path / "checkpoint.npz").write_bytes(b"PK\x03\x04half")
+    (tmp_path / "checkpoint.npz").write_bytes(content)
     with pytest.raises(RunError, match=r"checkpoint\.npz: is damaged.*delete it") as caught:
         fit_points(tmp_path)
     assert caught.value.exit_code == 1, "of this run only"
