@@ -206,7 +206,7 @@ def test_a_stage_that_cannot_write_ends_all_experiments(bench: Bench) -> None:
     # Room for the records, not for the photos.
     done = bench.run("run", "whole.yaml", blocks=40)
     assert "File too large" in done.stderr
-    assert "stage prepare lacks what is said above" in done.stderr
+    assert "stage prepare ended as is said above" in done.stderr
     assert done.returncode == 4
     assert bench.statuses() == ["failed"]
     again = bench.run("run", "tiny.yaml")

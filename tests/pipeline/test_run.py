@@ -92,7 +92,7 @@ def test_every_end_is_recorded(
     ("code", "kind", "message"),
     [
         (1, RunError, "stage embed failed with exit code 1; the same command resumes it"),
-        (4, ResourceError, "stage embed lacks what is said above; .* the same command resumes it"),
+        (4, ResourceError, "stage embed ended as is said above; .* the same command resumes it"),
         (2, UsageError, "stage embed cannot run with this input; mend what is said above"),
         (-9, RunError, r"killed by signal 9 \(SIGKILL\). Most likely the memory ran out: .*lower data.workers"),
         (-11, RunError, r"killed by signal 11 \(SIGSEGV\). The same command resumes it"),
