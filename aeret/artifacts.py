@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from aeret.errors import AeretError, DataError, ResourceError, RunError, UsageError
 
@@ -26,9 +26,10 @@ RECORD = "artifact.json"
 _MIXED = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
 _ENDLESS = {errno.ENAMETOOLONG, errno.ELOOP}
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+FULL = {errno.ENOSPC, errno.EDQUOT}
+"""``errno`` of a disk without room."""
 # What no later run on this machine would be spared.
-_MACHINE = _FULL | {errno.EROFS, errno.EFBIG, errno.EIO, errno.ESTALE}
+_MACHINE = FULL | {errno.EROFS, errno.EFBIG, errno.EIO, errno.ESTALE}
 _MACHINE |= {errno.ENOMEM, errno.EAGAIN, errno.ENFILE, errno.EMFILE}
 _PACKAGES = (
     "numpy",
@@ -124,7 +125,7 @@ def system_error(what: str, error: OSError, option: str = "--runs") -> AeretErro
         kind = UsageError
     elif error.errno in _MACHINE:
         kind = ResourceError
-    if error.errno in _FULL:
+    if error.errno in FULL:
         mend = f"Free some space there, or give another folder with {option}; the same command goes on from here."
     elif error.errno in _FORBIDDEN | {errno.EROFS}:
         mend = f"Make it readable and writable for you, or give another folder with {option}."
@@ -137,6 +138,24 @@ def system_error(what: str, error: OSError, option: str = "--runs") -> AeretErro
     return kind(f"{what}: {name}{error.strerror or error}. {mend}")
 
 
+@contextlib.contextmanager
+def replacing_file(path: Path, temporary: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write, which takes its place when it is whole and on the disk: a reader never sees half of it.
+
+    Args:
+        path: where it goes; what is there stays until then.
+        temporary: its name until then, in the same folder. It is left there where writing fails.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with temporary.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old one or the new one, never half.
 
@@ -146,11 +165,8 @@ def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with replacing_file(path, temporary) as file:
+            file.write(text.encode())
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -218,7 +234,7 @@ def replacing(folder: Path) -> Iterator[Path]:
     partial = folder.with_name(folder.name + ".partial")
     partial.mkdir(parents=True, exist_ok=True)
     yield partial
-    _flush(partial)
+    flush_files(partial)
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)
@@ -240,8 +256,17 @@ def write_record(folder: Path, record: Record) -> None:
     write_json(folder / RECORD, asdict(record))
 
 
-def _flush(folder: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk: else a power cut could bring the old one back."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def flush_files(folder: Path) -> None:
+    """Wait until all files below a folder are on the disk."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+            flush(path)

@@ -10,7 +10,6 @@ import hashlib
 import http.client
 import json
 import math
-import os
 import re
 import time
 import urllib.error
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from aeret import __version__
-from aeret.artifacts import system_error
+from aeret.artifacts import flush, system_error
 from aeret.data.manifest import Download
 from aeret.errors import DataError, RunError
 from aeret.progress import Progress, Step
@@ -96,8 +95,7 @@ def download_file(
             _check(item, part, progress)
         except _Damaged:
             raise DataError(_discard(item, part)) from None
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
+    flush(part)
     part.replace(target)
     _note(part).unlink(missing_ok=True)
 

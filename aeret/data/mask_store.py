@@ -9,7 +9,6 @@ gives the same bytes, so a resumed store equals an unbroken one.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from aeret.artifacts import write_text
+from aeret.artifacts import flush_files, replacing_file, write_text
 from aeret.data.collection import Collection
 from aeret.data.masks import MaskPlanes, rasterise, save_planes
 from aeret.data.photos import cores
@@ -203,12 +202,8 @@ def _rasterised(job: MaskJob, blocks: Path, todo: list[int], threads: int) -> It
     def make(start: int) -> int:
         counts, category, bits = job.block(start)
         path = _path(blocks, start)
-        partial = path.with_suffix(".part")
-        with partial.open("wb") as file:
+        with replacing_file(path, path.with_suffix(".part")) as file:
             np.savez(file, counts=counts, category=category, bits=bits)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
         return len(counts)
 
     job.collection.by_photo()  # once, not in every thread at the same time
@@ -238,9 +233,7 @@ def _join(folder: Path, job: MaskJob, paths: list[Path]) -> None:
         np.concatenate(category),
         (_bits(path) for path in paths),
     )
-    for path in (folder / FOLDER).iterdir():  # before the journal says that it is complete
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+    flush_files(folder / FOLDER)  # before the journal says that it is complete
 
 
 def _bits(path: Path) -> Any:

@@ -8,7 +8,6 @@ themselves. A run killed at any moment is continued by the next one on the same 
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import shutil
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 
-from aeret.artifacts import write_json, write_text
+from aeret.artifacts import FULL, write_json, write_text
 from aeret.data import mask_store, photo_store
 from aeret.data.background.removal import SourceRemoval, demand_possible, mean_colour
 from aeret.data.background.sheet import write_sheet
@@ -40,7 +39,6 @@ from aeret.settings import DataSettings
 DROPPED = "dropped.csv"
 SHEET = "background.png"
 _SPARE = 16 << 20  # bytes left free on the disk
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 Rows = npt.NDArray[np.int64]
 
@@ -114,7 +112,7 @@ def prepare(
             _write_sheet(sources, out)
         write_text(out / DROPPED, _dropped(sources, counts, categories))
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise ResourceError(f"{out}: the disk is full; free some room, the same command resumes.") from None
         raise
     ranges = {split: (source, *source.ranges[split]) for source in sources for split in source.ranges}

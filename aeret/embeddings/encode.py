@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.artifacts import digest, write_json
+from aeret.artifacts import digest, replacing_file, write_json
 from aeret.embeddings.store import VECTORS, EmbeddingSet, write_rows
 from aeret.errors import UsageError
 from aeret.progress import Progress, silent
@@ -96,12 +95,8 @@ def _checked(arrays: Arrays, rows: NDArray[np.int64]) -> Arrays:
 
 
 def _write_part(path: Path, arrays: Arrays) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
+    with replacing_file(path, path.with_suffix(".tmp")) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _join(folder: Path, bounds: list[tuple[int, int]], paths: list[Path]) -> None:

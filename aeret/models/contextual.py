@@ -11,7 +11,6 @@ The trained network is written as plain arrays, for :mod:`aeret.retrieval.rerank
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from aeret.artifacts import replacing_file
 from aeret.rng import derive
 
 VERSION = 1
@@ -119,11 +119,8 @@ class ContextualModel(keras.Model):
             "trained_on": np.unique(np.asarray(trained_on, np.int64)),
         }
         try:
-            with temporary.open("wb") as file:
+            with replacing_file(path, temporary) as file:
                 np.savez(file, **(parts | self.arrays()))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aeret.artifacts import system_error
+from aeret.artifacts import flush, replacing_file, system_error
 from aeret.errors import RunError
 from aeret.training.selection import Selection
 
@@ -129,13 +128,10 @@ def _write(path: Path, arrays: list[npt.NDArray[Any]], meta: dict[str, Any]) -> 
     temporary = folder / f".{path.name}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with replacing_file(path, temporary) as file:
             named: dict[str, Any] = {f"v{i:05d}": array for i, array in enumerate(arrays)}
             np.savez(file, meta=np.array(json.dumps(meta)), **named)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _flush_folder(folder)
+        flush(folder)
     except OSError as error:
         raise system_error(f"{path}: the checkpoint cannot be written", error) from None
 
@@ -151,12 +147,3 @@ def _read(path: Path) -> tuple[list[npt.NDArray[Any]], dict[str, Any]] | None:
             return [file[name] for name in names], json.loads(str(file["meta"]))
     except (ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         raise RunError(f"{path}: is damaged ({error}); delete it and run the same command again.") from None
-
-
-def _flush_folder(folder: Path) -> None:
-    # The rename itself must reach the disk, or a power cut could bring the old checkpoint back.
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

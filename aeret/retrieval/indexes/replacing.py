@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aeret.artifacts import locked, system_error
+from aeret.artifacts import flush, locked, system_error
 from aeret.errors import RunError, UsageError
 
 _LOOKS, _PAUSE = 200, 0.01
@@ -47,11 +46,11 @@ def _replacing(folder: Path, mark: str) -> Iterator[Path]:
         partial.mkdir()
         yield partial
         for path in [*partial.iterdir(), partial]:
-            _flush(path)
+            flush(path)
         if folder.exists():
             folder.rename(old)
         partial.rename(folder)
-        _flush(folder.parent)
+        flush(folder.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
@@ -82,11 +81,3 @@ def _put_back(folder: Path) -> None:
 
 def _old(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.old")
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
