@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from aeret.clustering.kmeans import Clustering, assign
-from aeret.embeddings.blocks import cores
+from aeret.cores import cores
 from aeret.embeddings.distances import Vectors
 from aeret.retrieval import cluster_first
 from aeret.retrieval.ranking import Ranking

@@ -18,7 +18,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.embeddings.blocks import cores
+from aeret.cores import cores
 from aeret.retrieval.indexes.binary import Binary
 from aeret.retrieval.indexes.binary_flat import BinaryFlat
 from aeret.retrieval.indexes.binary_multi import BinaryMulti

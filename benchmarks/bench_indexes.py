@@ -28,7 +28,7 @@ import faiss
 import numpy as np
 from matplotlib.figure import Figure
 
-from aeret.embeddings.blocks import cores
+from aeret.cores import cores
 from aeret.retrieval.indexes import INDEXES, Index
 from aeret.retrieval.indexes.index import EVERYTHING
 from aeret.retrieval.sign_codes import fit_sign_codes

@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from aeret.clustering.kmeans import fit_kmeans
+from aeret.embeddings.distances import Vectors
 from aeret.evaluation.pairs import LabelSets, PairCounts, pair_counts, relevant_pairs
 from aeret.rng import generator
 from benchmarks.bench_kmeans import label_vectors
@@ -84,11 +86,10 @@ def counted(photos: int, rounds: int) -> list[Row]:
     expected = numpy_counts(labels, assignment)
     rows = []
     for threads in (1, 2):
-        for what, given, relevant in (("TP, FP, FN, TN", labels, None), ("sweep: again", sets, known)):
-
-            def ours(given=given, relevant=relevant, threads=threads) -> PairCounts:  # type: ignore[no-untyped-def]
-                return pair_counts(given, assignment, relevant, threads)
-
+        for what, ours in (
+            ("TP, FP, FN, TN", partial(pair_counts, labels, assignment, None, threads)),
+            ("sweep: again", partial(pair_counts, sets, assignment, known, threads)),
+        ):
             with threadpool_limits(threads):
                 timed = compare(ours, lambda: numpy_counts(labels, assignment), rounds)
             rows.append(row(what, photos, threads, timed.ours, timed.peer, timed.ratio, timed.low, ours() == expected))
@@ -97,28 +98,29 @@ def counted(photos: int, rounds: int) -> list[Row]:
 
 def evaluated(photos: int, rounds: int) -> list[Row]:
     vectors, labels = label_vectors(photos)
-    rows = []
-    for threads in (1, 2):
-        # How many iterations a fit takes differs by seed: every round has its own, the same for both.
-        seeds = {"ours": itertools.count(), "theirs": itertools.count()}
-        inertias: dict[str, list[float]] = {"ours": [], "theirs": []}
+    return [_evaluated(vectors, labels, threads, rounds) for threads in (1, 2)]
 
-        def ours(threads: int = threads, seeds=seeds, inertias=inertias) -> PairCounts:  # type: ignore[no-untyped-def]
-            found = fit_kmeans(vectors, CLUSTERS, seed=next(seeds["ours"]), starts=1, threads=threads)
-            inertias["ours"].append(found.inertia)
-            return pair_counts(labels, found.assignment, threads=threads)
 
-        def theirs(seeds=seeds, inertias=inertias) -> PairCounts:  # type: ignore[no-untyped-def]
-            found = KMeans(CLUSTERS, n_init=1, random_state=next(seeds["theirs"])).fit(vectors)
-            inertias["theirs"].append(float(found.inertia_))
-            return numpy_counts(labels, found.labels_)
+def _evaluated(vectors: Vectors, labels: NDArray[np.bool_], threads: int, rounds: int) -> Row:
+    # How many iterations a fit takes differs by seed: every round has its own, the same for both.
+    our_seeds, their_seeds = itertools.count(), itertools.count()
+    our_inertias, their_inertias = [], []
 
-        with threadpool_limits(threads):
-            timed = compare(ours, theirs, rounds)
-        inertia = statistics.mean(inertias["ours"]) / statistics.mean(inertias["theirs"])
-        what = f"k-means, assignment, counts (inertia x {inertia:.4f})"
-        rows.append(row(what, photos, threads, timed.ours, timed.peer, timed.ratio, timed.low, ""))
-    return rows
+    def ours() -> PairCounts:
+        found = fit_kmeans(vectors, CLUSTERS, seed=next(our_seeds), starts=1, threads=threads)
+        our_inertias.append(found.inertia)
+        return pair_counts(labels, found.assignment, threads=threads)
+
+    def theirs() -> PairCounts:
+        found = KMeans(CLUSTERS, n_init=1, random_state=next(their_seeds)).fit(vectors)
+        their_inertias.append(float(found.inertia_))
+        return numpy_counts(labels, found.labels_)
+
+    with threadpool_limits(threads):
+        timed = compare(ours, theirs, rounds)
+    inertia = statistics.mean(our_inertias) / statistics.mean(their_inertias)
+    what = f"k-means, assignment, counts (inertia x {inertia:.4f})"
+    return row(what, len(vectors), threads, timed.ours, timed.peer, timed.ratio, timed.low, "")
 
 
 def counted_many(photos: int) -> list[Row]:

@@ -16,7 +16,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.embeddings.blocks import cores
+from aeret.cores import cores
 from aeret.embeddings.distances import Vectors, squared_distances
 from aeret.retrieval import exhaustive
 from benchmarks.measure import Row, compare, report

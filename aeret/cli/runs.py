@@ -176,11 +176,15 @@ def _folder_name(runs: Sequence[Run], by: str | None, arms: Sequence[str], basel
     from aeret.pipeline.pipelines import slug
 
     groups = [*dict.fromkeys(run.group for run in runs)]
-    start = ".".join([*groups, slug(by)] if by else groups if len(groups) == 1 else [])
-    # The name of a run may be long, a value any text.
-    names = [slug(arm) if by else arm for arm in (*(each for each in arms if each != baseline), baseline)]
-    name = f"{start}." * bool(start) + "-and-".join(names[:-1]) + f"-against-{names[-1]}"
-    name += f"-{slug(interval)}" * (interval != _INTERVAL)
+    others = [arm for arm in arms if arm != baseline]
+    if by:
+        # A value may be any text.
+        parts, others, against = [*groups, slug(by)], [slug(arm) for arm in others], slug(baseline)
+    else:
+        parts, against = groups if len(groups) == 1 else [], baseline
+    name = ".".join([*parts, f"{'-and-'.join(others)}-against-{against}"])
+    if interval != _INTERVAL:
+        name += f"-{slug(interval)}"
     if not by and len(name.encode()) <= _LONG:
         return name
     # A value does not say which of a group's runs were taken; nor does a name that is cut.

@@ -64,7 +64,7 @@ def _leading(centred: Vectors, rng: np.random.Generator) -> Vectors:
     directions = rng.standard_normal((centred.shape[1], _DIRECTIONS), dtype=np.float32)
     for _ in range(_POWER_ITERATIONS):
         along = centred @ directions
-        # Of length one, or large vectors overflow.
+        # Only the directions matter: scaled, or the products of large vectors overflow.
         directions = np.linalg.qr(centred.T @ (along / max(np.abs(along).max(), np.float32(1e-30))))[0]
     return np.asarray(centred @ directions, np.float32)
 

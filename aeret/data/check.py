@@ -15,8 +15,9 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from aeret.cores import cores
 from aeret.data.check_records import Known, Problem, check_annotations, check_photos_and_categories
-from aeret.data.photos import BROKEN, ORIENTATION, cores, start_worker, upright
+from aeret.data.photos import BROKEN, ORIENTATION, start_worker, upright
 from aeret.data.rules import RULES, Severity
 from aeret.errors import DataError, RunError
 from aeret.progress import Progress, silent

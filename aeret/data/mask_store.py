@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aeret.artifacts import flush_files, replacing_file, write_text
+from aeret.cores import cores
 from aeret.data.collection import Collection
 from aeret.data.masks import MaskPlanes, rasterise, save_planes
-from aeret.data.photos import cores
 from aeret.errors import DataError
 from aeret.progress import Progress
 

@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from aeret.cores import cores
 from aeret.errors import DataError, RunError
 
 Photos = npt.NDArray[np.uint8]
@@ -169,11 +170,6 @@ def decode_changed(
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _decode_batch(batch: Sequence[PhotoFile], size: int, change: Change | None) -> tuple[Photos, list[int], list[str]]:

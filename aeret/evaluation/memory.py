@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aeret.embeddings.blocks import cores
+from aeret.cores import cores
 from aeret.errors import RunError
 
 _PROC, _CGROUP = Path("/proc"), Path("/sys/fs/cgroup")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ruamel.yaml.comments import CommentedMap
 
 from aeret.errors import SettingsError
-from aeret.settings import Settings, plain, read_yaml, settings_from, validated
+from aeret.settings import Settings, override_keys, plain, read_yaml, settings_from, validated
 from aeret.stages import DEFAULT_STAGES, STAGES
 
 VARIANT = "variant"
@@ -151,9 +151,9 @@ def read_pipeline(path: Path, overrides: Sequence[str] = (), preset: str = "") -
                 f"{path}: pipeline.experiments: two are named {twice[0]!r}; name one of them otherwise."
             )
         return replace(empty, experiments=parts)
-    taken = [_keys(text) for text in overrides]
+    taken = [override_keys(text) for text in overrides]
     matrix = block.matrix | chosen.matrix
-    axes = {key: values for key, values in matrix.items() if not any(_within(_keys(key), each) for each in taken)}
+    axes = {key: values for key, values in matrix.items() if not any(_within(key, each) for each in taken)}
     variants = {each: block.variants[each] for each in chosen.variants or block.variants}
     if variants:
         axes[VARIANT] = list(variants)
@@ -180,16 +180,11 @@ def read_pipeline(path: Path, overrides: Sequence[str] = (), preset: str = "") -
 
 def _source(path: Path, overrides: Sequence[str], preset: str) -> Pipeline:
     # The network must be the same; the collection is what the source is there to differ in.
-    return read_pipeline(path, [text for text in overrides if _keys(text)[0] != "data"], preset)
+    return read_pipeline(path, [text for text in overrides if override_keys(text)[0] != "data"], preset)
 
 
-def _keys(text: str) -> tuple[str, ...]:
-    """Return the keys of ``section.key`` or of ``section.key=value``, read as the settings read an override."""
-    return tuple(text.partition("=")[0].strip().split("."))
-
-
-def _within(keys: tuple[str, ...], section: tuple[str, ...]) -> bool:
-    return keys[: len(section)] == section
+def _within(key: str, section: tuple[str, ...]) -> bool:
+    return tuple(key.split("."))[: len(section)] == section
 
 
 def with_source(pipeline: Pipeline, weights: Path) -> Pipeline:

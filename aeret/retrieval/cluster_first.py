@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.clustering.kmeans import Clustering
-from aeret.embeddings.blocks import cores, over_blocks
+from aeret.cores import cores
+from aeret.embeddings.blocks import over_blocks
 from aeret.embeddings.distances import Vectors, checked, decode, nearest_rows, squared_distance
 from aeret.errors import UsageError
 from aeret.progress import Progress, silent

@@ -1,6 +1,6 @@
 """Settings: YAML and overrides in, typed, validated, frozen values out."""
 
-from aeret.settings.load import plain, read_yaml, settings_from, validated
+from aeret.settings.load import override_keys, plain, read_yaml, settings_from, validated
 from aeret.settings.sections import (
     IDLE,
     PACE_ONLY,
@@ -31,6 +31,7 @@ __all__ = [
     "LatentSettings",
     "Settings",
     "TrainingSettings",
+    "override_keys",
     "plain",
     "read_yaml",
     "settings_from",

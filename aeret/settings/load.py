@@ -109,11 +109,20 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
-    key, sign, value = text.partition("=")
+def override_keys(text: str) -> tuple[str, ...]:
+    """Return the sections and the setting that ``section.key=value`` names.
+
+    Raises:
+        UsageError: there is no ``=`` or nothing before it.
+    """
+    key, sign, _ = text.partition("=")
     if not sign or not key.strip():
         raise UsageError(f"--set {text!r}: expected key=value, for example cnn.training.epochs=3.")
-    keys, value = tuple(key.strip().split(".")), value.strip()
+    return tuple(key.strip().split("."))
+
+
+def _parse_override(text: str) -> tuple[tuple[str, ...], Any]:
+    keys, value = override_keys(text), text.partition("=")[2].strip()
     try:
         parsed = YAML(typ="safe", pure=True).load(value) if value else ""
     except YAMLError:

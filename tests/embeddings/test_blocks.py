@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from aeret.embeddings.blocks import cores, over_blocks
+from aeret.cores import cores
+from aeret.embeddings.blocks import over_blocks
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -15,7 +15,8 @@ from typing import Any
 from PIL import Image
 
 from aeret.artifacts import write_json, write_text, writing
-from aeret.data.photos import cores, start_worker
+from aeret.cores import cores
+from aeret.data.photos import start_worker
 from aeret.data.scenes.objects import CATEGORIES
 from aeret.data.scenes.render import draw_scene
 from aeret.errors import DataError, RunError, UsageError

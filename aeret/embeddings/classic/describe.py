@@ -9,7 +9,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 
-from aeret.data.photos import cores, start_worker
+from aeret.cores import cores
+from aeret.data.photos import start_worker
 from aeret.embeddings.classic.feature import ClassicFeature, Photos, Vectors
 from aeret.errors import RunError
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.embeddings.blocks import cores, over_blocks
+from aeret.cores import cores
+from aeret.embeddings.blocks import over_blocks
 from aeret.errors import UsageError
 from aeret.evaluation.memory import available_bytes, refuse_beyond
 from aeret.evaluation.metrics.averages import mean

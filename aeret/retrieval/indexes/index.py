@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.artifacts import write_json
-from aeret.embeddings.blocks import cores, over_blocks
+from aeret.cores import cores
+from aeret.embeddings.blocks import over_blocks
 from aeret.embeddings.distances import checked
 from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import DataError, UsageError
