@@ -62,20 +62,19 @@ def flags_in_order(
     owners: NDArray[np.int64],
     last: NDArray[np.int64],
 ) -> NDArray[np.uint8]:
-    """Return flags of the gallery in the order of :func:`order_of_bits`, uint8 (p, g), without making the order.
+    """Put flags of the gallery into the order of :func:`order_of_bits`, without making the order; return them.
 
     The flags travel in the lowest bits of the keys that are sorted, so that no row needs to be carried or looked up.
 
     Args:
-        keys: uint32 (q, g), below 2**31 - 1; that of the ``last`` row is another one while this runs.
-        flags: 0 or 1, in the gallery's own order, uint8 (p, g).
+        keys: uint32 (q, g or more), below 2**31 - 1; that of the ``last`` row is another one while this runs.
+        flags: 0 or 1, in the gallery's own order, uint8 (p, g); sorted where they are.
         owners: the query of each row of flags, rising, int64 (p,).
         last: a gallery row of each query that goes to the very end, or -1, int64 (q,).
     """
-    out = np.empty_like(flags)
     firsts = np.searchsorted(owners, np.arange(len(keys) + 1))
-    _sort_flags(keys, flags, firsts, last, out)
-    return out
+    _sort_flags(keys, flags, firsts, last)
+    return flags
 
 
 @numba.njit(nogil=True, cache=True)
@@ -97,15 +96,15 @@ def _span(keys, last):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _sort_flags(keys, flags, firsts, last, out):  # type: ignore[no-untyped-def]
-    rows = keys.shape[1]
+def _sort_flags(keys, flags, firsts, last):  # type: ignore[no-untyped-def]
+    rows = flags.shape[1]
     if not rows:
         return
     wide, narrow = np.empty(rows, np.uint32), np.empty(rows, np.uint16)
-    packed, sorted_flags = np.empty(rows, np.uint8), np.empty(rows, np.uint8)
+    packed = np.empty(rows, np.uint8)
     places = np.empty((3, 1 << _LONGEST_DIGIT), np.uint32)
     for i in range(keys.shape[0]):
-        row = keys[i]
+        row = keys[i, :rows]
         low, span, width = _span(row, last[i])
         passes = max(2, -(-width // _LONGEST_DIGIT))
         digit = -(-width // passes)
@@ -114,9 +113,9 @@ def _sort_flags(keys, flags, firsts, last, out):  # type: ignore[no-untyped-def]
             row[last[i]] = low + span
         for first in range(firsts[i], firsts[i + 1], _CARRIED):
             carried = min(_CARRIED, firsts[i + 1] - first)
-            mine, target = flags[first], out[first]
+            mine = flags[first]
             if carried > 1:
-                mine, target = packed, sorted_flags
+                mine = packed
                 mine[:] = flags[first]
                 for t in range(1, carried):
                     for j in range(rows):
@@ -127,11 +126,11 @@ def _sort_flags(keys, flags, firsts, last, out):  # type: ignore[no-untyped-def]
             else:
                 _first_pass(row, mine, low, digit, carried, places[0], wide)
                 _middle_pass(wide, digit, carried, places[1], narrow)
-            _last_pass(narrow, carried, places[passes - 1], target)
+            _last_pass(narrow, carried, places[passes - 1], mine)
             if carried > 1:
                 for t in range(carried):
                     for j in range(rows):
-                        out[first + t, j] = (target[j] >> np.uint8(t)) & np.uint8(1)
+                        flags[first + t, j] = (mine[j] >> np.uint8(t)) & np.uint8(1)
         row[last[i]] = own
 
 

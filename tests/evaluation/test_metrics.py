@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from slow_measures import expected, value
 
 from aeret.embeddings.distances import squared_distances
-from aeret.embeddings.products import squared_by_products, squared_norms
+from aeret.embeddings.products import Room, squared_by_products, squared_norms
 from aeret.errors import RunError, UnknownNameError, UsageError
 from aeret.evaluation.metrics import (
     METRICS,
@@ -163,13 +163,33 @@ def test_products_depend_on_the_two_vectors_alone() -> None:
     vectors = rng.standard_normal((311, 53)).astype(np.float32)
     vectors[17] = vectors[203]
     norms = squared_norms(vectors)
-    found = squared_by_products(vectors[:33], vectors, norms)
+    found = squared_by_products(vectors[:33], vectors, norms, Room())[:, :311]
     np.testing.assert_allclose(found, squared_distances(vectors[:33], vectors), rtol=1e-4, atol=1e-4)
     assert (found[:, 17] == found[:, 203]).all()
     order = rng.permutation(311)
     moved = np.ascontiguousarray(vectors[order])
     np.testing.assert_array_equal(squared_norms(moved), norms[order])
-    np.testing.assert_array_equal(squared_by_products(vectors[[9, 4]], moved, norms[order]), found[[9, 4]][:, order])
+    again = squared_by_products(vectors[[9, 4]], moved, norms[order], Room())
+    np.testing.assert_array_equal(again[:, :311], found[[9, 4]][:, order])
+
+
+def test_memory_for_distances_is_used_again_and_begins_rows_at_cache_lines() -> None:
+    room = Room()
+    first = room.lines(3, 21)
+    assert first.shape == (3, 32)
+    assert all(row.ctypes.data % 64 == 0 for row in first)
+    assert np.shares_memory(first, room.lines(2, 40))
+    assert room.lines(50, 40).shape == (50, 48)
+
+
+def test_measures_asked_for_together_do_not_disturb_each_other() -> None:
+    rng = np.random.default_rng(4)
+    vectors, labels = rng.standard_normal((333, 5)).astype(np.float32), rng.random((333, 6)) < 0.2
+    truth, source = Truth(labels, labels, np.arange(333)), WholeGallery(vectors, vectors)
+    names = ["AP", "AP(self=included)", "AUC(ties=expected)", "nDCG(rel=jaccard)@20", "AP(average=class)"]
+    together = measure(names, source, truth, threads=1)
+    for name in names:
+        np.testing.assert_array_equal(together[parse(name)], measure([name], source, truth)[parse(name)])
 
 
 def test_the_query_itself_may_count_or_not() -> None:

@@ -13,6 +13,9 @@ from aeret.evaluation.metrics.ranked import Counts, Ranked, Values
 _SHORT = 256
 """Ranks of a tie that are summed one by one; longer ties take the difference of two harmonic numbers."""
 
+_PART = 1024
+"""Ranks that are looked at together: their places and precisions stay in the first-level cache."""
+
 
 def _average_precision(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
     relevant = ranked.relevant[:, None]
@@ -38,7 +41,7 @@ def _average_precision(ranked: Ranked, cutoffs: Counts, options: Options) -> Val
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _summed(hits, cutoffs, out):  # type: ignore[no-untyped-def]
     """Sum of the precision at each hit up to each cut-off, every fourth hit in one of four sums."""
-    places = np.empty(hits.shape[1], np.int32)
+    places, parts = np.empty(_PART, np.int32), np.empty(_PART + 7)
     for i in range(hits.shape[0]):
         row, cuts = hits[i], cutoffs[min(i, cutoffs.shape[0] - 1)]
         place, found = 0, 0
@@ -46,31 +49,23 @@ def _summed(hits, cutoffs, out):  # type: ignore[no-untyped-def]
         # so that no other cut-off changes a value.
         s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
         for c in range(cuts.shape[0]):
-            last, count = min(cuts[c], row.shape[0]), 0
-            for r in range(place, last):
-                places[count] = r + 1
-                count += row[r]
-            h = 0
-            while h < count:
-                if found % 4 == 0 and h + 4 <= count:
-                    s0 += (found + 1) / places[h]
-                    s1 += (found + 2) / places[h + 1]
-                    s2 += (found + 3) / places[h + 2]
-                    s3 += (found + 4) / places[h + 3]
-                    found += 4
-                    h += 4
-                    continue
-                part = (found + 1) / places[h]
-                if found % 4 == 0:
-                    s0 += part
-                elif found % 4 == 1:
-                    s1 += part
-                elif found % 4 == 2:
-                    s2 += part
-                else:
-                    s3 += part
-                found += 1
-                h += 1
+            last = min(cuts[c], row.shape[0])
+            for start in range(place, last, _PART):
+                count = 0
+                for r in range(start, min(start + _PART, last)):
+                    places[count] = r + 1
+                    count += row[r]
+                first = found % 4
+                parts[:first] = 0
+                for h in range(count):
+                    parts[first + h] = np.float64(found + h + 1) / np.float64(places[h])
+                parts[first + count : first + count + 3] = 0
+                for h in range(0, first + count, 4):
+                    s0 += parts[h]
+                    s1 += parts[h + 1]
+                    s2 += parts[h + 2]
+                    s3 += parts[h + 3]
+                found += count
             place = max(place, last)
             out[i, c] = (s0 + s1) + (s2 + s3)
 

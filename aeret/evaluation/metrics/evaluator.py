@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aeret.cores import cores
 from aeret.embeddings.blocks import over_blocks
+from aeret.embeddings.products import Room
 from aeret.errors import UsageError
 from aeret.evaluation.memory import available_bytes, refuse_beyond
 from aeret.evaluation.metrics.averages import mean
@@ -21,7 +23,8 @@ from aeret.evaluation.relevance import Truth
 from aeret.progress import Progress, silent
 from aeret.retrieval.ranking import Ranking
 
-_BLOCK_BYTES = 96 * 2**20
+_BLOCK_BYTES, _ALL_BYTES = 192 * 2**20, 2**30
+"""Of one block, and of the blocks of all threads."""
 _LARGEST_BLOCK = 512
 _PANEL = 32
 """Queries that distances of whole galleries are made for at once: a part of it costs as much as the whole."""
@@ -113,9 +116,10 @@ def _peak(groups: list[_Group], source: Source, judge: Judge, threads: int) -> i
     summed = [g for g in groups if g.first.rel == "layout" or (g.first.definition.graded and g.first.rel != "any")]
     totals = queries * 4 * max((int(g.cutoffs[-1]) for g in summed if g.first.definition.graded), default=0)
     totals += (threads or cores()) * BLOCK_BYTES if summed else 0
-    block = (threads or cores()) * _block_size(groups, source, judge) * _query_bytes(groups, source, judge)
+    at_once = min(queries, (threads or cores()) * _block_size(groups, source, judge, threads))
+    blocks = at_once * _query_bytes(groups, source, judge)
     working = (threads or cores()) * 2 * 8 * source.results
-    return int(queries * numbers * 8 + words + totals + 5 * block // 4 + working + 2**23)
+    return int(queries * numbers * 8 + words + totals + 5 * blocks // 4 + working + 2**23)
 
 
 def _grouped(measures: tuple[Measure, ...]) -> list[_Group]:
@@ -199,13 +203,17 @@ def _query_bytes(groups: list[_Group], source: Source, judge: Judge) -> int:
         judged = results * ((20 if group.tied else 3) * rows + (16 if group.first.definition.graded else 0))
         columns = len(group.measures) * max(1, group.first.definition.levels)
         dearest = max(dearest, judged + rows * columns * 8 * 3)
-    return int(source.results * source.pair_bytes + dearest)
+    ordered = any(group.tied or group.first.definition.graded for group in groups)
+    return int(source.results * source.pair_bytes(ordered) + dearest)
 
 
-def _block_size(groups: list[_Group], source: Source, judge: Judge) -> int:
-    """Queries of a block: a fixed rule, that does not look at the machine."""
-    queries = int(np.clip(_BLOCK_BYTES // max(1, _query_bytes(groups, source, judge)), 1, _LARGEST_BLOCK))
-    return queries if queries < _PANEL else queries // _PANEL * _PANEL
+def _block_size(groups: list[_Group], source: Source, judge: Judge, threads: int) -> int:
+    """Queries of a block, no more than leave work for every thread. No number depends on it."""
+    threads = threads or cores()
+    room = min(_BLOCK_BYTES, _ALL_BYTES // threads) // max(1, _query_bytes(groups, source, judge))
+    queries = int(np.clip(room, 1, _LARGEST_BLOCK))
+    panels = min(queries // _PANEL, -(-source.queries // (threads * _PANEL)))
+    return max(panels * _PANEL, min(queries, _PANEL - 1))
 
 
 def _measure(
@@ -222,14 +230,24 @@ def _measure(
         np.full(values.shape, np.nan) if _pooled(group) else None for group, values in zip(groups, out, strict=True)
     ]
     _prepare(groups, source, judge)
+    rooms: SimpleQueue[dict[bool, Room]] = SimpleQueue()
+    for _ in range(threads or cores()):
+        rooms.put({False: Room(), True: Room()})
 
     def work(start: int, stop: int) -> None:
+        room = rooms.get()
+        try:
+            put(start, stop, room)
+        finally:
+            rooms.put(room)
+
+    def put(start: int, stop: int, room: dict[bool, Room]) -> None:
         inputs: dict[tuple[object, ...], tuple[Judged, Ranked]] = {}
         blocks: dict[bool, Block] = {}
         for group, values, weight in zip(groups, out, weights, strict=True):
             judging = judge.with_self if group.with_self else judge
             if group.with_self not in blocks:
-                blocks[group.with_self] = source.block(judging, start, stop)
+                blocks[group.with_self] = source.block(judging, start, stop, room[group.with_self])
             if group.input not in inputs:
                 inputs[group.input] = _input(group, groups, source, blocks[group.with_self], judging, start, stop)
             judged, ranked = inputs[group.input]
@@ -247,7 +265,7 @@ def _measure(
                     ).T
 
     with progress(f"measures, about {-(-needed // 2**20)} MiB of memory", source.queries, unit="query") as step:
-        for _ in over_blocks(source.queries, _block_size(groups, source, judge), work, threads, step):
+        for _ in over_blocks(source.queries, _block_size(groups, source, judge, threads), work, threads, step):
             pass
     results: dict[Measure, Values] = {}
     for group, values, weight in zip(groups, out, weights, strict=True):

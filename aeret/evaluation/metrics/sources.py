@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from aeret.clustering.kmeans import Clustering
 from aeret.embeddings.distances import Vectors, checked
-from aeret.embeddings.products import squared_by_products, squared_norms
+from aeret.embeddings.products import Room, squared_by_products, squared_norms
 from aeret.errors import UsageError
 from aeret.evaluation.metrics.judge import Bytes, Judge, Judged
 from aeret.evaluation.metrics.ranked import Values
@@ -66,13 +66,16 @@ class Source(Protocol):
         """Whether ties can be seen."""
         ...
 
-    @property
-    def pair_bytes(self) -> int:
-        """Bytes that a block holds for each query and result, judgements not counted."""
+    def pair_bytes(self, ordered: bool) -> int:
+        """Return the bytes that a block holds for each query and result, judgements not counted.
+
+        Args:
+            ordered: whether rows or ties are wanted too, or only the hits in order.
+        """
         ...
 
-    def block(self, judge: Judge, start: int, stop: int) -> Block:
-        """Return the results of queries ``start`` to ``stop``."""
+    def block(self, judge: Judge, start: int, stop: int, room: Room) -> Block:
+        """Return the results of queries ``start`` to ``stop``; they are lost when ``room`` is used again."""
         ...
 
 
@@ -128,7 +131,6 @@ class Listed:
 
     ranking: Ranking
     has_distances = True
-    pair_bytes = 32
 
     @property
     def queries(self) -> int:
@@ -140,7 +142,11 @@ class Listed:
         """Results of each query."""
         return int(self.ranking.rows.shape[1])
 
-    def block(self, judge: Judge, start: int, stop: int) -> Block:
+    def pair_bytes(self, ordered: bool) -> int:
+        """Return 32: rows and distances, and again where the query itself is moved to the end."""
+        return 32
+
+    def block(self, judge: Judge, start: int, stop: int, room: Room) -> Block:
         """Return the results of queries ``start`` to ``stop``, the query itself moved to the end where it is found."""
         rows, distances = self.ranking.rows[start:stop], self.ranking.distances[start:stop]
         own = rows == judge.truth.exclude[start:stop, None]
@@ -159,14 +165,17 @@ class FixedOrder:
     """Gallery rows, int32 (g,)."""
     queries: int
     has_distances = False
-    pair_bytes = 12
 
     @property
     def results(self) -> int:
         """Photos of the gallery."""
         return len(self.order)
 
-    def block(self, judge: Judge, start: int, stop: int) -> Block:
+    def pair_bytes(self, ordered: bool) -> int:
+        """Return 12: the order of each query, and as 64-bit rows."""
+        return 12
+
+    def block(self, judge: Judge, start: int, stop: int, room: Room) -> Block:
         """Return the order once for each query, the query itself moved to the end."""
         rows = np.empty((stop - start, len(self.order)), np.int32)
         _own_last(self.order, judge.truth.exclude[start:stop], rows)
@@ -177,7 +186,6 @@ class WholeGallery:
     """Every query's order of the whole gallery by distance; with clusters, that of a strict cluster-first search."""
 
     has_distances = True
-    pair_bytes = 9
 
     def __init__(self, queries: Vectors, gallery: Vectors, clustering: Clustering | None = None) -> None:
         """Check the vectors.
@@ -205,12 +213,17 @@ class WholeGallery:
         """Photos of the gallery."""
         return len(self._gallery)
 
-    def block(self, judge: Judge, start: int, stop: int) -> Block:
+    def pair_bytes(self, ordered: bool) -> int:
+        """Return 4 for distances, and 5 for the order and its ties; without clusters it is only made when wanted."""
+        return 9 if ordered or self._clustering is not None else 4
+
+    def block(self, judge: Judge, start: int, stop: int, room: Room) -> Block:
         """Return the orders of queries ``start`` to ``stop``, the query itself last."""
         asked, own = self._queries[start:stop], judge.truth.exclude[start:stop]
-        squared = squared_by_products(asked, self._gallery, self._norms)
+        filled = squared_by_products(asked, self._gallery, self._norms, room)
         if self._clustering is None:
-            return _Distances(squared, own)
+            return _Distances(filled, self.results, own)
+        squared = filled[:, : self.results]
         ranks = cluster_ranks(asked, self._clustering.centroids)
         order = full_order(squared, ranks, self._clustering.assignment, own)
         return Ordered(order, lambda: _ties(np.take_along_axis(squared, order, axis=1), own >= 0), whole=True)
@@ -219,17 +232,17 @@ class WholeGallery:
 class _Distances:
     """A block of distances to the whole gallery: hits are sorted with them, rows only where they are wanted."""
 
-    def __init__(self, squared: Vectors, own: NDArray[np.int64]) -> None:
-        self._squared, self._own = squared, own
+    def __init__(self, filled: Vectors, results: int, own: NDArray[np.int64]) -> None:
+        self._filled, self._results, self._own = filled, results, own
 
     @cached_property
     def _ordered(self) -> Ordered:
-        squared, own = self._squared, self._own
+        squared, own = self._filled[:, : self._results], self._own
         order = full_order(squared, last=own)
         return Ordered(order, lambda: _ties(np.take_along_axis(squared, order, axis=1), own >= 0), whole=True)
 
     def hits(self, judged: Judged) -> Bytes:
-        return flags_in_order(self._squared.view(np.uint32), judged.whole(), judged.owners, self._own)
+        return flags_in_order(self._filled.view(np.uint32), judged.whole(), judged.owners, self._own)
 
     def tied_hits(self, judged: Judged) -> Ties:
         return self._ordered.tied_hits(judged)
@@ -245,7 +258,6 @@ class WholeCodes:
     """Every query's order of the whole gallery of binary codes by Hamming distance: small whole numbers, many ties."""
 
     has_distances = True
-    pair_bytes = 11
 
     def __init__(self, queries: NDArray[np.uint64], gallery: NDArray[np.uint64]) -> None:
         """Take codes as words, uint64 (q, w) and (g, w) (:func:`aeret.retrieval.bits.words_of_bools`).
@@ -269,7 +281,11 @@ class WholeCodes:
         """Codes of the gallery."""
         return int(self._columns.shape[1])
 
-    def block(self, judge: Judge, start: int, stop: int) -> Block:
+    def pair_bytes(self, ordered: bool) -> int:
+        """Return 11: distances in 16 and in 32 bits, the order and its ties."""
+        return 11
+
+    def block(self, judge: Judge, start: int, stop: int, room: Room) -> Block:
         """Return the results of queries ``start`` to ``stop``."""
         return _Codes(self._asked[start:stop], self._columns, judge.truth.exclude[start:stop])
 
