@@ -242,8 +242,8 @@ def _of_seeds(arm: Sequence[Evaluation], measure: str) -> list[float]:
     for each in arm:
         if measure in each.per_query:
             found.append(float(each.per_query[measure].mean()))
-        elif (each.measures["measure"] == measure).any():
-            found.append(each.value(measure))
+        elif (row := each.row(measure)) is not None:
+            found.append(float(row["value"]))
     return found if len(found) == len(arm) else []
 
 

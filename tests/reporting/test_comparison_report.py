@@ -76,6 +76,27 @@ def test_the_terminal_shows_a_dash_where_nothing_was_tested(tmp_path: Path) -> N
     assert any("layout R@10: the baseline has no latent head: chance" in line for line in lines)
 
 
+def test_a_lead_without_an_order_of_the_whole_gallery_has_no_average_precision() -> None:
+    arms = {}
+    for name, layout in (("labels-only", 0.1), ("joint", 0.3)):
+        made = arm(layout)
+        frame = made[0].measures
+        pooled = "cluster-first pooled"
+        kept = frame[(frame["method"] != pooled) | (frame["measure"] != "AP(rel=any)")]
+        arms[name] = [
+            replace(
+                each,
+                facts=each.facts | {"lead": pooled},
+                measures=kept,
+                per_query=each.per_query.drop(columns="AP(rel=any)"),
+            )
+            for each in made
+        ]
+    titles = [column.title for column in table(build_comparison_report(arms, "labels-only"), "arms-table").columns]
+    assert LAYOUT in titles
+    assert "AP(rel=any)" not in titles
+
+
 def test_subsets_are_compared_on_their_own() -> None:
     report = build_comparison_report({"a": arm(0.1), "b": arm(0.3)}, "a")
     rows = table(report, "subset-b-real").rows
