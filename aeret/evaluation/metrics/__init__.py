@@ -11,7 +11,9 @@ from aeret.evaluation.metrics.evaluator import measure, peak_bytes
 from aeret.evaluation.metrics.judge import Judge
 from aeret.evaluation.metrics.naming import Measure, parse
 from aeret.evaluation.metrics.registry import METRICS
-from aeret.evaluation.metrics.sources import FixedOrder, WholeCodes, WholeGallery
+from aeret.evaluation.metrics.sources import FixedOrder
+from aeret.evaluation.metrics.whole_codes import WholeCodes
+from aeret.evaluation.metrics.whole_gallery import WholeGallery
 
 __all__ = [
     "METRICS",
