@@ -144,16 +144,21 @@ def replacing_file(path: Path, temporary: Path) -> Iterator[BinaryIO]:
 
     Args:
         path: where it goes; what is there stays until then.
-        temporary: its name until then, in the same folder. It is left there where writing fails.
+        temporary: its name until then, in the same folder. Only a killed process leaves it there.
 
     Raises:
         OSError: it cannot be written.
     """
-    with temporary.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def write_text(path: Path, text: str) -> None:
@@ -168,8 +173,6 @@ def write_text(path: Path, text: str) -> None:
         with replacing_file(path, temporary) as file:
             file.write(text.encode())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise system_error(f"{path} cannot be written (the old file, if any, is untouched)", error) from None
 
 

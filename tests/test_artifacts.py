@@ -12,6 +12,7 @@ from aeret.artifacts import (
     file_digest,
     locked,
     read_record,
+    replacing_file,
     system_error,
     write_json,
     write_record,
@@ -68,6 +69,24 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
         write_json(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 1}
     assert [each.name for each in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_file_takes_its_place_whole_and_on_the_disk_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, temporary = tmp_path / "a", tmp_path / ".a.tmp"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), replacing_file(path, temporary) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+    assert path.read_bytes() == b"old"
+    synced: list[bytes] = []
+    monkeypatch.setattr("aeret.artifacts.os.fsync", lambda _: synced.append(path.read_bytes()))
+    with replacing_file(path, temporary) as file:
+        file.write(b"new")
+    assert synced == [b"old"]
+    assert path.read_bytes() == b"new"
 
 
 def test_an_artifact_appears_only_when_complete(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ _TILE, _LEAST = 288, 32
 _TILE_NUMBERS = 2**16 + 2**13
 """Vectors of a tile, at most, and their numbers: it stays in the second-level cache."""
 _LINE = 64
-"""Bytes of a cache line, or a multiple of it: memory is written line by line, past the cache."""
+"""Bytes of a cache line: rows of distances begin at one. No less than a vector of lanes, or :func:`_finish` may not
+write there."""
 
 
 def squared_norms(vectors: Vectors) -> Vectors:
@@ -40,7 +41,7 @@ def squared_norms(vectors: Vectors) -> Vectors:
     return norms
 
 
-class Room:
+class Scratch:
     """Memory for distances that is used again and again: to clear fresh memory takes the system a while."""
 
     def __init__(self) -> None:
@@ -58,7 +59,7 @@ class Room:
         return self._memory[first : first + rows * columns].reshape(rows, columns)
 
 
-def squared_by_products(queries: Vectors, vectors: Vectors, norms: Vectors, room: Room) -> Vectors:
+def squared_by_products(queries: Vectors, vectors: Vectors, norms: Vectors, scratch: Scratch) -> Vectors:
     """Return squared distances, float32 (q, n or a few more), on the calling thread alone.
 
     What stands in the columns after the n-th means nothing.
@@ -67,9 +68,9 @@ def squared_by_products(queries: Vectors, vectors: Vectors, norms: Vectors, room
         queries: checked, float32 (q, d).
         vectors: checked, float32 (n, d).
         norms: :func:`squared_norms` of ``vectors``.
-        room: where the distances are; they are lost when it is used again.
+        scratch: where the distances are; they are lost when it is used again.
     """
-    out = room.lines(len(queries), len(vectors))
+    out = scratch.lines(len(queries), len(vectors))
     _distances(_panels(queries), vectors, squared_norms(queries), norms, out)
     return out
 
@@ -189,8 +190,8 @@ def _distances_of_one(typing_context, near, lengths, own, out):  # type: ignore[
 
 _finish: Any = intrinsic(_distances_of_one)
 """``_finish(products, lengths, own, out)`` writes the squared distances of one query to some vectors: float32 (m,), m a
-multiple of the lanes, ``out`` at a cache line. It writes past the cache: a row is as large as the cache, and would be
-read from memory before it is overwritten."""
+multiple of the lanes, ``out`` at an address that the bytes of all lanes divide. It writes past the cache: a row is as
+large as the cache, and would be read from memory before it is overwritten."""
 
 
 @numba.njit(nogil=True, cache=True)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from aeret.artifacts import replacing_file
 from aeret.errors import DataError, UsageError
 
 VECTORS, ROWS = "vectors.npy", "rows.parquet"
@@ -83,6 +84,5 @@ class EmbeddingSet:
 def write_rows(folder: Path, ids: NDArray[np.int64], columns: Mapping[str, NDArray[Any]]) -> None:
     """Write ids and columns as ``rows.parquet``; its presence says that the set is complete, so it is written last."""
     frame = pd.DataFrame({_ID: np.asarray(ids, np.int64), **{name: np.asarray(c) for name, c in columns.items()}})
-    temporary = folder / f".{ROWS}.tmp"
-    frame.to_parquet(temporary, index=False)
-    temporary.replace(folder / ROWS)
+    with replacing_file(folder / ROWS, folder / f".{ROWS}.tmp") as file:
+        frame.to_parquet(file, index=False)

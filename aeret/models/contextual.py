@@ -118,11 +118,8 @@ class ContextualModel(keras.Model):
             "heads": np.int64(self.heads),
             "trained_on": np.unique(np.asarray(trained_on, np.int64)),
         }
-        try:
-            with replacing_file(path, temporary) as file:
-                np.savez(file, **(parts | self.arrays()))
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing_file(path, temporary) as file:
+            np.savez(file, **(parts | self.arrays()))
 
 
 class _Attention(keras.layers.Layer):

@@ -24,6 +24,7 @@ def full_order(
     ranks: NDArray[np.int64] | None = None,
     assignment: NDArray[np.int32] | None = None,
     last: NDArray[np.int64] | None = None,
+    rows: int | None = None,
 ) -> NDArray[np.int32]:
     """Return all gallery rows in the order of a search, int32 (q, g); ties by row.
 
@@ -36,8 +37,9 @@ def full_order(
             cluster-first search of everything. Without, it is the exhaustive one.
         assignment: cluster of each gallery row, int32 (g,).
         last: a gallery row of each query (itself) that goes to the very end, or -1, int64 (q,).
+        rows: g, where ``squared`` has more columns than that.
     """
-    return order_of_bits(squared.view(np.uint32), ranks, assignment, last)
+    return order_of_bits(squared.view(np.uint32), ranks, assignment, last, rows)
 
 
 def order_of_bits(
@@ -45,13 +47,14 @@ def order_of_bits(
     ranks: NDArray[np.int64] | None = None,
     assignment: NDArray[np.int32] | None = None,
     last: NDArray[np.int64] | None = None,
+    rows: int | None = None,
 ) -> NDArray[np.int32]:
     """Return rows by rising unsigned keys (q, g) as :func:`full_order` does, int32 (q, g)."""
     if ranks is None or assignment is None:
         ranks, assignment = np.zeros((len(keys), 0), np.int64), np.zeros(0, np.int32)
     if last is None:
         last = np.full(len(keys), -1, np.int64)
-    order = np.empty(keys.shape, np.int32)
+    order = np.empty((len(keys), keys.shape[1] if rows is None else rows), np.int32)
     _sort(keys, ranks, assignment, last, order)
     return order
 
@@ -190,14 +193,15 @@ def _last_pass(keys, carried, places, out):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _sort(keys, ranks, assignment, last, order):  # type: ignore[no-untyped-def]
-    rows = keys.shape[1]
+    rows = order.shape[1]
     a, b = np.empty(rows, np.uint64), np.empty(rows, np.uint64)
     counts = np.empty(1 << _LONGEST_DIGIT, np.uint32)
     places = np.empty(ranks.shape[1] + 1, np.uint32)
     for i in range(keys.shape[0]):
-        low, span, width = _span(keys[i], last[i])
+        row = keys[i, :rows]
+        low, span, width = _span(row, last[i])
         for j in range(rows):
-            a[j] = (np.uint64(keys[i, j] - low) << np.uint64(32)) | np.uint64(j)
+            a[j] = (np.uint64(row[j] - low) << np.uint64(32)) | np.uint64(j)
         if last[i] >= 0:
             a[last[i]] = (np.uint64(span) << np.uint64(32)) | np.uint64(last[i])
         passes = -(-width // _LONGEST_DIGIT)

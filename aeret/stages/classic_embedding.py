@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aeret.artifacts import replacing_file
 from aeret.progress import Progress
 from aeret.settings import Settings
 
@@ -128,10 +129,8 @@ def _fit(
             pairs = [each for name in vectors for each in (vectors[name], target[name])]
             found = fit_read_out(*pairs)
             arrays |= {f"{part}_kernel": found.kernel, f"{part}_bias": found.bias, f"{part}_penalty": found.penalty}
-    temporary = out / f".{FITTED}"
-    with temporary.open("wb") as file:
+    with replacing_file(out / FITTED, out / f".{FITTED}") as file:
         np.savez(file, **arrays)
-    temporary.replace(out / FITTED)
     return arrays
 
 

@@ -11,8 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_measures import expected, value
 
-from aeret.embeddings.distances import squared_distances
-from aeret.embeddings.products import Room, squared_by_products, squared_norms
 from aeret.errors import RunError, UnknownNameError, UsageError
 from aeret.evaluation.metrics import (
     METRICS,
@@ -156,30 +154,6 @@ def test_results_do_not_depend_on_batches_threads_or_company() -> None:
         np.testing.assert_array_equal(whole[each], again[each])
         if each.options.get("average") != "micro":
             np.testing.assert_array_equal(whole[each][600:603], few[each])
-
-
-def test_products_depend_on_the_two_vectors_alone() -> None:
-    rng = np.random.default_rng(1)
-    vectors = rng.standard_normal((311, 53)).astype(np.float32)
-    vectors[17] = vectors[203]
-    norms = squared_norms(vectors)
-    found = squared_by_products(vectors[:33], vectors, norms, Room())[:, :311]
-    np.testing.assert_allclose(found, squared_distances(vectors[:33], vectors), rtol=1e-4, atol=1e-4)
-    assert (found[:, 17] == found[:, 203]).all()
-    order = rng.permutation(311)
-    moved = np.ascontiguousarray(vectors[order])
-    np.testing.assert_array_equal(squared_norms(moved), norms[order])
-    again = squared_by_products(vectors[[9, 4]], moved, norms[order], Room())
-    np.testing.assert_array_equal(again[:, :311], found[[9, 4]][:, order])
-
-
-def test_memory_for_distances_is_used_again_and_begins_rows_at_cache_lines() -> None:
-    room = Room()
-    first = room.lines(3, 21)
-    assert first.shape == (3, 32)
-    assert all(row.ctypes.data % 64 == 0 for row in first)
-    assert np.shares_memory(first, room.lines(2, 40))
-    assert room.lines(50, 40).shape == (50, 48)
 
 
 def test_measures_asked_for_together_do_not_disturb_each_other() -> None:
@@ -335,19 +309,35 @@ def test_a_fixed_order_is_a_ranking_of_it() -> None:
         np.testing.assert_array_equal(fixed[each], listed[each])
 
 
-@pytest.mark.parametrize("source", ["vectors", "codes", "ranking"])
-def test_the_peak_is_estimated_and_kept(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+_EVERY = [f"{name}(rel=any)@{k}" for name in ("P", "AP", "nDCG") for k in (1, 10, 100)] + ["AP(average=class)@50"]
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("vectors", [*_EVERY, "AP", "AUC(ties=expected)"]),
+        ("vectors", ["AP"]),
+        ("vectors", ["AP", "AP(self=included)"]),
+        ("vectors", ["AP(rel=jaccard)"]),
+        ("vectors", ["AP", "AP(self=included)", "AP(rel=jaccard)", "AP(rel=jaccard,self=included)"]),
+        ("vectors", ["AP(ties=expected)", "AP(ties=expected,self=included)", "AUC(ties=expected)"]),
+        ("codes", [*_EVERY, "AP(ties=expected)", "PR"]),
+        ("codes", ["AP(ties=expected)"]),
+        ("ranking", _EVERY),
+    ],
+)
+def test_the_peak_is_estimated_and_kept(source: str, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     gallery, queries = 20_000, 300
     labels = rng.random((gallery, 20)) < 0.1
     truth = Truth(labels[:queries], labels, np.arange(queries))
-    names = [f"{name}(rel=any)@{k}" for name in ("P", "AP", "nDCG") for k in (1, 10, 100)] + ["AP(average=class)@50"]
     vectors = rng.standard_normal((gallery, 8)).astype(np.float32)
+    results: Ranking | WholeGallery | WholeCodes
     if source == "vectors":
-        results, names = WholeGallery(vectors[:queries], vectors), [*names, "AP", "AUC(ties=expected)"]
+        results = WholeGallery(vectors[:queries], vectors)
     elif source == "codes":
         words = words_of_bools(vectors > 0)
-        results, names = WholeCodes(words[:queries], words), [*names, "AP(ties=expected)", "PR"]
+        results = WholeCodes(words[:queries], words)
     else:
         results = exhaustive.search(vectors[:queries], vectors, 100, np.arange(queries))
     measure(names, results, truth, threads=1)  # compiles

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from queue import SimpleQueue
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from aeret.cores import cores
 from aeret.embeddings.blocks import over_blocks
-from aeret.embeddings.products import Room
+from aeret.embeddings.products import Scratch
 from aeret.errors import UsageError
 from aeret.evaluation.memory import available_bytes, refuse_beyond
 from aeret.evaluation.metrics.averages import mean
@@ -56,6 +57,10 @@ class _Group:
         """What the results must be judged by: groups that share it share the work."""
         gain = self.first.options["gain"] if self.first.definition.graded else ""
         return self.with_self, self.first.rel, self.by_class, self.tied, gain
+
+
+_Job = tuple[_Group, Values, Values | None]
+"""Measures, where their values go, and their queries' weights where they are pooled."""
 
 
 def measure(
@@ -200,11 +205,13 @@ def _query_bytes(groups: list[_Group], source: Source, judge: Judge) -> int:
     for group in groups:
         rows = _rows_per_query(group, judge)
         results = min(source.results, len(judge.truth.gallery_labels))
-        judged = results * ((20 if group.tied else 3) * rows + (16 if group.first.definition.graded else 0))
+        # Hits by labels are bytes at once, by other rules gains before.
+        hit = source.tie_bytes if group.tied else 3 if group.first.rel == "any" else 5
+        judged = results * (hit * rows + (16 if group.first.definition.graded else 0))
         columns = len(group.measures) * max(1, group.first.definition.levels)
         dearest = max(dearest, judged + rows * columns * 8 * 3)
-    ordered = any(group.tied or group.first.definition.graded for group in groups)
-    return int(source.results * source.pair_bytes(ordered) + dearest)
+    graded, tied = any(group.first.definition.graded for group in groups), all(group.tied for group in groups)
+    return int(source.results * source.pair_bytes(rows=graded, hits=not tied) + dearest)
 
 
 def _block_size(groups: list[_Group], source: Source, judge: Judge, threads: int) -> int:
@@ -230,27 +237,28 @@ def _measure(
         np.full(values.shape, np.nan) if _pooled(group) else None for group, values in zip(groups, out, strict=True)
     ]
     _prepare(groups, source, judge)
-    rooms: SimpleQueue[dict[bool, Room]] = SimpleQueue()
+    # One block and one judgement of it are in memory at a time: what shares them stands together.
+    jobs = sorted(zip(groups, out, weights, strict=True), key=lambda job: job[0].input)
+    spare: SimpleQueue[Scratch] = SimpleQueue()
     for _ in range(threads or cores()):
-        rooms.put({False: Room(), True: Room()})
+        spare.put(Scratch())
 
     def work(start: int, stop: int) -> None:
-        room = rooms.get()
+        scratch = spare.get()
         try:
-            put(start, stop, room)
+            for with_self, some in groupby(jobs, lambda job: job[0].with_self):
+                judging = judge.with_self if with_self else judge
+                put(source.block(judging, start, stop, scratch), judging, list(some), start, stop)
         finally:
-            rooms.put(room)
+            spare.put(scratch)
 
-    def put(start: int, stop: int, room: dict[bool, Room]) -> None:
-        inputs: dict[tuple[object, ...], tuple[Judged, Ranked]] = {}
-        blocks: dict[bool, Block] = {}
-        for group, values, weight in zip(groups, out, weights, strict=True):
-            judging = judge.with_self if group.with_self else judge
-            if group.with_self not in blocks:
-                blocks[group.with_self] = source.block(judging, start, stop, room[group.with_self])
-            if group.input not in inputs:
-                inputs[group.input] = _input(group, groups, source, blocks[group.with_self], judging, start, stop)
-            judged, ranked = inputs[group.input]
+    def put(block: Block, judging: Judge, some: list[_Job], start: int, stop: int) -> None:
+        for _, alike in groupby(some, lambda job: job[0].input):
+            put_alike(block, judging, list(alike), start, stop)
+
+    def put_alike(block: Block, judging: Judge, alike: list[_Job], start: int, stop: int) -> None:
+        judged, ranked = _input(alike[0][0], groups, source, block, judging, start, stop)
+        for group, values, weight in alike:
             definition, options = group.first.definition, group.first.options
             found = definition.values(ranked, group.cutoffs, options)
             if judged.classes is not None:

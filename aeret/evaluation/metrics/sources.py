@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.embeddings.products import Room
+from aeret.embeddings.products import Scratch
 from aeret.evaluation.metrics.judge import Bytes, Judge, Judged
 from aeret.evaluation.metrics.ranked import Values
 from aeret.retrieval.ranking import Ranking
@@ -58,16 +58,22 @@ class Source(Protocol):
         """Whether ties can be seen."""
         ...
 
-    def pair_bytes(self, ordered: bool) -> int:
-        """Return the bytes that a block holds for each query and result, judgements not counted.
+    @property
+    def tie_bytes(self) -> int:
+        """Bytes that counting ties takes for each query and result."""
+        ...
+
+    def pair_bytes(self, rows: bool, hits: bool) -> int:
+        """Return the bytes that a block holds for each query and result, judgements and ties not counted.
 
         Args:
-            ordered: whether rows or ties are wanted too, or only the hits in order.
+            rows: whether rows are wanted.
+            hits: whether hits in order are wanted, not only ties.
         """
         ...
 
-    def block(self, judge: Judge, start: int, stop: int, room: Room) -> Block:
-        """Return the results of queries ``start`` to ``stop``; they are lost when ``room`` is used again."""
+    def block(self, judge: Judge, start: int, stop: int, scratch: Scratch) -> Block:
+        """Return the results of queries ``start`` to ``stop``; they are lost when ``scratch`` is used again."""
         ...
 
 
@@ -123,6 +129,7 @@ class Listed:
 
     ranking: Ranking
     has_distances = True
+    tie_bytes = 20
 
     @property
     def queries(self) -> int:
@@ -134,11 +141,11 @@ class Listed:
         """Results of each query."""
         return int(self.ranking.rows.shape[1])
 
-    def pair_bytes(self, ordered: bool) -> int:
+    def pair_bytes(self, rows: bool, hits: bool) -> int:
         """Return 32: rows and distances, and again where the query itself is moved to the end."""
         return 32
 
-    def block(self, judge: Judge, start: int, stop: int, room: Room) -> Block:
+    def block(self, judge: Judge, start: int, stop: int, scratch: Scratch) -> Block:
         """Return the results of queries ``start`` to ``stop``, the query itself moved to the end where it is found."""
         rows, distances = self.ranking.rows[start:stop], self.ranking.distances[start:stop]
         own = rows == judge.truth.exclude[start:stop, None]
@@ -157,17 +164,18 @@ class FixedOrder:
     """Gallery rows, int32 (g,)."""
     queries: int
     has_distances = False
+    tie_bytes = 20
 
     @property
     def results(self) -> int:
         """Photos of the gallery."""
         return len(self.order)
 
-    def pair_bytes(self, ordered: bool) -> int:
+    def pair_bytes(self, rows: bool, hits: bool) -> int:
         """Return 12: the order of each query, and as 64-bit rows."""
         return 12
 
-    def block(self, judge: Judge, start: int, stop: int, room: Room) -> Block:
+    def block(self, judge: Judge, start: int, stop: int, scratch: Scratch) -> Block:
         """Return the order once for each query, the query itself moved to the end."""
         rows = np.empty((stop - start, len(self.order)), np.int32)
         _own_last(self.order, judge.truth.exclude[start:stop], rows)

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.embeddings.products import Room
+from aeret.embeddings.products import Scratch
 from aeret.errors import UsageError
 from aeret.evaluation.metrics.judge import Bytes, Judge, Judged
 from aeret.evaluation.metrics.sources import Block, Ordered, Ties, ties
@@ -23,6 +23,8 @@ class WholeCodes:
     """Every query's order of the whole gallery of binary codes by Hamming distance: small whole numbers, many ties."""
 
     has_distances = True
+    tie_bytes = 2
+    """Ties are counted by distance, of which there are few; what is left are the hits."""
 
     def __init__(self, queries: NDArray[np.uint64], gallery: NDArray[np.uint64]) -> None:
         """Take codes as words, uint64 (q, w) and (g, w) (:func:`aeret.retrieval.bits.words_of_bools`).
@@ -46,11 +48,11 @@ class WholeCodes:
         """Codes of the gallery."""
         return int(self._columns.shape[1])
 
-    def pair_bytes(self, ordered: bool) -> int:
-        """Return 11: distances in 16 and in 32 bits, the order and its ties."""
-        return 11
+    def pair_bytes(self, rows: bool, hits: bool) -> int:
+        """Return 6 for distances in 16 and in 32 bits, and 5 for the order; each is made only when it is wanted."""
+        return 11 if rows else 6 if hits else 0
 
-    def block(self, judge: Judge, start: int, stop: int, room: Room) -> Block:
+    def block(self, judge: Judge, start: int, stop: int, scratch: Scratch) -> Block:
         """Return the results of queries ``start`` to ``stop``."""
         return _Codes(self._asked[start:stop], self._columns, judge.truth.exclude[start:stop])
 

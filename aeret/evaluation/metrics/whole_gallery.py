@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from aeret.clustering.kmeans import Clustering
 from aeret.embeddings.distances import Vectors, checked
-from aeret.embeddings.products import Room, squared_by_products, squared_norms
+from aeret.embeddings.products import Scratch, squared_by_products, squared_norms
 from aeret.evaluation.metrics.judge import Bytes, Judge, Judged
 from aeret.evaluation.metrics.sources import Block, Ordered, Ties, ties
 from aeret.retrieval.full_order import cluster_ranks, flags_in_order, full_order
@@ -19,6 +19,7 @@ class WholeGallery:
     """Every query's order of the whole gallery by distance; with clusters, that of a strict cluster-first search."""
 
     has_distances = True
+    tie_bytes = 25
 
     def __init__(self, queries: Vectors, gallery: Vectors, clustering: Clustering | None = None) -> None:
         """Check the vectors.
@@ -46,20 +47,19 @@ class WholeGallery:
         """Photos of the gallery."""
         return len(self._gallery)
 
-    def pair_bytes(self, ordered: bool) -> int:
-        """Return 4 for distances, and 5 for the order and its ties; without clusters it is only made when wanted."""
-        return 9 if ordered or self._clustering is not None else 4
+    def pair_bytes(self, rows: bool, hits: bool) -> int:
+        """Return 4 for distances, and 5 for the order, which without clusters is made only when it is wanted."""
+        return 9 if rows or self._clustering is not None else 4
 
-    def block(self, judge: Judge, start: int, stop: int, room: Room) -> Block:
+    def block(self, judge: Judge, start: int, stop: int, scratch: Scratch) -> Block:
         """Return the orders of queries ``start`` to ``stop``, the query itself last."""
         asked, own = self._queries[start:stop], judge.truth.exclude[start:stop]
-        filled = squared_by_products(asked, self._gallery, self._norms, room)
+        filled = squared_by_products(asked, self._gallery, self._norms, scratch)
         if self._clustering is None:
             return _Distances(filled, self.results, own)
-        squared = filled[:, : self.results]
         ranks = cluster_ranks(asked, self._clustering.centroids)
-        order = full_order(squared, ranks, self._clustering.assignment, own)
-        return Ordered(order, lambda: ties(np.take_along_axis(squared, order, axis=1), own >= 0), whole=True)
+        order = full_order(filled, ranks, self._clustering.assignment, own, self.results)
+        return Ordered(order, lambda: ties(np.take_along_axis(filled, order, axis=1), own >= 0), whole=True)
 
 
 class _Distances:
@@ -70,9 +70,9 @@ class _Distances:
 
     @cached_property
     def _ordered(self) -> Ordered:
-        squared, own = self._filled[:, : self._results], self._own
-        order = full_order(squared, last=own)
-        return Ordered(order, lambda: ties(np.take_along_axis(squared, order, axis=1), own >= 0), whole=True)
+        filled, own = self._filled, self._own
+        order = full_order(filled, last=own, rows=self._results)
+        return Ordered(order, lambda: ties(np.take_along_axis(filled, order, axis=1), own >= 0), whole=True)
 
     def hits(self, judged: Judged) -> Bytes:
         return flags_in_order(self._filled.view(np.uint32), judged.whole(), judged.owners, self._own)
