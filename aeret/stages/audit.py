@@ -18,7 +18,7 @@ NAME = "audit"
 SUMMARY = "Look for photos, and near-duplicates of them, that are both learnt from and searched; fail if there are any."
 INPUTS = ("prepare",)
 SECTIONS = ("audit",)
-ROOMS = ("data/audit.py", "data/audit_hash.py", "data/audit_pixels.py")
+ROOMS = ("data/audit.py", "data/audit_hash.py", "data/audit_originals.py", "data/audit_pixels.py")
 LEAKS = "leaks.csv"
 _SHOWN = 20
 
@@ -41,7 +41,8 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
             artifact's folder has all.
     """
     from aeret.artifacts import write_text
-    from aeret.data.audit import audit_splits, leaks_csv
+    from aeret.data.audit import AuditedSplit, audit_splits, leaks_csv
+    from aeret.data.audit_originals import Originals
     from aeret.data.manifest import load_manifest
     from aeret.data.prepared import SPLITS, Prepared
     from aeret.errors import LeakError
@@ -50,8 +51,11 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
     manifest = load_manifest(settings.data.manifest)
     prepared = Prepared.open(inputs["prepare"])
     splits = {name: prepared.split(name) for name in SPLITS}
+    looked_at: dict[str, AuditedSplit] = dict(splits)
+    if settings.data.background != "keep":
+        looked_at = {name: Originals(split, settings.data.workers) for name, split in splits.items()}
     found = audit_splits(
-        splits,
+        looked_at,
         leave_one_out=prepared.leave_one_out,
         ids_are_global=manifest.identity == "id or file name",
         allow=(*manifest.known_leaks, *section.allow),

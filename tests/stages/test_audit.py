@@ -92,3 +92,15 @@ def test_it_goes_on_where_it_is_told_to(manifest: Path, tmp_path: Path) -> None:
     metrics = run(settings_of(manifest), root)
     assert (metrics["leaks"], metrics["allowed"], metrics["unused_allowances"]) == (2, 2, ["17.png"])
     assert metrics["chooses_on"] == "validation, a part of train"
+
+
+@pytest.mark.parametrize("background", ["mask", "random-mask"])
+def test_photos_are_compared_as_they_were_before_their_background_was_removed(
+    manifest: Path, tmp_path: Path, background: str
+) -> None:
+    settings = settings_of(manifest, near_duplicates="warn", allow=["4.png"])
+    cut = settings.model_copy(update={"data": settings.data.model_copy(update={"background": background})})
+    whole = run(settings, tmp_path / "runs")
+    # Every photo has one square of noise in the same place: cut out, all look much alike.
+    assert run(cut, tmp_path / "runs") == whole
+    assert whole["near_duplicates"] == 1
