@@ -36,7 +36,9 @@ def show(value: Cell, kind: str) -> str:
 def measure(value: float) -> str:
     """Return a measure of about unit size with three decimals; small ones keep two significant digits."""
     size = abs(value)
-    if value == 0 or size >= 0.01:
+    if size < 1e-12:  # what rounding leaves of equal values
+        return "0.000"
+    if size >= 0.01:
         return f"{value:.3f}".replace("-", "−")
     if size >= 0.0001:
         digits = 4 if size >= 0.001 else 5
