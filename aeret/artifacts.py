@@ -149,8 +149,9 @@ def replacing_file(path: Path, temporary: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: it cannot be written.
     """
+    file = temporary.open("wb")
     try:
-        with temporary.open("wb") as file:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())

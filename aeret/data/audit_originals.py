@@ -6,6 +6,7 @@ nothing else in common; and a photo that is in two splits, cut in only one of th
 
 from __future__ import annotations
 
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -44,7 +45,8 @@ class Originals:
             DataError: a file is gone or broken.
         """
         rows = np.arange(len(self))[positions]
-        with ThreadPoolExecutor(self._workers) as pool:
+        # To decode a photo sets the filters of warnings aside; threads that do so at once would not all put them back.
+        with warnings.catch_warnings(), ThreadPoolExecutor(self._workers) as pool:
             found = list(pool.map(self._decoded, rows.tolist()))
         return np.stack(found) if found else np.zeros((0, self._side, self._side, 3), np.uint8)
 

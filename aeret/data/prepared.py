@@ -1,4 +1,4 @@
-"""Prepared data: a collection as memory-mapped arrays, so that nothing after ``prepare`` touches JPEG or JSON.
+"""Prepared data: a collection as memory-mapped arrays, so that what learns and measures touches no JPEG or JSON.
 
 Layout of the folder, one subfolder per source of the manifest::
 

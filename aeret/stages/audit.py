@@ -39,6 +39,7 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
     Raises:
         LeakError: there is a leak that is not allowed. It names the first pairs; ``leaks.csv`` in the unfinished
             artifact's folder has all.
+        DataError: a photo whose background was removed is compared as it was, and its file is gone.
     """
     from aeret.artifacts import write_text
     from aeret.data.audit import AuditedSplit, audit_splits, leaks_csv
@@ -53,7 +54,8 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
     splits = {name: prepared.split(name) for name in SPLITS}
     looked_at: dict[str, AuditedSplit] = dict(splits)
     if settings.data.background != "keep":
-        looked_at = {name: Originals(split, settings.data.workers) for name, split in splits.items()}
+        changed = ("query",) if settings.data.background_splits == "query" else SPLITS
+        looked_at |= {name: Originals(splits[name], settings.data.workers) for name in changed}
     found = audit_splits(
         looked_at,
         leave_one_out=prepared.leave_one_out,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from aeret.errors import LeakError, RunError
+from aeret.data.audit_originals import Originals
+from aeret.data.prepared import Prepared
+from aeret.errors import DataError, LeakError, RunError
 from aeret.pipeline.execute import execute
 from aeret.pipeline.graph import plan
 from aeret.progress import silent
 from aeret.settings import Settings
-from aeret.stages import STAGES
+from aeret.stages import STAGES, audit
 
 MANIFEST = """
 name: tiny
@@ -104,3 +107,40 @@ def test_photos_are_compared_as_they_were_before_their_background_was_removed(
     # Every photo has one square of noise in the same place: cut out, all look much alike.
     assert run(cut, tmp_path / "runs") == whole
     assert whole["near_duplicates"] == 1
+
+
+def test_a_photo_that_is_gone_is_named_where_it_must_be_decoded_again(manifest: Path, tmp_path: Path) -> None:
+    settings = settings_of(manifest)
+    cut = settings.model_copy(update={"data": settings.data.model_copy(update={"background": "mask"})})
+    (task,) = plan(cut, ["prepare"], tmp_path / "runs")
+    execute(task, cut, silent)
+    (tmp_path / "photos" / "14.png").unlink()
+    with pytest.raises(DataError, match=r"14\.png \(photo 14\): no such file"):
+        audit.run(cut, {"prepare": task.folder}, tmp_path, silent)
+
+
+def test_only_splits_that_were_changed_are_decoded_again(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halves = 'query: {source: val, part: "0:0.5"}, gallery: {source: val, part: "0.5:1"}'
+    manifest.write_text(manifest.read_text().replace("query: val, gallery: val", halves))
+    settings = settings_of(manifest, near_duplicates="warn", allow=["4.png"])
+    queries = {"background": "mask", "background_splits": "query"}
+    decoded: list[str] = []
+    monkeypatch.setattr(
+        "aeret.data.audit_originals.Originals.photos",
+        lambda split, positions, photos=Originals.photos: decoded.append(split.name) or photos(split, positions),
+    )
+    run(settings.model_copy(update={"data": settings.data.model_copy(update=queries)}), tmp_path / "runs")
+    assert set(decoded) == {"query"}
+
+
+def test_threads_that_decode_leave_the_filters_of_warnings_alone(manifest: Path, tmp_path: Path) -> None:
+    settings = settings_of(manifest)
+    for task in plan(settings, ["prepare"], tmp_path / "runs"):
+        execute(task, settings, silent)
+        split = Prepared.open(task.folder).split("train")
+    before = list(warnings.filters)
+    for _ in range(20):
+        assert Originals(split, workers=4).photos(slice(None)).shape == split.photos(slice(None)).shape
+        assert warnings.filters == before

@@ -248,15 +248,14 @@ def _measure(
         try:
             for with_self, some in groupby(jobs, lambda job: job[0].with_self):
                 judging = judge.with_self if with_self else judge
-                put(source.block(judging, start, stop, scratch), judging, list(some), start, stop)
+                block = source.block(judging, start, stop, scratch)
+                for _, alike in groupby(some, lambda job: job[0].input):
+                    put(block, judging, list(alike), start, stop)
+                del block  # before the next is made
         finally:
             spare.put(scratch)
 
-    def put(block: Block, judging: Judge, some: list[_Job], start: int, stop: int) -> None:
-        for _, alike in groupby(some, lambda job: job[0].input):
-            put_alike(block, judging, list(alike), start, stop)
-
-    def put_alike(block: Block, judging: Judge, alike: list[_Job], start: int, stop: int) -> None:
+    def put(block: Block, judging: Judge, alike: list[_Job], start: int, stop: int) -> None:
         judged, ranked = _input(alike[0][0], groups, source, block, judging, start, stop)
         for group, values, weight in alike:
             definition, options = group.first.definition, group.first.options
