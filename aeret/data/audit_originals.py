@@ -19,7 +19,10 @@ from aeret.data.prepared import PreparedSplit
 
 
 class Originals:
-    """A prepared split whose photos are decoded from their files again, when they are asked for."""
+    """A prepared split whose photos are decoded from their files again, when they are asked for.
+
+    In threads: a few hundred are asked for at a time, and to start processes for them would take longer.
+    """
 
     def __init__(self, split: PreparedSplit, workers: int = 0) -> None:
         """Take a split.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import colorsys
-import contextlib
 import os
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from aeret.artifacts import system_error
+from aeret.artifacts import replacing_file, system_error
 from aeret.data.collection import NO_MASK, Collection, read_collection
 from aeret.data.manifest import SPLITS, Manifest
 from aeret.data.masks import coverage
@@ -169,12 +168,10 @@ def _sheet(tiles: list[Image.Image], cell: int) -> Image.Image:
 
 
 def _write(sheet: Image.Image, out: Path) -> None:
-    temporary = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
+    kind = Image.registered_extensions()[out.suffix.lower()]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        sheet.save(temporary)
-        temporary.replace(out)
+        with replacing_file(out, out.with_name(f".{out.name}.{os.getpid()}.tmp")) as file:
+            sheet.save(file, kind)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise system_error(f"{out} cannot be written", error, "--out") from None

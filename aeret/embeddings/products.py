@@ -27,8 +27,9 @@ _PANEL = _LANES * _PARTS
 _LANE = ir.VectorType(ir.FloatType(), _LANES)
 _SIDE = 8
 _TILE, _LEAST = 288, 32
-_TILE_NUMBERS = 2**16 + 2**13
-"""Vectors of a tile, at most, and their numbers: it stays in the second-level cache."""
+"""Vectors of a tile at most and at least; whole cache lines of distances."""
+_TILE_NUMBERS = 256 * _TILE
+"""Numbers of a tile, where it has more vectors than the least: it stays in the second-level cache."""
 _LINE = 64
 """Bytes of a cache line: rows of distances begin at one. No less than a vector of lanes, or :func:`_finish` may not
 write there."""
