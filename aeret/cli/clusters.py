@@ -57,7 +57,7 @@ def sweep_command(clusters: tuple[int, ...], name: str, sample: int, out: Path |
     """
     from aeret.cli.report_lines import frame_text
     from aeret.pipeline.history import artifacts_of, find_run, settings_of
-    from aeret.stages.cluster_sweep import NEEDED, sweep_run
+    from aeret.search.cluster_sweep import NEEDED, sweep_run
 
     run = find_run(root, name)
     inputs = artifacts_of(root, run, NEEDED)

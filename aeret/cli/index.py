@@ -83,7 +83,7 @@ def plan_command(
       aeret index plan --measure "F(rel=any)@10" --index flat --index ivf-pq --run latest
     """
     from aeret.pipeline.history import artifacts_of, find_run, settings_of
-    from aeret.stages.index_plan import NEEDED, plan_index
+    from aeret.search.index_plan import NEEDED, plan_index
 
     run = find_run(root, name)
     inputs = artifacts_of(root, run, NEEDED)
@@ -134,7 +134,7 @@ def build_command(
     from aeret.pipeline.history import artifacts_of, find_run
     from aeret.registry import lookup
     from aeret.retrieval.indexes import INDEXES
-    from aeret.stages.index_plan import NEEDED, gallery_vectors
+    from aeret.search.index_plan import NEEDED, gallery_vectors
 
     index_type = lookup(INDEXES, kind, "index")
     if "hamming" in index_type.METRICS:

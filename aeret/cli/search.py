@@ -11,7 +11,7 @@ from aeret.cli.options import runs_option
 from aeret.retrieval.similarity_names import TEXT_LAYOUTS
 
 if TYPE_CHECKING:
-    from aeret.stages.text_search import TextSearcher
+    from aeret.search.text import TextSearcher
 
 
 @click.command("search")
@@ -61,7 +61,7 @@ def command(
     from aeret.pipeline.history import artifacts_of, find_run
     from aeret.retrieval.text.grammar import parse
     from aeret.retrieval.text.search import WEIGHTS
-    from aeret.stages.text_search import NEEDED, TextSearcher
+    from aeret.search.text import NEEDED, TextSearcher
 
     if evaluate == (text is not None):
         raise click.UsageError('Give a query, for example `aeret search "person left of dog"`, or --evaluate.')

@@ -30,7 +30,7 @@ def command(photo: int, name: str, root: Path, similarity: str, results: int) ->
       aeret similar --photo 139 --run latest --similarity layout --results 10
     """
     from aeret.pipeline.history import artifacts_of, find_run
-    from aeret.stages.similar import needed, similar_photos
+    from aeret.search.similar import needed, similar_photos
 
     inputs = artifacts_of(root, find_run(root, name), needed(similarity))
     for place, (distance, each, file) in enumerate(similar_photos(inputs, photo, similarity, results), 1):
