@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from aeret.cli.options import runs_option
+from aeret.cli.options import run_option, runs_option
 
 
 @click.command("feedback")
-@click.option("--run", "name", default="latest", show_default=True, help="Which run: an id or a unique prefix.")
+@run_option
 @runs_option
 @click.option(
     "--relevance",

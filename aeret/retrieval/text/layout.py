@@ -69,9 +69,7 @@ def compile_layout(scene: Scene, typical: Typical) -> Layout:
                 return _boxes(scene, now, centres)
         if not beside:
             break
-    raise UsageError(
-        "The query contradicts itself: no layout satisfies all of its places and relations."
-    )
+    raise UsageError("The query contradicts itself: no layout satisfies all of its places and relations.")
 
 
 def _sizes(scene: Scene, typical: Typical) -> Floats:
