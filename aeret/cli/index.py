@@ -25,11 +25,8 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]
             return value
         found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([A-Za-z]+)\s*", str(value))
         if found is None or found[2].lower() not in self._units:
-            self.fail(
-                f"{value!r} is not a {self.name}; give a number and a unit ({', '.join(self._units)}), e.g. 2{next(iter(self._units))}.",
-                param,
-                ctx,
-            )
+            units = ", ".join(self._units)
+            self.fail(f"{value!r} is not a {self.name}; give a number and a unit ({units}).", param, ctx)
         amount = float(found[1]) * self._units[found[2].lower()]
         if amount <= 0:
             self.fail(f"{value!r} must be more than 0.", param, ctx)
@@ -54,19 +51,15 @@ def command() -> None:
 
 @command.command("plan")
 @click.option("--memory", type=MEMORY, default="512MB", show_default=True, help="Largest size of the gallery's index.")
-@click.option(
-    "--latency", type=LATENCY, default="2ms", show_default=True, help="Longest time of one query on one thread."
-)
+@click.option("--latency", type=LATENCY, default="2ms", show_default=True, help="Longest query time on one thread.")
 @click.option(
     "--measure",
     default="nDCG(rel=jaccard)@10",
     show_default=True,
-    help="Measure to maximise; see `aeret metrics list`.",
+    help="Measure to maximise (`aeret metrics list`).",
 )
 @click.option("--index", "kinds", multiple=True, help="Try only this index. Repeatable; default: all.")
-@click.option(
-    "--queries", default=1000, show_default=True, type=click.IntRange(min=2), help="Largest number of queries to ask."
-)
+@click.option("--queries", default=1000, show_default=True, type=click.IntRange(min=2), help="Most queries to ask.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write the report into.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 @run_option
@@ -164,7 +157,7 @@ def build_command(
 @click.option("--knob", "knobs", multiple=True, metavar="KEY=VALUE", help="A knob of the search. Repeatable.")
 @click.option("--rerank", default="", metavar="NAME", help="Re-rank the first results, e.g. with alpha-qe.")
 @click.option(
-    "--rerank-option", "options", multiple=True, metavar="KEY=VALUE", help="An option of the re-ranker. Repeatable."
+    "--rerank-option", "options", multiple=True, metavar="KEY=VALUE", help="A re-ranker's option. Repeatable."
 )
 @click.option("--top", default=100, show_default=True, type=click.IntRange(min=1), help="Number of results to re-rank.")
 def search_command(
