@@ -1,6 +1,6 @@
-"""Everything that is wrong with a collection, in one pass: its annotation file, and every photo, decoded whole.
+"""List everything wrong with an annotation file and its photos.
 
-What counts as wrong, and what happens to it, is the table in :mod:`aeret.data.rules`.
+The table in :mod:`aeret.data.rules` says what counts as wrong and what happens to it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from aeret.cores import cores
-from aeret.data.check_records import Known, Problem, check_annotations, check_photos_and_categories
+from aeret.data.coco import CocoFile, Photo, read_coco
+from aeret.data.coco_columns import warnings as warnings_of
 from aeret.data.photos import BROKEN, ORIENTATION, start_worker, upright
-from aeret.data.rules import RULES, Severity
+from aeret.data.rules import RULES, Problem, Severity
 from aeret.errors import DataError, RunError
 from aeret.progress import Progress, silent
 
@@ -42,63 +43,62 @@ class Finding:
 
 
 def check(annotations: Path, photo_folder: Path | None, progress: Progress = silent, workers: int = 0) -> list[Finding]:
-    """List everything wrong with a collection; an empty list means that every command will take it.
+    """List everything wrong with an annotation file and its photos.
 
     Args:
-        annotations: a COCO annotation file. It is read whole, and checked record by record.
-        photo_folder: where its photos are; without it only the file is checked.
+        annotations: a COCO annotation file.
+        photo_folder: folder of its photos; without it only the file is checked.
         progress: shown for annotations and for photos.
         workers: processes that decode photos; 0 means one per core.
+
+    Returns:
+        Findings in the order of the file; every command accepts a collection without an error among them.
 
     Raises:
         DataError: there is no such file or folder.
         RunError: a process that decodes photos was killed.
     """
     if not annotations.is_file():
-        raise DataError(f"{annotations} is no file; expected a COCO annotation file. Correct the path in the manifest.")
+        raise DataError(
+            f"{annotations} is not a file; expected a COCO annotation file. Correct the path in the manifest."
+        )
     if photo_folder is not None and not photo_folder.is_dir():
-        raise DataError(f"{photo_folder} is no folder; expected the photos of {annotations}. Correct the manifest.")
-    findings, known = check_file(annotations, progress)
+        raise DataError(
+            f"{photo_folder} is not a folder; expected the photos of {annotations}. Correct the path in the manifest."
+        )
+    findings, file = check_file(annotations, progress)
     if photo_folder is not None:
-        findings += check_photos(photo_folder, known, progress, workers)
+        findings += check_photos(photo_folder, file.photos, progress, workers)
     return findings
 
 
-def check_file(annotations: Path, progress: Progress) -> tuple[list[Finding], Known]:
-    """List everything wrong with an annotation file, which is there; also return what it holds."""
-    name = str(annotations)
-    known = Known()
-    try:
-        text = annotations.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        return [finding(name, ("truncated-json", f"byte {error.start}", "is no UTF-8 text"))], known
-    findings = [finding(name, problem) for problem in check_photos_and_categories(text, known)]
-    count = text.count('"category_id"')
-    with progress("check annotations", count, unit="annotation") as step:
-        for _, problems in check_annotations(text, known):
-            findings += [finding(name, problem) for problem in problems]
-            step(1)
-    return findings, known
+def check_file(annotations: Path, progress: Progress) -> tuple[list[Finding], CocoFile]:
+    """List everything wrong with an existing annotation file and return its content."""
+    file = read_coco(annotations, progress)
+    wrong = {problem.where for problem in file.problems}
+    odd = [] if file.columns is None else [each for each in warnings_of(file.columns) if each.where not in wrong]
+    return [finding(str(annotations), problem) for problem in [*file.problems, *odd]], file
 
 
 def finding(file: str, problem: Problem) -> Finding:
-    """Return a finding with the severity and mend of its rule."""
-    rule, where, text = problem
-    return Finding(rule, RULES[rule].severity, file, where, text, RULES[rule].mend)
+    """Return a finding with the severity and fix of its rule."""
+    rule = RULES[problem.rule]
+    return Finding(problem.rule, rule.severity, file, problem.where, problem.text, rule.mend)
 
 
 _Photo = tuple[str, str, tuple[int, int] | None]
-"""path, record, and the height and width that it gives"""
+"""Path, record, and the (height, width) that it gives."""
 
 
-def check_photos(folder: Path, known: Known, progress: Progress, workers: int = 0) -> list[Finding]:
-    """List everything wrong with the photos that an annotation file names, each decoded whole."""
+def check_photos(folder: Path, photos: Sequence[Photo], progress: Progress, workers: int = 0) -> list[Finding]:
+    """Decode each photo once and list everything wrong with it."""
     workers = workers or cores()
-    photos = [(str(folder / name), photo.where, photo.size) for name, photo in known.files.items()]
-    tasks = [photos[start : start + _PER_TASK] for start in range(0, len(photos), _PER_TASK)]
+    first = {photo.file_name: photo for photo in reversed(photos)}
+    named = [(str(folder / name), photo.where, photo.size) for name, photo in reversed(first.items())]
+    tasks = [named[start : start + _PER_TASK] for start in range(0, len(named), _PER_TASK)]
     findings: list[Finding] = []
-    with progress("check photos", len(photos), unit="photo") as step:
-        if len(photos) <= _INLINE or workers == 1:
+    with progress("check photos", len(named), unit="photo") as step:
+        if len(named) <= _INLINE or workers == 1:
             for task in tasks:
                 findings += _look_at_all(task)
                 step(len(task))
@@ -125,7 +125,7 @@ def _look_at_all(photos: Sequence[_Photo]) -> list[Finding]:
             # Damaged EXIF and large photos: decoding goes on after both.
             warnings.simplefilter("ignore")
             problems = _look_at(path, size)
-        findings += [finding(path, (rule, where, problem)) for rule, problem in problems]
+        findings += [finding(path, Problem(rule, where, problem)) for rule, problem in problems]
     return findings
 
 

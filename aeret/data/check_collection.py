@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from aeret.data.check import Finding, check_file, check_photos, finding
-from aeret.data.check_records import Known
+from aeret.data.coco import CocoFile
 from aeret.data.manifest import SPLITS, Manifest, provide
+from aeret.data.rules import Problem
 from aeret.data.selection import PAIRS, EmptySplitError, Ids, Rows, listed_ids, overlap, split_rows
 from aeret.errors import DataError
 from aeret.progress import Progress, silent
@@ -44,7 +45,7 @@ def check_manifest(
     if manifest.generate:
         provide(manifest, workers, progress)
     found: list[Finding] = []
-    known: dict[str, Known] = {}
+    known: dict[str, CocoFile] = {}
     for name in manifest.used_sources:
         source, where = manifest.sources[name], f"source {name!r}"
         there = source.photos.is_dir()
@@ -56,28 +57,28 @@ def check_manifest(
         of_file, known[name] = check_file(source.annotations, progress)
         found += of_file
         if photos and there:
-            found += check_photos(source.photos, known[name], progress, workers)
+            found += check_photos(source.photos, known[name].photos, progress, workers)
     file = str(manifest.path)
-    found += [finding(file, place) for place in _categories(manifest, known)]
+    found += [finding(file, Problem(*place)) for place in _categories(manifest, known)]
     found += _subsets(manifest)
     return found + _splits(manifest, known)
 
 
 def _missing(manifest: Manifest, path: Path, where: str, kind: str) -> Finding:
-    found = finding(str(path), ("missing-file", where, f"there is no such {kind}"))
+    found = finding(str(path), Problem("missing-file", where, f"there is no such {kind}"))
     if not manifest.downloads:
         return found
     return Finding(**vars(found) | {"mend": f"run `aeret data fetch {manifest.name}`, or {found.mend}"})
 
 
-def _categories(manifest: Manifest, known: Mapping[str, Known]) -> Iterator[_Place]:
+def _categories(manifest: Manifest, known: Mapping[str, CocoFile]) -> Iterator[_Place]:
     """Yield where two sources do not mean the same by an id, or give one name two ids."""
     ids: dict[int, tuple[tuple[str, str], str]] = {}
     names: dict[str, tuple[int, str]] = {}
     for source, file in known.items():
-        for number, (name, group) in file.categories.items():
-            if not name:
-                continue  # told by the check of the file
+        columns = file.columns or {"category_ids": np.empty(0), "category_names": (), "supercategories": ()}
+        names_and_groups = zip(columns["category_names"], columns["supercategories"], strict=True)
+        for number, (name, group) in zip(columns["category_ids"].tolist(), names_and_groups, strict=True):
             meaning, first = ids.setdefault(number, ((name, group), source))
             where = f"sources {first!r} and {source!r}"
             if meaning != (name, group):
@@ -105,13 +106,12 @@ def _subsets(manifest: Manifest) -> list[Finding]:
     return found
 
 
-def _splits(manifest: Manifest, known: Mapping[str, Known]) -> list[Finding]:
+def _splits(manifest: Manifest, known: Mapping[str, CocoFile]) -> list[Finding]:
     """Return what is wrong with the splits of sources whose photos are all known, by id and by name."""
     photos: dict[str, _Listed] = {}
     for source, file in known.items():
-        ids = [photo.number for photo in file.files.values() if photo.number is not None]
-        if "images" in file.complete and len(ids) == len(file.files) == len(file.photos):
-            photos[source] = _Listed(np.array(ids, np.int64), list(file.files))
+        if file.columns is not None and file.photos_known:
+            photos[source] = _Listed(file.columns["photo_ids"], file.columns["file_names"])
     found: list[Finding] = []
     rows: dict[str, Rows] = {}
     for name in SPLITS:
@@ -133,4 +133,4 @@ def _splits(manifest: Manifest, known: Mapping[str, Known]) -> list[Finding]:
 
 def _told(problem: object, file: Path, rule: str, where: str) -> Finding:
     text = str(problem).removeprefix(f"{file}: ").removeprefix(f"{where} ").rstrip(".")
-    return finding(str(file), (rule, where, text))
+    return finding(str(file), Problem(rule, where, text))

@@ -1,4 +1,4 @@
-"""A COCO-format collection as columns: one array per field, one row per photo, category or annotation."""
+"""Hold a COCO-format collection as columns, one array per field."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.data import collection_cache
-from aeret.data.annotation_columns import NO_MASK, POLYGONS, RLE
-from aeret.data.coco_json import read_columns
+from aeret.data.coco import read_coco
+from aeret.data.coco_columns import NO_MASK, POLYGONS, RLE
 from aeret.data.rle import decode_strings
+from aeret.data.rules import RULES
+from aeret.errors import DataError
 
 __all__ = ["NO_MASK", "POLYGONS", "RLE", "Collection", "read_collection"]
 
@@ -112,24 +113,34 @@ class Collection:
         return decode_strings([self.rle_text[first:last].tobytes()])[1]
 
 
-def read_collection(path: Path, cache: bool = True) -> Collection:
+def read_collection(path: Path) -> Collection:
     """Read a COCO annotation file, strictly.
 
     Args:
-        path: a JSON file with ``images``, ``annotations`` and ``categories``; what each record must hold, and what is
-            done with anything odd, is the table in :mod:`aeret.data.rules`.
-        cache: whether columns that were read before from the same, unchanged file may be opened instead, and these be
-            kept (:mod:`aeret.data.collection_cache`).
+        path: a JSON file with ``images``, ``annotations`` and ``categories``; :mod:`aeret.data.rules` says what each
+            record must hold and what happens to anything odd.
 
     Raises:
-        DataError: the file is absent, cut off, or breaks one of the *error* rules that can be seen without the photos
-            (but for the content of run-length strings, which rasterising sees); the message names the first record
-            that does, and how to mend it.
+        DataError: the file is absent or breaks an *error* rule; the message names the first record that does and how
+            to fix it.
+
+    Example:
+        >>> collection = read_collection(Path("instances_val.json"))  # doctest: +SKIP
+        >>> collection.labels(include_crowd=False).shape  # doctest: +SKIP
+        (682, 80)
     """
-    source = collection_cache.source_of(path) if cache else None
-    columns = collection_cache.load(source) if source else None
-    if columns is None:
-        columns = read_columns(path)
-        if source:
-            collection_cache.save(source, columns)
-    return Collection(**columns)
+    if not path.is_file():
+        raise DataError(
+            f"{path} is not a file; expected a COCO annotation file (JSON). Correct the path in the manifest."
+        )
+    file = read_coco(path)
+    errors = [problem for problem in file.problems if RULES[problem.rule].severity == "error"]
+    if errors or file.columns is None:
+        first = errors[0]
+        alike = sum(each.rule == first.rule for each in errors) - 1
+        more = f" (and {alike} more like it)" if alike else ""
+        raise DataError(
+            f"{path}: {first.where}: {first.text}{more} [{first.rule}]. To fix it, {RULES[first.rule].mend}. "
+            "`aeret data check MANIFEST` lists every problem at once."
+        )
+    return Collection(**file.columns)

@@ -52,9 +52,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Severity = Literal["error", "warning"]
+
+
+class Problem(NamedTuple):
+    """One broken rule: its name, the record or place, and what is wrong there."""
+
+    rule: str
+    where: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -103,12 +111,13 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def name_problem(file_name: str) -> str | None:
-    """Return why a photo may not be called so, or None: its name is a path below the photo folder."""
-    if _OUTSIDE.match(file_name):
-        return "no path below the photo folder"
-    return text_problem(file_name) or ("no name" if "\0" in file_name else None)
+    """Return why a photo cannot have this file name, or None."""
+    return "not a path below the photo folder" if _OUTSIDE.match(file_name) else text_problem(file_name)
 
 
 def text_problem(text: str) -> str | None:
-    """Return why a text is no name, or None. JSON can say half a surrogate pair, which no file or screen can."""
-    return None if text and not _HALF.search(text) else "no name"
+    """Return why a text cannot be a name, or None."""
+    if not text:
+        return "an empty name"
+    # JSON can encode half a surrogate pair, which no file name and no screen can show; the reader turns it into NUL.
+    return "which holds NUL or half a surrogate pair" if "\0" in text or _HALF.search(text) else None

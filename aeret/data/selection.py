@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Protocol
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from aeret.data.json_batches import Doubled, demand_once
+from aeret.data.coco import read_photo_ids
 from aeret.data.manifest import SPLITS, Manifest, Split
 from aeret.errors import DataError, UsageError
 
@@ -127,27 +126,19 @@ def subset_photo_ids(manifest: Manifest) -> dict[str, Ids]:
     return {name: listed_ids(subset.annotations) for name, subset in manifest.subsets.items()}
 
 
-class _Image(msgspec.Struct):
-    id: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-
-
-class _Images(msgspec.Struct):
-    images: list[_Image]
-
-
 def listed_ids(path: Path) -> Ids:
-    """Return the sorted ids of the photos that an annotation file lists; raise DataError where it is none."""
+    """Return the sorted ids of the photos that an annotation file lists.
+
+    Raises:
+        DataError: it is not an annotation file.
+    """
     try:
-        text = path.read_bytes()
-        images = msgspec.json.decode(text, type=_Images).images
-        demand_once(text)
+        ids, problems = read_photo_ids(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
-    except Doubled as error:
-        raise DataError(f"{path}: {error}; join the lists into one.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: is no COCO-format annotation file ({error}).") from None
-    return np.unique(np.array([image.id for image in images], dtype=np.int64))
+    if problems:
+        raise DataError(f"{path}: is not a COCO annotation file: {problems[0].where}: {problems[0].text}.")
+    return np.unique(np.array(ids, np.int64))
 
 
 def split_rows(manifest: Manifest, name: str, photos: Mapping[str, Photos]) -> Rows:

@@ -32,7 +32,7 @@ def sources(settings: Settings) -> dict[str, str]:
     Raises:
         DataError: a file is missing; the message says where it is expected.
     """
-    from aeret.data.coco_json import read_file_names
+    from aeret.data.coco import read_file_names
     from aeret.data.manifest import SPLITS, load_manifest, provide
 
     manifest = load_manifest(settings.data.manifest)

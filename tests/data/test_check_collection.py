@@ -109,10 +109,13 @@ FAULTS: dict[str, tuple[Plant, list[tuple[str, str, str, str]]]] = {
         write("few.json", '{"images": [{"id": 5}], "images": []}'),
         [("bad-list", "few.json", "subset 'few'", "'images' is given more than once")],
     ),
-    "subset that is none": (write("few.json", "[1]"), [("bad-list", "few.json", "subset 'few'", "no COCO-format")]),
+    "subset that is none": (
+        write("few.json", "[1]"),
+        [("bad-list", "few.json", "subset 'few'", "not a COCO annotation file")],
+    ),
     "subset of long ids": (
         write("few.json", f'{{"images": [{{"id": {10**30}}}]}}'),
-        [("bad-list", "few.json", "subset 'few'", "no COCO-format")],
+        [("bad-list", "few.json", "subset 'few'", "not a COCO annotation file")],
     ),
     "no annotation file": (
         lambda folder: (folder / "val.json").unlink(),

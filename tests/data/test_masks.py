@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pycocotools import mask as coco_mask
 
 from aeret.data.collection import RLE, Collection, read_collection
 from aeret.data.masks import MaskPlanes, coverage, rasterise
+from aeret.data.rle import encode_runs
 from aeret.errors import DataError
 
 
@@ -185,7 +187,12 @@ def test_damaged_planes_are_refused(tmp_path: Path, name: str, values: NDArray[A
 
 @pytest.mark.parametrize("counts", [[16, 15], [16, 17], [40, -8], "51", "zzz"])
 def test_bad_runs_are_refused_with_their_annotation(tmp_path: Path, counts: Any) -> None:
-    read = collection(tmp_path, [thing(0, 1, box(0, 0, 5, 4)), thing(1, 1, {"size": [4, 8], "counts": counts})])
+    """The reader refuses such a file; a collection made by hand is refused when it is rasterised."""
+    sound = {"size": [4, 8], "counts": [16, 16]}
+    read = collection(tmp_path, [thing(0, 1, box(0, 0, 5, 4)), thing(1, 1, sound)])
+    text = counts.encode() if isinstance(counts, str) else encode_runs(np.array([0, len(counts)]), np.array(counts))[1]
+    codes = np.frombuffer(bytes(text), np.uint8)
+    read = replace(read, rle_text=codes, rle_offsets=np.array([0, 0, len(codes)]))
     with pytest.raises(DataError, match=r"annotation 101 \(photo 1.jpg\)"):
         rasterise(read, [0, 1], 4)
     with pytest.raises(DataError, match="annotation 101"):

@@ -117,7 +117,7 @@ def test_subsets(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text(json.dumps({"images": [{"id": 9, "x": 1}, {"id": 4}], "annotations": []}))
     assert subset_photo_ids(loaded)["checked"].tolist() == [4, 9]
     (tmp_path / "c.json").write_text('{"images": [{"id": "9"}]}')
-    with pytest.raises(DataError, match=r"c\.json: is no COCO-format annotation file"):
+    with pytest.raises(DataError, match=r"c\.json: is not a COCO annotation file"):
         subset_photo_ids(loaded)
     (tmp_path / "c.json").unlink()
     with pytest.raises(DataError, match="cannot be read"):
