@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from aeret.clustering.lloyd import own_distances
 from aeret.embeddings.blocks import over_blocks
-from aeret.embeddings.distances import Vectors, checked, squared_distances
+from aeret.embeddings.distances import Vectors, checked, own_distances, squared_distances
 from aeret.errors import UsageError
 from aeret.rng import generator
 
@@ -142,7 +141,7 @@ def _davies_bouldin(vectors: Vectors, clusters: NDArray[np.int32], threads: int)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     centres = np.add.reduceat(vectors[order], starts, axis=0, dtype=np.float64) / sizes[:, None]
     centres32 = centres.astype(np.float32)
-    spread = np.bincount(clusters, np.sqrt(own_distances(vectors, centres32, clusters, threads))) / sizes
+    spread = np.bincount(clusters, np.sqrt(own_distances(vectors, centres32, clusters))) / sizes
     apart = np.sqrt(squared_distances(centres32, centres32)).astype(np.float64)
     both = spread[:, None] + spread[None]
     # Centres in the same place are as bad as can be, and no ratio; scikit-learn leaves such pairs out too.
