@@ -20,7 +20,7 @@ from aeret.data.masks import MaskPlanes
 from aeret.embeddings.blocks import over_blocks
 from aeret.errors import UsageError
 from aeret.registry import lookup
-from aeret.retrieval.indexes.binary_flat import BinaryFlat
+from aeret.retrieval.indexes.binary import BinaryFlat
 from aeret.retrieval.indexes.flat import Flat
 from aeret.retrieval.mask_overlap import MaskOverlap, join, planes_of
 from aeret.retrieval.ranking import Ranking

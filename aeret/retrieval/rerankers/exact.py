@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from aeret.embeddings.distances import Vectors
-from aeret.retrieval.indexes.scoring import raw_distances
+from aeret.embeddings.distances import Vectors, raw_distances
 from aeret.retrieval.rerankers.options import choice
 from aeret.retrieval.rerankers.reranker import Block, Reranker
 from aeret.retrieval.rerankers.similarities import unit

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.embeddings.distances import Vectors
+from aeret.embeddings.distances import Vectors, raw_distances
 from aeret.embeddings.normalise import l2_normalise
-from aeret.retrieval.indexes.scoring import raw_distances
 
 Scores = NDArray[np.float64]
 
