@@ -21,6 +21,8 @@ from aeret.retrieval.indexes.training import one_of
 
 _QUERIES_AT_ONCE = 64
 _LEAST_BLOCK = 16
+_MOST_FLIPS = 3
+"""More flipped bits open more buckets than a scan takes."""
 
 
 class BinaryFlat(Index):
@@ -81,16 +83,17 @@ class BinaryFlat(Index):
 class BinaryMulti(BinaryFlat):
     """Look codes up in hash tables of their substrings (Norouzi, Punjani and Fleet 2012), those of faiss.
 
-    Pays where near codes exist, as those of photos alike. Queries whose buckets hold too few codes are scanned. A
-    change makes the tables anew.
+    Buckets are opened with more and more flipped bits until no nearer code can be missing, then all codes are scanned.
+    That pays if near codes exist, as those of photos alike. A change makes the tables anew. ``scanned`` and ``probes``
+    are means over the queries that were asked together.
     """
 
     name = "binary-multi"
     OPTIONS: Mapping[str, Any] = {"substring": 0}
     """Bits of a substring: 8 or 16; 0 chooses by the number of codes."""
     KNOBS: Mapping[str, tuple[float | str, ...]] = {"radius": (0, 1, 2, 3, EVERYTHING)}
-    """Flipped bits up to which a substring's buckets are opened; the last one scans all codes."""
-    DEFAULTS: Mapping[str, float | str] = {"radius": 1}
+    """Flipped bits up to which a substring's buckets are opened, unless they hold too few codes; the last is exact."""
+    DEFAULTS: Mapping[str, float | str] = {"radius": EVERYTHING}
 
     def _build(self, vectors: NDArray[Any], seed: int, progress: Progress) -> None:
         one_of(self.options["substring"], (0, 8, 16), "substring of the index binary-multi")
@@ -116,25 +119,28 @@ class BinaryMulti(BinaryFlat):
     def _search_block(
         self, queries: NDArray[Any], n: int, exclude: NDArray[np.int64], knobs: Mapping[str, Any], threads: int
     ) -> Found:
-        substring = int(self._tables.b)
-        if knobs["radius"] >= substring:
-            return super()._search_block(queries, n, exclude, knobs, threads)
-        self._tables.nflip = int(knobs["radius"])
-        stats = faiss.cvar.indexBinaryHash_stats
+        rows, bits = np.empty((len(queries), n), np.int64), np.full((len(queries), n), np.inf, np.float32)
         counted = np.zeros((2, len(queries)), np.int64)
+        left, radius, stats = np.arange(len(queries)), 0, faiss.cvar.indexBinaryHash_stats
 
         def fetch(some: NDArray[np.int64], wanted: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
             stats.reset()
-            far, rows = self._tables.search(queries[some], wanted)
-            counted[:, some] = np.array([[stats.ndis], [stats.n0 + stats.nlist]]) // len(some)
-            return far.astype(np.float32), rows
+            far, found = self._tables.search(queries[left[some]], wanted)
+            counted[:, left[some]] += np.array([[stats.ndis], [stats.n0 + stats.nlist]]) // len(some)
+            return far.astype(np.float32), found
 
-        rows, bits = settled(fetch, n, exclude, len(self))
+        # A code within (radius + 1) * tables - 1 bits has a substring within the radius, so it has been seen.
+        while len(left) and radius <= _MOST_FLIPS:
+            self._tables.nflip = radius
+            rows[left], bits[left] = settled(fetch, n, exclude[left], len(self))
+            radius += 1
+            last = bits[left, -1]
+            enough = last < radius * self._tables.nhash
+            left = left[~(enough | np.isfinite(last) if radius > knobs["radius"] else enough)]
+        if len(left):
+            rows[left], bits[left] = self._scanned(queries[left], n, exclude[left], threads)
+            counted[0, left] += len(self)
         scanned, probes = np.maximum(counted, [[n], [1]])
-        few = np.flatnonzero(np.isinf(bits[:, -1]))
-        if len(few):
-            rows[few], bits[few] = self._scanned(queries[few], n, exclude[few], threads)
-            scanned[few] = len(self)
         return rows, bits, np.minimum(scanned, len(self) - (exclude >= 0)), probes
 
     def _held(self) -> Any:

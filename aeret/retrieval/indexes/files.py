@@ -19,7 +19,8 @@ from aeret.artifacts import flush, locked, replacing_file, system_error, write_j
 from aeret.errors import DataError, UsageError
 
 MANIFEST, VERSION = "index.json", 2
-_OURS = re.compile(r"\w+\.\d+\.(npy|faiss)(\.tmp)?|\.?index\.json(\.\d+\.tmp)?")
+_DATA = re.compile(r"\w+\.(\d+)\.(npy|faiss)(\.tmp)?")
+_OURS = re.compile(rf"{_DATA.pattern}|\.?index\.json(\.\d+\.tmp)?")
 _FACTS = ("kind", "metric", "width", "vectors", "options", "save")
 
 
@@ -37,7 +38,8 @@ def save_index(folder: Path, facts: Mapping[str, Any], arrays: Mapping[str, NDAr
         with locked(folder):
             _refuse_foreign(folder)
             folder.mkdir(parents=True, exist_ok=True)
-            number = 1 + max([0, *(int(path.name.split(".")[1]) for path in folder.glob("*.*.*") if _is_ours(path))])
+            there = map(_DATA.fullmatch, (path.name for path in folder.iterdir()))
+            number = 1 + max([0, *(int(found[1]) for found in there if found)])
             files = []
             for name, array in arrays.items():
                 files.append(folder / f"{name}.{number}.npy")
