@@ -18,7 +18,7 @@ NAME = "audit"
 SUMMARY = "Look for photos, and near-duplicates of them, that are both learnt from and searched; fail if there are any."
 INPUTS = ("prepare",)
 SECTIONS = ("audit",)
-ROOMS = ("data/audit.py", "data/audit_hash.py", "data/audit_originals.py", "data/audit_pixels.py")
+FILE_SETTINGS = ("data.manifest",)
 LEAKS = "leaks.csv"
 _SHOWN = 20
 

@@ -15,20 +15,12 @@ NAME = "embed"
 SUMMARY = "Embed the query and gallery photos, or a folder of photos, with the joint CNN or a classic feature."
 INPUTS = ("prepare", "train-cnn")
 SECTIONS = ("embed",)
-ROOMS = ("data", "models", "embeddings")
-KERAS = True
+FILE_SETTINGS = ("embed.photos",)
 
 
 def inputs(settings: Settings) -> tuple[str, ...]:
     """Return the stages read: a classic feature needs no network, but the codes that its read-out is fitted to."""
     return INPUTS if settings.embed.features == "cnn" else ("prepare", "encode-masks")
-
-
-def rooms(settings: Settings) -> tuple[str, ...]:
-    """Return the rooms run."""
-    if settings.embed.features == "cnn":
-        return ROOMS
-    return ("data", "models/read_out.py", "embeddings", "stages/classic_embedding.py")
 
 
 def sources(settings: Settings) -> dict[str, str]:

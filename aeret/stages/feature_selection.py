@@ -17,7 +17,6 @@ NAME = "feature-selection"
 SUMMARY = "Choose variables by several techniques, and measure what each number of them is worth (the paper's Fig. 3)."
 INPUTS = ("prepare", "embed")
 SECTIONS = ("seed", "evaluation", "feature_selection")
-ROOMS = ("data", "embeddings", "retrieval", "evaluation", "reporting", "stages/embedded.py")
 
 
 def inputs(settings: Settings) -> tuple[str, ...]:

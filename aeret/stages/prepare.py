@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aeret.artifacts import digest, read_record
+from aeret.artifacts import digest
 from aeret.progress import Progress
 from aeret.settings import Settings
 from aeret.stages.outside_files import file_digests, one_digest
@@ -18,7 +18,7 @@ NAME = "prepare"
 SUMMARY = "Decode photos and rasterise masks into memory-mapped arrays."
 INPUTS: tuple[str, ...] = ()
 SECTIONS = ("data",)
-ROOMS = ("data", "rng.py")
+FILE_SETTINGS = ("data.manifest",)
 
 
 def sources(settings: Settings) -> dict[str, str]:
@@ -62,20 +62,6 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
     manifest = load_manifest(settings.data.manifest)
     clusters = settings.evaluation.clusters
     return prepare(manifest, settings.data, settings.data.split_seed, out, progress, clusters)
-
-
-def demand_fit(settings: Settings, folder: Path) -> None:
-    """Check the gallery that is prepared already against the clusters it will be divided into.
-
-    Raises:
-        UsageError: the gallery has fewer photos.
-        DataError: the manifest or the record of the artifact is missing or damaged.
-    """
-    from aeret.data.manifest import load_manifest
-    from aeret.data.selection import demand_gallery
-
-    photos = read_record(folder).metrics["photos"]["gallery"]
-    demand_gallery(load_manifest(settings.data.manifest), photos, settings.evaluation.clusters)
 
 
 def _meaning(manifest: Manifest) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Simulate learning from clicks on a finished run; no stage of its own: it reads the artifacts its stages left."""
+"""Simulate learning from clicks on a finished run."""
 
 from __future__ import annotations
 

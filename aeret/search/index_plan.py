@@ -1,4 +1,4 @@
-"""What an index of a finished run needs: its vectors, and a measure to judge rankings by."""
+"""Compare indexes on the queries of a finished run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of the finished runs of experiments."""
+"""Report the finished runs of experiments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVALUATED = "cluster-eval"
 
 
 def finished_trial(run: str, values: Mapping[str, Any], artifacts: Mapping[str, Path]) -> Trial:
-    """Open the evaluation of a finished run; its photos are opened when they are asked for.
+    """Open the evaluation of a finished run; photos open on first use.
 
     Args:
         run: its id.
@@ -42,10 +42,10 @@ def report_experiments(
     out: Path,
     progress: Progress = silent,
 ) -> None:
-    """Write the report of all experiments into a folder: HTML, Markdown, CSV, JSON.
+    """Write the report of all experiments as HTML, Markdown, CSV and JSON.
 
     Raises:
-        UsageError: there is no finished run.
+        UsageError: no run is finished.
         DataError: an artifact is damaged.
     """
     from aeret.artifacts import read_record

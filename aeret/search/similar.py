@@ -1,18 +1,16 @@
-"""Photos of a finished run like one of its own; no stage of its own: it reads the artifacts its stages left."""
+"""Find the photos of a finished run that are most similar to one of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-_AT_ONCE = 512
-
 
 def needed(similarity: str) -> tuple[str, ...]:
-    """Return the stages whose artifacts are read.
+    """Return the stages whose artifacts a similarity reads.
 
     Raises:
-        UnknownNameError: no such similarity.
+        UnknownNameError: the similarity does not exist.
     """
     from aeret.registry import lookup
     from aeret.retrieval.similarities import SIMILARITIES
@@ -22,14 +20,14 @@ def needed(similarity: str) -> tuple[str, ...]:
 
 
 def similar_photos(inputs: Mapping[str, Path], photo: int, similarity: str, n: int) -> list[tuple[float, int, str]]:
-    """Return distance, id and file name of the photos most similar to one of the run, nearest first.
+    """Return distance, id and file name of the most similar photos, nearest first.
 
     Args:
         inputs: the artifacts of :func:`needed`.
-        photo: id of a photo of the gallery, or of the folder that was embedded.
-        similarity: a key of :data:`aeret.retrieval.similarities.SIMILARITIES`; ``hamming`` is of the embeddings' signs,
-            ``layout`` of the masks decoded from the predicted codes.
-        n: results.
+        photo: id of a photo of the gallery, or of the folder of photos that was embedded.
+        similarity: a key of :data:`aeret.retrieval.similarities.SIMILARITIES`; ``hamming`` compares the signs of the
+            embeddings, ``layout`` the masks decoded from the predicted codes.
+        n: number of results.
 
     Raises:
         UsageError: the run has no such photo.
@@ -38,20 +36,22 @@ def similar_photos(inputs: Mapping[str, Path], photo: int, similarity: str, n: i
 
     from aeret.embeddings.store import EmbeddingSet
     from aeret.errors import UsageError
-    from aeret.retrieval.similarities import decoded_planes, search
+    from aeret.retrieval.similarities import search
 
     folder = inputs["embed"]
     photos = EmbeddingSet.open(folder / ("photos" if (folder / "photos").is_dir() else "gallery"))
     own = np.flatnonzero(photos.ids == photo)
     if not len(own):
-        raise UsageError(f"The run has embedded no photo {photo}; its ids are from {photos.ids[0]} on.")
+        raise UsageError(
+            f"The run holds no photo with id {photo}; its {len(photos.ids)} ids run from {photos.ids.min()} to "
+            f"{photos.ids.max()}."
+        )
     if similarity == "layout":
         from aeret.models.saved import SavedEncoder
+        from aeret.search.decoded_masks import DecodedMasks
 
-        encoder, codes = SavedEncoder.load(inputs["encode-masks"]), photos.matrices["codes"]
-        starts = range(0, len(codes), _AT_ONCE)
-        gallery = decoded_planes(encoder.decode(np.asarray(codes[start : start + _AT_ONCE])) for start in starts)
-        found = search(similarity, decoded_planes([encoder.decode(np.asarray(codes[own]))]), gallery, n, own)
+        gallery = DecodedMasks(SavedEncoder.load(inputs["encode-masks"]), photos.matrices["codes"]).planes
+        found = search(similarity, gallery.take(own), gallery, n, own)
     else:
         vectors = np.asarray(photos.vectors) > 0 if similarity == "hamming" else np.asarray(photos.vectors)
         found = search(similarity, vectors[own], vectors, n, own)

@@ -1,4 +1,4 @@
-"""The gallery of a finished run, clustered for several k."""
+"""Cluster the gallery of a finished run for several k."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def sweep_run(
     out: Path,
     progress: Progress,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Cluster a run's gallery for every k, write the report into ``out``, and return table and choices.
+    """Cluster a run's gallery for every k, write the report, and return table and choices.
 
     Args:
         inputs: the artifacts of ``prepare`` and ``embed``.
-        settings: of the run; ``evaluation`` says what is compared, and how many starts k-means makes.
+        settings: the run's settings; ``evaluation`` gives the similarity and the starts of k-means.
         clusters: values of k.
-        name: of the run.
-        sample: photos the silhouette is averaged over.
-        out: folder of ``report.html`` and its like.
+        name: the run's id, for the title.
+        sample: number of photos that the silhouette averages over.
+        out: folder of the report.
         progress: shows the work.
 
     Raises:
-        UsageError: a k that this gallery does not allow.
+        UsageError: a k exceeds what this gallery allows.
     """
     import numpy as np
 
