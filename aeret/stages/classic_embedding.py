@@ -101,10 +101,10 @@ def _fit(
 ) -> dict[str, Any]:
     """Describe train and validation photos, fit, and write the result; the described photos are needed no more then."""
     import numpy as np
+    from threadpoolctl import threadpool_limits
 
     from aeret.data.prepared import Prepared
     from aeret.embeddings.classic import fit_principal_axes
-    from aeret.embeddings.one_thread import one_blas_thread
     from aeret.models.read_out import fit_read_out
     from aeret.stages.encode_masks import CODES
 
@@ -120,7 +120,7 @@ def _fit(
             targets["labels"][name] = split.labels[chosen].astype(np.float32)
     arrays: dict[str, Any] = {}
     # Threads of BLAS that wait for cores which are busy elsewhere have made an eigenproblem a thousand times slower.
-    with one_blas_thread():
+    with threadpool_limits(1, user_api="blas"):
         if feature.principal:
             principal = fit_principal_axes(vectors["train"], feature.principal)
             vectors = {name: principal.project(each) for name, each in vectors.items()}

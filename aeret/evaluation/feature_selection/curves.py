@@ -12,7 +12,6 @@ import pandas as pd
 
 from aeret.artifacts import write_json
 from aeret.embeddings.blocks import over_blocks
-from aeret.embeddings.one_thread import one_blas_thread
 from aeret.errors import UsageError
 from aeret.evaluation.feature_selection import TECHNIQUES
 from aeret.evaluation.feature_selection.subject import Subject
@@ -84,7 +83,7 @@ def select_features(
     rows: list[tuple[Any, ...]] = []
     chosen: dict[str, dict[str, list[int]]] = {}
     parts.mkdir(parents=True, exist_ok=True)
-    with one_blas_thread():
+    with threadpool_limits(1, user_api="blas"):
         for technique in used:
             times = repetitions if technique.repeated else 1
             title = f"feature selection, {subject.name}: {technique.name}"

@@ -65,7 +65,7 @@ def test_alpha_zero_is_average_query_expansion() -> None:
 @pytest.mark.parametrize("name", ["aqe", "alpha-qe"])
 def test_a_query_that_nothing_joins_changes_nothing(name: str) -> None:
     assert np.array_equal(rows(name, n=0), FOUND.rows)
-    sequential = cluster_first.search(QUERIES, GALLERY, fit_kmeans(GALLERY, 8, 0, 1), 60)
+    sequential = cluster_first.ClusterFirst(GALLERY, fit_kmeans(GALLERY, 8, 0, 1)).search(QUERIES, 60)
     assert np.array_equal(rows(name, sequential, n=0), sequential.rows)
 
 
