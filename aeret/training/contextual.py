@@ -24,7 +24,7 @@ from aeret.rng import derive, generator
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 _TEMPERATURE = 0.1
-"""Of the listwise loss. The paper's code has 2, which teaches nothing if most results share something with the query."""
+"""Of the listwise loss. The paper has 2, which teaches nothing if most results share something with the query."""
 _REBUILT = 0.2
 """Weight of the reconstruction of the affinities."""
 
@@ -163,7 +163,7 @@ def fit_contextual(
 
 
 def build_network(options: ContextualOptions, seed: int) -> Any:
-    """Return the untrained model: affinities (b, t, anchors) to ``cosines`` (b, t - 1) and ``rebuilt`` (b, t, anchors)."""
+    """Return the untrained model from affinities (b, t, anchors) to ``cosines`` (b, t - 1) and ``rebuilt``."""
     layers, number = keras.layers, iter(range(10_000))
 
     def next_seed() -> int:

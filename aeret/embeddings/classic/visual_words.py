@@ -35,7 +35,7 @@ def _describe(photos: Photos) -> Vectors:
 
 
 def _fit(described: Vectors) -> dict[str, Vectors]:
-    """Return the vocabulary ``words`` (k, 56) and the inverse document frequency ``idf`` (2, k): tf-idf's and BM25's."""
+    """Return the vocabulary ``words`` (k, 56) and ``idf`` (2, k), the inverse document frequencies of both weights."""
     local = described.reshape(-1, _WIDTH)
     chosen = np.unique(np.linspace(0, len(local) - 1, _DESCRIPTORS).round().astype(np.int64))
     means = MiniBatchKMeans(

@@ -43,7 +43,7 @@ def _encoded(distance: NDArray[np.float64], k1: int, k2: int) -> NDArray[np.floa
     """Return V, float64 (n, n), averaged over the k2 nearest."""
     order = np.argsort(distance, axis=1, kind="stable")
     place = np.argsort(order, axis=1)  # place[p, g]: how many are nearer to p than g
-    strict, wider = ((place <= k) & (place.T <= k) for k in (k1, round(k1 / 2)))
+    strict, wider = ((place <= k) & (k >= place.T) for k in (k1, round(k1 / 2)))
     common = strict.astype(np.float32) @ wider.T.astype(np.float32)  # small whole numbers: exact
     joining = strict & (3 * common >= 2 * wider.sum(axis=1))
     kept = strict | (joining.astype(np.float32) @ wider.astype(np.float32) > 0)
