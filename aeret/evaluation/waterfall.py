@@ -169,7 +169,7 @@ def _shortcuts(
 
     def again(rows: slice) -> Ranking:
         some = Ranking(found.rows[rows], found.distances[rows], found.scanned[rows], found.probes[rows])
-        return RERANKERS["exact"].rerank(queries[rows], some, gallery, top=block, threads=threads, progress=progress)
+        return RERANKERS["exact"].rerank(queries[rows], some, gallery, top=block, progress=progress)
 
     ranking, more = _timed(again)
     yield Step("re-ranked", ranking.top(n), seconds + more, hashed.bytes_per_vector + 4 * width)
