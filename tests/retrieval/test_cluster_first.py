@@ -106,13 +106,12 @@ def test_nothing_depends_on_batch_threads_or_preparation(
     index = ClusterFirst(gallery, clustering)
     whole = ClusterFirst(gallery, clustering, copy=False).search(gallery[:120], 90, order, exclude, probes, threads=1)
     for batch, threads in ((1, 1), (7, 2), (60, 2), (120, 2)):
-        parts = [
-            index.search(gallery[i : i + batch], 90, order, exclude[i : i + batch], probes, threads=threads)
-            for i in range(0, 120, batch)
-        ]
+        spans = [slice(start, min(start + batch, 120)) for start in range(0, 120, batch)]
+        parts = [index.search(gallery[span], 90, order, exclude[span], probes, threads=threads) for span in spans]
         for name in ("rows", "scanned", "probes"):
-            np.testing.assert_array_equal(np.concatenate([getattr(part, name) for part in parts])[:119], getattr(whole, name)[:119])
-        np.testing.assert_allclose(np.concatenate([part.distances for part in parts])[:119], whole.distances[:119], rtol=1e-5)
+            joined = np.concatenate([getattr(part, name) for part in parts])
+            np.testing.assert_array_equal(joined, getattr(whole, name))
+        np.testing.assert_allclose(np.concatenate([part.distances for part in parts]), whole.distances, rtol=1e-5)
 
 
 def test_more_probes_lead_to_exact_search(mixture: tuple[np.ndarray, Clustering]) -> None:
