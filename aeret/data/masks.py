@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from aeret.data.collection import NO_MASK, Collection
 from aeret.data.raster import cover_annotations, cover_planes, spread_planes
 from aeret.errors import DataError
+from aeret.parts import Parts
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,29 @@ class MaskPlanes:
         return spread_planes(starts, starts + counts, self.category, self.bits, self.size, self.categories)
 
     def save(self, folder: Path) -> None:
-        """Write the planes into ``folder``: three ``.npy`` files, then ``planes.json``, which makes them complete."""
-        save_planes(folder, self.size, self.categories, self.offsets, self.category, [self.bits])
+        """Write the planes into ``folder``; ``planes.json`` comes last and makes them complete."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "category.npy", self.category)
+        np.save(folder / "bits.npy", self.bits)
+        _complete(folder, self.size, self.categories, self.offsets)
+
+    @staticmethod
+    def save_parts(folder: Path, parts: Parts, size: int, categories: int) -> None:
+        """Write into ``folder`` what :meth:`save` writes, from parts that need not fit into memory together.
+
+        Args:
+            folder: is made if it is not there.
+            parts: with ``counts`` int64 (n), planes of each photo; ``category`` and ``bits`` as in this class.
+            size: cells along each side.
+            categories: how many there are.
+
+        Raises:
+            OSError: a file cannot be written.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "planes.json").unlink(missing_ok=True)
+        parts.join(folder, ["category", "bits"])
+        _complete(folder, size, categories, np.append(0, np.cumsum(parts.gather("counts"))))
 
     @classmethod
     def open(cls, folder: Path, mmap: bool = True) -> Self:
@@ -96,37 +117,9 @@ class MaskPlanes:
         return starts, self.offsets[chosen + 1] - starts
 
 
-def save_planes(
-    folder: Path,
-    size: int,
-    categories: int,
-    offsets: NDArray[np.int64],
-    category: NDArray[np.int16],
-    bits: Iterable[NDArray[np.uint8]],
-) -> None:
-    """Write what :meth:`MaskPlanes.save` writes, with the bits in consecutive blocks that need not be in memory.
-
-    Args:
-        folder: is made if it is not there.
-        size: cells along each side.
-        categories: how many there are.
-        offsets: int64 (n + 1), as in :class:`MaskPlanes`.
-        category: int16 (p), as in :class:`MaskPlanes`.
-        bits: uint8 (k, ceil(size * size / 8)) each, p planes in all, in order.
-
-    Raises:
-        OSError: a file cannot be written.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
+def _complete(folder: Path, size: int, categories: int, offsets: NDArray[np.int64]) -> None:
     np.save(folder / "offsets.npy", offsets)
-    np.save(folder / "category.npy", category)
-    shape = (len(category), -(-size * size // 8))
-    with (folder / "bits.npy").open("wb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for block in bits:
-            file.write(np.ascontiguousarray(block).data)
-    facts = {"size": size, "categories": categories, "photos": len(offsets) - 1, "planes": len(category)}
+    facts = {"size": size, "categories": categories, "photos": len(offsets) - 1, "planes": int(offsets[-1])}
     (folder / "planes.json").write_text(json.dumps(facts) + "\n")
 
 
