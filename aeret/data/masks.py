@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aeret.data.collection import NO_MASK, Collection
-from aeret.data.raster import cover_annotations, cover_planes, spread_planes
+from aeret.data.raster import cover_annotations, cover_planes
 from aeret.errors import DataError
 from aeret.parts import Parts
 
@@ -37,15 +37,38 @@ class MaskPlanes:
 
     def take(self, rows: ArrayLike) -> MaskPlanes:
         """Return the planes of the photos ``rows`` (k integers, in that order, repeats allowed) as arrays in memory."""
-        starts, counts = self._spans(rows)
-        offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
-        planes = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
+        photo, planes = self.planes_of(rows)
+        offsets = np.append(0, np.cumsum(np.bincount(photo, minlength=np.size(rows)))).astype(np.int64)
         return MaskPlanes(self.size, self.categories, offsets, self.category[planes], self.bits[planes])
 
     def dense(self, rows: ArrayLike) -> NDArray[np.uint8]:
         """Return uint8 (k, size, size, categories), 1 where photo ``rows[i]`` has the category, else 0."""
-        starts, counts = self._spans(rows)
-        return spread_planes(starts, starts + counts, self.category, self.bits, self.size, self.categories)
+        photo, planes = self.planes_of(rows)
+        dense = np.zeros((np.size(rows), self.size, self.size, self.categories), np.uint8)
+        dense[photo, :, :, self.category[planes]] = self.cells(planes)
+        return dense
+
+    def planes_of(self, rows: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the planes of photos, in order.
+
+        Args:
+            rows: k photos, repeats allowed.
+
+        Returns:
+            int64 (q,) each: for every plane its place in ``rows``, and its row in ``category`` and ``bits``.
+        """
+        chosen = np.asarray(rows, np.int64).reshape(-1)
+        if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(self)):
+            raise IndexError(f"rows {chosen.min()} to {chosen.max()} asked of the mask planes of {len(self)} photos")
+        starts, counts = self.offsets[chosen], self.offsets[chosen + 1] - self.offsets[chosen]
+        first = np.cumsum(counts) - counts
+        planes = np.arange(counts.sum()) + np.repeat(starts - first, counts)
+        return np.repeat(np.arange(len(chosen)), counts), planes
+
+    def cells(self, planes: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return uint8 (q, size, size) of 0 and 1: the cells of q planes."""
+        bits = np.unpackbits(np.asarray(self.bits[planes]), axis=1, count=self.size * self.size)
+        return bits.reshape(-1, self.size, self.size)
 
     def save(self, folder: Path) -> None:
         """Write the planes into ``folder``; ``planes.json`` comes last and makes them complete."""
@@ -108,13 +131,6 @@ class MaskPlanes:
             and (np.diff(offsets) >= 0).all()
             and (not len(category) or (category.min() >= 0 and category.max() < self.categories))
         )
-
-    def _spans(self, rows: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        chosen = np.asarray(rows, np.int64).reshape(-1)
-        if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(self)):
-            raise IndexError(f"rows {chosen.min()} to {chosen.max()} asked of the mask planes of {len(self)} photos")
-        starts = self.offsets[chosen]
-        return starts, self.offsets[chosen + 1] - starts
 
 
 def _complete(folder: Path, size: int, categories: int, offsets: NDArray[np.int64]) -> None:
