@@ -4,7 +4,7 @@ One part is one ``.npz`` file, written under a temporary name, flushed and renam
 whole; one that was damaged since (its checksums tell) is made again. The folder belongs to one job: parts of another
 job are removed. What is made twice must give the same bytes, so that a resumed run equals an unbroken one::
 
-    parts = Parts(folder / "parts", {"model": key, "ids": digest(ids)}, sizes=[4096, 4096, 1808])
+    parts = Parts(folder / "parts", {"model": key, "ids": digest(ids)}, sizes=divided(len(ids), 4096))
     parts.fill(lambda missing: (encode(number) for number in missing), progress, "embed photos")
     parts.join(folder)
     parts.clear()
@@ -133,12 +133,31 @@ class Parts:
             if isinstance(whole, np.memmap):
                 whole.flush()
 
+    def gather(self, name: str) -> NDArray[Any]:
+        """Return one array of all parts, concatenated in memory.
+
+        Raises:
+            DataError: a part is missing or damaged.
+        """
+        found = []
+        for number in range(len(self.sizes)):
+            arrays = self.load(number)
+            if arrays is None:
+                raise DataError(f"{self._path(number)}: is missing or damaged; run the same command again.")
+            found.append(arrays[name])
+        return np.concatenate(found)
+
     def clear(self) -> None:
         """Remove all parts: what they were for is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, key: int | str) -> Path:
         return self.folder / (f"{key:06d}.npz" if isinstance(key, int) else f"{key}.npz")
+
+
+def divided(count: int, size: int) -> list[int]:
+    """Return the sizes of the parts that ``count`` items make, ``size`` in each but the last; at least one part."""
+    return [min(size, count - start) for start in range(0, count, size)] or [0]
 
 
 def save_arrays(path: Path, arrays: Arrays) -> None:
