@@ -101,9 +101,7 @@ def nearest(vectors: Vectors, centroids: Vectors, labels: NDArray[np.int32], dis
     labels[:], distances[:] = rows[:, 0], squared[:, 0]
 
 
-def nearest_rows(
-    queries: Vectors, vectors: Vectors, n: int, dot: bool = False
-) -> tuple[NDArray[np.int64], Vectors]:
+def nearest_rows(queries: Vectors, vectors: Vectors, n: int, dot: bool = False) -> tuple[NDArray[np.int64], Vectors]:
     """Return the rows, int64 (q, n), nearest to each query and their raw distances, float32 (q, n).
 
     Raw distances are squared, or with ``dot`` negated dot products; ties go to the lowest row.

@@ -1,4 +1,4 @@
-"""How good clusters are: by the vectors alone, and by labels that the clustering did not see.
+"""Measure clusters by the vectors alone, and by labels that the clustering did not see.
 
 Inertia falls with every further cluster; silhouette (Rousseeuw 1987) and the Davies-Bouldin index (1979) weigh how
 tight clusters are against how far apart. Against labels: normalised mutual information and the adjusted Rand index of
@@ -20,7 +20,7 @@ from aeret.errors import UsageError
 from aeret.rng import generator
 
 SAMPLE = 1000
-"""Photos that the silhouette is averaged over, where there are more."""
+"""Most photos that the silhouette is averaged over."""
 _DISTANCES_AT_ONCE = 2**22
 
 
@@ -60,7 +60,7 @@ def cluster_quality(
         labels: bool (n, c).
         seed: the run's seed; it draws the sample of the silhouette.
         sample: photos the silhouette is averaged over.
-        threads: 0 means one per core; never changes a number.
+        threads: 0 means one per core.
 
     Raises:
         UsageError: the three are not of the same photos.

@@ -105,7 +105,9 @@ def test_results_agree_for_any_batch_and_threads(width: int) -> None:
         whole = search(gallery[:50], 1)
         for batch, threads in ((1, 2), (7, 2)):
             parts = [search(gallery[start : start + batch], threads) for start in range(0, 49, batch)]
-            np.testing.assert_allclose(np.concatenate([part.distances for part in parts]), whole.distances[:49], rtol=1e-5)
+            np.testing.assert_allclose(
+                np.concatenate([part.distances for part in parts]), whole.distances[:49], rtol=1e-5
+            )
 
 
 def test_cluster_numbers_do_not_matter() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
@@ -23,6 +23,8 @@ _QUERIES_AT_ONCE = 64
 _LEAST_BLOCK = 16
 _MOST_FLIPS = 3
 """More flipped bits open more buckets than a scan takes."""
+
+_faiss: Any = faiss  # whose stubs lack some of its names
 
 
 class BinaryFlat(Index):
@@ -89,11 +91,13 @@ class BinaryMulti(BinaryFlat):
     """
 
     name = "binary-multi"
-    OPTIONS: Mapping[str, Any] = {"substring": 0}
+    OPTIONS: ClassVar[Mapping[str, Any]] = {"substring": 0}
     """Bits of a substring: 8 or 16; 0 chooses by the number of codes."""
-    KNOBS: Mapping[str, tuple[float | str, ...]] = {"radius": (0, 1, 2, 3, EVERYTHING)}
+    KNOBS: ClassVar[Mapping[str, tuple[float | str, ...]]] = {"radius": (0, 1, 2, 3, EVERYTHING)}
     """Flipped bits up to which a substring's buckets are opened, unless they hold too few codes; the last is exact."""
-    DEFAULTS: Mapping[str, float | str] = {"radius": EVERYTHING}
+    DEFAULTS: ClassVar[Mapping[str, float | str]] = {"radius": EVERYTHING}
+
+    _tables: Any
 
     def _build(self, vectors: NDArray[Any], seed: int, progress: Progress) -> None:
         one_of(self.options["substring"], (0, 8, 16), "substring of the index binary-multi")
@@ -121,7 +125,7 @@ class BinaryMulti(BinaryFlat):
     ) -> Found:
         rows, bits = np.empty((len(queries), n), np.int64), np.full((len(queries), n), np.inf, np.float32)
         counted = np.zeros((2, len(queries)), np.int64)
-        left, radius, stats = np.arange(len(queries)), 0, faiss.cvar.indexBinaryHash_stats
+        left, radius, stats = np.arange(len(queries)), 0, _faiss.cvar.indexBinaryHash_stats
 
         def fetch(some: NDArray[np.int64], wanted: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
             stats.reset()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +29,12 @@ class ClusterFirst(Index):
     """
 
     name = "cluster-first"
-    OPTIONS: Mapping[str, Any] = {"clusters": 0}
-    KNOBS: Mapping[str, tuple[float | str, ...]] = {
+    OPTIONS: ClassVar[Mapping[str, Any]] = {"clusters": 0}
+    KNOBS: ClassVar[Mapping[str, tuple[float | str, ...]]] = {
         "order": ("sequential", "pooled"),
         "min_probes": (1, 2, 4, 8, 16, 32, 64, EVERYTHING),
     }
-    DEFAULTS: Mapping[str, float | str] = {"order": "pooled", "min_probes": 1}
+    DEFAULTS: ClassVar[Mapping[str, float | str]] = {"order": "pooled", "min_probes": 1}
     METRICS = ("cosine", "euclidean")
     GIVEN = ("centroids",)
 

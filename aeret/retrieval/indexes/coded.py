@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from aeret.errors import UsageError
 from aeret.retrieval.indexes.faiss_index import FaissIndex
@@ -16,7 +16,7 @@ class ProductCodes(FaissIndex):
     """Code each of ``parts`` parts of a vector by its nearest centroid (Jégou, Douze and Schmid 2011)."""
 
     name = "pq"
-    OPTIONS: Mapping[str, Any] = {"parts": 0, "bits": 8}
+    OPTIONS: ClassVar[Mapping[str, Any]] = {"parts": 0, "bits": 8}
 
     def _factory(self, count: int) -> str:
         bits = one_of(self.options["bits"], (4, 6, 8), f"bits of the index {self.name}")
@@ -39,7 +39,7 @@ class VectorCodes(FaissIndex):
     """Code a vector by the nearest of ``codes`` centroids, a power of two; vectors of one code go by id."""
 
     name = "vq"
-    OPTIONS: Mapping[str, Any] = {"codes": 0}
+    OPTIONS: ClassVar[Mapping[str, Any]] = {"codes": 0}
 
     def _factory(self, count: int) -> str:
         codes = int(self.options["codes"]) or min(_MOST_CODES, 1 << (4 * round(count**0.5)).bit_length())
@@ -53,7 +53,7 @@ class ScalarCodes(FaissIndex):
     """Round each dimension to ``bits`` bits between its least and largest training value."""
 
     name = "sq"
-    OPTIONS: Mapping[str, Any] = {"bits": 8}
+    OPTIONS: ClassVar[Mapping[str, Any]] = {"bits": 8}
 
     def _factory(self, count: int) -> str:
         return f"SQ{one_of(self.options['bits'], (4, 8), 'bits of the index sq')}"

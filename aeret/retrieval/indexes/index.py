@@ -314,12 +314,16 @@ class Index(ABC):
 
     def _restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take the arrays of :meth:`_state` back, memory-mapped as they may be; writing to them changes no file."""
+        if state:
+            raise ValueError(f"unknown arrays {', '.join(state)}")
 
     def _held(self) -> Any:
         """Return the index of faiss to save, or None."""
+        return None
 
     def _hold(self, path: Path, mmap: bool) -> None:
         """Read the index of faiss back."""
+        raise ValueError(f"unknown file {path.name}")
 
     def _bytes(self) -> int:
         return sum(array.nbytes for array in self._state().values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
@@ -22,9 +22,9 @@ Lists = NDArray[np.int64]
 class Inverted(FaissIndex):
     """Read the ``nprobe`` nearest lists, and more if they hold fewer vectors than are wanted."""
 
-    OPTIONS: Mapping[str, Any] = {"lists": 0}
-    KNOBS: Mapping[str, tuple[float | str, ...]] = {"nprobe": (1, 2, 4, 8, 16, 32, 64, 128, EVERYTHING)}
-    DEFAULTS: Mapping[str, float | str] = {"nprobe": 8}
+    OPTIONS: ClassVar[Mapping[str, Any]] = {"lists": 0}
+    KNOBS: ClassVar[Mapping[str, tuple[float | str, ...]]] = {"nprobe": (1, 2, 4, 8, 16, 32, 64, 128, EVERYTHING)}
+    DEFAULTS: ClassVar[Mapping[str, float | str]] = {"nprobe": 8}
 
     def _lists_of(self, count: int) -> int:
         lists = int(self.options["lists"]) or max(1, 4 * round(count**0.5))
@@ -134,7 +134,7 @@ class InvertedProductCodes(Inverted):
     """
 
     name = "ivf-pq"
-    OPTIONS: Mapping[str, Any] = {"lists": 0, "parts": 0, "bits": 8, "tables": True}
+    OPTIONS: ClassVar[Mapping[str, Any]] = {"lists": 0, "parts": 0, "bits": 8, "tables": True}
 
     def _factory(self, count: int) -> str:
         bits = one_of(self.options["bits"], (4, 6, 8), "bits of the index ivf-pq")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
@@ -29,9 +29,11 @@ class Tree(Inverted):
     """Hold a tree's leaves; what is added later joins the leaf whose centre is nearest."""
 
     METRICS = ("cosine", "euclidean")
-    KNOBS: Mapping[str, tuple[float | str, ...]] = {"checks": (100, 300, 1000, 3000, 10_000, 30_000, EVERYTHING)}
+    KNOBS: ClassVar[Mapping[str, tuple[float | str, ...]]] = {
+        "checks": (100, 300, 1000, 3000, 10_000, 30_000, EVERYTHING)
+    }
     """Vectors compared before a search ends."""
-    DEFAULTS: Mapping[str, float | str] = {"checks": 3000}
+    DEFAULTS: ClassVar[Mapping[str, float | str]] = {"checks": 3000}
 
     @abstractmethod
     def _leaves(self, vectors: Vectors, seed: int) -> list[NDArray[np.int64]]:
@@ -74,7 +76,7 @@ class KdTree(Tree):
     """
 
     name = "kd-tree"
-    OPTIONS: Mapping[str, Any] = {"leaf": 40}
+    OPTIONS: ClassVar[Mapping[str, Any]] = {"leaf": 40}
 
     def _leaves(self, vectors: Vectors, seed: int) -> list[NDArray[np.int64]]:
         _, order, nodes, bounds = KDTree(vectors, leaf_size=int(self.options["leaf"])).get_arrays()
@@ -109,7 +111,7 @@ class HkTree(Tree):
     """
 
     name = "hk-tree"
-    OPTIONS: Mapping[str, Any] = {"branching": 16, "leaf": 64, "iterations": 11}
+    OPTIONS: ClassVar[Mapping[str, Any]] = {"branching": 16, "leaf": 64, "iterations": 11}
 
     def _leaves(self, vectors: Vectors, seed: int) -> list[NDArray[np.int64]]:
         branching = within(self.options["branching"], 2, 2**16, "branching of the index hk-tree")

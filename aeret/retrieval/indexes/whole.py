@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
@@ -15,9 +15,11 @@ from aeret.retrieval.indexes.faiss_index import FaissIndex, settled
 from aeret.retrieval.indexes.index import EVERYTHING, Found
 from aeret.retrieval.indexes.training import within
 
+_faiss: Any = faiss  # whose stubs lack some of its names
+
 
 class WholeVectors(FaissIndex):
-    """Keep whole vectors beside the structure; a change that is not an addition at the end makes the structure anew."""
+    """Keep whole vectors beside a structure; only what is added at the end is added without building it anew."""
 
     @abstractmethod
     def _store(self) -> Any:
@@ -46,14 +48,14 @@ class Hnsw(WholeVectors):
     """Walk a graph of neighbours in layers (Malkov and Yashunin 2016); ``ef`` candidates are kept on the way.
 
     ``scanned`` is the mean over a block of queries. ``links`` is the neighbours of a vector, ``breadth`` the candidates
-    of the build. Removing vectors, or adding them between others, builds the graph anew.
+    of the build. Removing vectors, or adding them between others, builds the graph anew, on one thread.
     """
 
     name = "hnsw"
-    OPTIONS: Mapping[str, Any] = {"links": 32, "breadth": 40}
-    KNOBS: Mapping[str, tuple[float | str, ...]] = {"ef": (16, 32, 64, 128, 256, 512, EVERYTHING)}
+    OPTIONS: ClassVar[Mapping[str, Any]] = {"links": 32, "breadth": 40}
+    KNOBS: ClassVar[Mapping[str, tuple[float | str, ...]]] = {"ef": (16, 32, 64, 128, 256, 512, EVERYTHING)}
     """The last one compares all vectors, without the graph."""
-    DEFAULTS: Mapping[str, float | str] = {"ef": 64}
+    DEFAULTS: ClassVar[Mapping[str, float | str]] = {"ef": 64}
 
     def _factory(self, count: int) -> str:
         return f"HNSW{within(self.options['links'], 2, 512, 'links of the index hnsw')}"
@@ -75,10 +77,10 @@ class Hnsw(WholeVectors):
         def fetch(some: NDArray[np.int64], wanted: int) -> tuple[Vectors, NDArray[np.int64]]:
             if ef >= len(self):
                 return self._measured(*store.search(queries[some], wanted))
-            faiss.cvar.hnsw_stats.reset()
-            reach = faiss.SearchParametersHNSW(efSearch=max(int(ef), wanted))
+            _faiss.cvar.hnsw_stats.reset()
+            reach = _faiss.SearchParametersHNSW(efSearch=max(int(ef), wanted))
             far, rows = self._faiss.search(queries[some], wanted, params=reach)
-            compared[some] = max(n, faiss.cvar.hnsw_stats.ndis // len(some))
+            compared[some] = max(n, _faiss.cvar.hnsw_stats.ndis // len(some))
             # Parts of a graph may be out of reach, as of many equal vectors.
             cut = (rows < 0).any(axis=1)
             if cut.any():
@@ -93,15 +95,15 @@ class Hnsw(WholeVectors):
 class Lsh(WholeVectors):
     """Hash vectors by random hyperplanes (Charikar 2002); the vectors of the nearest hashes are compared.
 
-    ``bits`` of a hash are by default four per dimension, 1,024 at most. ``candidates`` is the number of vectors compared
-    for each one wanted.
+    ``bits`` of a hash are by default four per dimension, 1,024 at most. ``candidates`` is the number of vectors that are
+    compared for each one wanted.
     """
 
     name = "lsh"
     METRICS = ("cosine", "euclidean")
-    OPTIONS: Mapping[str, Any] = {"bits": 0}
-    KNOBS: Mapping[str, tuple[float | str, ...]] = {"candidates": (1, 2, 4, 8, 16, 32, 64, EVERYTHING)}
-    DEFAULTS: Mapping[str, float | str] = {"candidates": 8}
+    OPTIONS: ClassVar[Mapping[str, Any]] = {"bits": 0}
+    KNOBS: ClassVar[Mapping[str, tuple[float | str, ...]]] = {"candidates": (1, 2, 4, 8, 16, 32, 64, EVERYTHING)}
+    DEFAULTS: ClassVar[Mapping[str, float | str]] = {"candidates": 8}
 
     def _factory(self, count: int) -> str:
         bits = int(self.options["bits"]) or min(1024, 4 * self.width)

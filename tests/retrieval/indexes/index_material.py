@@ -30,9 +30,7 @@ def exhaustively(index: Index, queries: np.ndarray) -> np.ndarray:
     return raw_distances(index.prepared(queries), index.decoded(), index.metric == "dot")
 
 
-def assert_exact(
-    index: Index, queries: np.ndarray, found: Ranking, n: int, exclude: np.ndarray | None = None
-) -> None:
+def assert_exact(index: Index, queries: np.ndarray, found: Ranking, n: int, exclude: np.ndarray | None = None) -> None:
     """The results are the nearest of what the index holds; of equal distances the lower id comes first."""
     far = exhaustively(index, queries)
     if exclude is not None:
@@ -53,7 +51,9 @@ def everything(kind: str) -> dict[str, Any]:
     return {name: values[-1] for name, values in INDEXES[kind].KNOBS.items()}
 
 
-def assert_same(one: Ranking, other: Ranking, fields: tuple[str, ...] = ("rows", "distances", "scanned", "probes")) -> None:
+def assert_same(
+    one: Ranking, other: Ranking, fields: tuple[str, ...] = ("rows", "distances", "scanned", "probes")
+) -> None:
     for name in fields:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 

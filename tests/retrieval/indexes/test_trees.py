@@ -81,7 +81,10 @@ def test_the_seed_decides_the_tree(tmp_path: Path) -> None:
 
 
 def test_leaves_keep_their_limits() -> None:
-    for index, most in ((HkTree.build(points(1000, 4), branching=5, leaf=30), 30), (KdTree.build(points(1000, 4), leaf=30), 60)):
+    for index, most in (
+        (HkTree.build(points(1000, 4), branching=5, leaf=30), 30),
+        (KdTree.build(points(1000, 4), leaf=30), 60),
+    ):
         assert index._sizes.sum() == 1000
         assert index._sizes.max() <= most
 
