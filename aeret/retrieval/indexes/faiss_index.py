@@ -17,6 +17,7 @@ from aeret.retrieval.indexes.ids import inserted
 from aeret.retrieval.indexes.index import Found, Index
 from aeret.retrieval.indexes.training import train
 
+_faiss: Any = faiss  # whose stubs lack some of its names
 Fetch = Callable[[NDArray[np.int64], int], tuple[Vectors, NDArray[np.int64]]]
 """Queries of the block int64 (s,) and results wanted -> rising distances float32 and rows int64, both (s, wanted);
 row -1 once there are no more."""
@@ -116,7 +117,7 @@ class FaissIndex(Index):
     def _bytes(self) -> int:
         sizes: list[int] = []
         write = faiss.write_index_binary if isinstance(self._faiss, faiss.IndexBinary) else faiss.write_index
-        write(self._faiss, faiss.PyCallbackIOWriter(lambda part: sizes.append(len(part))))
+        write(self._faiss, _faiss.PyCallbackIOWriter(lambda part: sizes.append(len(part))))
         return super()._bytes() + sum(sizes)
 
 

@@ -98,7 +98,8 @@ def _clustering(seed: int, purpose: str) -> dict[str, Any]:
 
 def _seed(part: Any, seed: int, purpose: str) -> None:
     """Set how a quantiser clusters, as do the product quantiser and the lists inside it."""
-    for holder in (part, getattr(part, "pq", None)):
+    holders: list[Any] = [part, getattr(part, "pq", None)]
+    for holder in holders:
         if hasattr(holder, "cp"):
             for name, value in _clustering(seed, purpose).items():
                 setattr(holder.cp, name, value)
@@ -108,5 +109,6 @@ def _parts(index: Any) -> list[Any]:
     """Return an index and what it is made of: transforms, and the index behind them."""
     if not isinstance(index, faiss.IndexPreTransform):
         return [index]
-    chain = [faiss.downcast_VectorTransform(index.chain.at(place)) for place in range(index.chain.size())]
+    held: Any = index.chain
+    chain = [faiss.downcast_VectorTransform(held.at(place)) for place in range(held.size())]
     return [index, *chain, *_parts(faiss.downcast_index(index.index))]

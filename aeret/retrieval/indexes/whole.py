@@ -29,7 +29,7 @@ class WholeVectors(FaissIndex):
         return np.ascontiguousarray(vectors).view(np.uint8)
 
     def _codes(self) -> NDArray[np.uint8]:
-        return self._store().reconstruct_n(0, self._faiss.ntotal).view(np.uint8)
+        return np.asarray(self._store().reconstruct_n(0, self._faiss.ntotal)).view(np.uint8)
 
     def _insert(self, vectors: Vectors, rows: NDArray[np.int64]) -> None:
         with faiss_threads(1):  # the order in which threads link vectors decides the graph
@@ -95,8 +95,8 @@ class Hnsw(WholeVectors):
 class Lsh(WholeVectors):
     """Hash vectors by random hyperplanes (Charikar 2002); the vectors of the nearest hashes are compared.
 
-    ``bits`` of a hash are by default four per dimension, 1,024 at most. ``candidates`` is the number of vectors that are
-    compared for each one wanted.
+    ``bits`` of a hash are by default four per dimension, 1,024 at most; ``candidates`` is how many vectors are compared
+    for each one wanted.
     """
 
     name = "lsh"
