@@ -237,11 +237,10 @@ class Index(ABC):
         return rows_of(self._ids, np.asarray(ids, np.int64), "turned into a row")
 
     def save(self, folder: Path) -> None:
-        """Write the index into a folder; a killed save leaves the old one (:func:`.files.save_index`).
+        """Write the index into a folder; a killed save leaves the old one.
 
         Raises:
-            UsageError: the folder holds something that is no index.
-            AeretError: it cannot be written (:func:`aeret.artifacts.system_error`).
+            AeretError: see :func:`aeret.retrieval.indexes.files.save_index`.
         """
         facts = {"kind": self.name, "metric": self.metric, "width": self.width, "vectors": len(self)}
         arrays = {"ids": self._ids, **self._state()}
@@ -272,8 +271,6 @@ class Index(ABC):
 
         opened(Path(folder), read, mmap)
         return made[-1]
-
-    # What an index implements.
 
     @abstractmethod
     def _build(self, vectors: NDArray[Any], seed: int, progress: Progress) -> None:
@@ -332,8 +329,6 @@ class Index(ABC):
     def _checked(cls, vectors: NDArray[Any], name: str, width: int | None) -> NDArray[Any]:
         """Return vectors checked and contiguous; ``width`` is what they must have."""
         return checked(np.asarray(vectors), name, width)
-
-    # What the public methods share.
 
     def _distances(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return distances of the metric for squared distances or, of ``dot``, negated products."""
