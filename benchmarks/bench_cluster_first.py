@@ -156,12 +156,7 @@ class _Task:
     def batch(self, peers: Mapping[str, _Loop | _Rounds]) -> list[Row]:
         queries, index = self.queries[:BATCH], cluster_first.ClusterFirst(self.gallery, self.clustering)
         prepared = partial(index.search, queries, self.results, threads=self.threads)
-        function = partial(
-            cluster_first.search, queries, self.gallery, self.clustering, self.results, threads=self.threads
-        )
         variants = [("ClusterFirst", prepared, peer) for peer in peers]
-        if self.is_first:
-            variants.append(("search()", function, "numpy, loop"))
         rows = []
         for name, ours, peer in variants:
             theirs = partial(peers[peer].search, queries, self.results)
@@ -184,10 +179,6 @@ class _Task:
                     self.row(f"one query, p{share}", peer, (a, b, b / a, low), search(queries), theirs(queries))
                 )
         return rows
-
-    @property
-    def is_first(self) -> bool:
-        return (len(self.clustering.centroids), self.results) == SIZES[0]
 
     def row(self, what: str, peer: str, timing: tuple[float, ...], ours: Ranking, theirs: Found) -> Row:
         seconds, peer_seconds, ratio, low = map(float, timing)

@@ -11,6 +11,7 @@ import click
 
 from aeret.cli.groups import SuggestingGroup
 from aeret.cli.options import progress_of, run_option, runs_option
+from aeret.cli.train_reranker import train_reranker_command, with_network
 
 
 class Quantity(click.ParamType):  # type: ignore[type-arg]
@@ -47,6 +48,9 @@ def command() -> None:
       aeret index build ivf-flat gallery.index --option lists=500
       aeret index search gallery.index --photo 139 --knob nprobe=8
     """
+
+
+command.add_command(train_reranker_command)
 
 
 @command.command("plan")
@@ -191,7 +195,8 @@ def search_command(
     if reranker is not None:
         # Re-rankers address vectors by row, indexes by id.
         by_row = replace(found, rows=index.rows(ids))
-        again = reranker.rerank(query, by_row, index.decoded(), top=top, **_pairs(options, "--rerank-option"))
+        given = with_network(rerank, _pairs(options, "--rerank-option"))
+        again = reranker.rerank(query, by_row, index.decoded(), top=top, **given)
         ids, distances = index.ids[again.rows], again.distances
     for place, (each, distance) in enumerate(zip(ids[0, :results], distances[0, :results], strict=True), 1):
         click.echo(f"{place:>4}  {distance:.4f}  {each}")

@@ -1,1 +1,1 @@
-"""Clusters of embeddings: k-means behind one interface, with its quality report."""
+"""Cluster embeddings by k-means."""

@@ -1,28 +1,39 @@
-"""Squared Euclidean distances whose last bit depends on the two vectors alone, and the nearest vectors by them.
+"""Compute squared Euclidean distances and nearest vectors on faiss.
 
-A matrix product adds in an order that depends on the shape of the batch and the number of threads, so near ties change
-places between runs. Here faiss searches with such products, for a few candidates more than are wanted; these are scored
-again by a kernel that adds each pair's squares in one fixed order, and sorted by distance and then by row. Where the
-rounding of the product could have hidden a nearer vector, all vectors are scored. So rankings and clusters are the same
-for any batch size and any number of threads, and equal vectors are exactly equally far.
+Distances are summed pair by pair, so equal vectors are exactly equally far and ties go to the lowest row
+(docs/decisions/0010-no-last-bits.md says what is promised beyond that, and what is not).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import faiss
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.embeddings.one_thread import one_thread
 from aeret.errors import UsageError
 
 Vectors = NDArray[np.float32]
+"""float32 (n, d)."""
 
 _LARGEST = 1e15
-_SCORED_AT_ONCE = 2**22
+_PAIRS_AT_ONCE = 2**22
 _ROUNDING = 2.0**-24
-_SHIFT, _ROW = np.uint64(32), np.uint64(0xFFFFFFFF)
+_faiss: Any = faiss  # whose stubs lack some of its names
+
+
+@contextmanager
+def faiss_threads(threads: int) -> Iterator[None]:
+    """Let faiss use ``threads`` threads inside the block, for calls of this thread; 0 leaves one per core."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def checked(vectors: NDArray[np.floating], name: str, width: int | None = None) -> Vectors:
@@ -46,12 +57,37 @@ def checked(vectors: NDArray[np.floating], name: str, width: int | None = None) 
     return whole
 
 
-def squared_distances(queries: Vectors, vectors: Vectors, out: Vectors | None = None) -> Vectors:
+def squared_distances(queries: Vectors, vectors: Vectors) -> Vectors:
     """Return squared Euclidean distances, float32 (q, n), of checked queries (q, d) to checked vectors (n, d)."""
-    if out is None:
-        out = np.empty((len(queries), len(vectors)), np.float32)
-    _squared_distances(queries, vectors, out)
+    out = np.zeros((len(queries), len(vectors)), np.float32)
+    if out.size and queries.shape[1]:
+        ours, theirs = np.ascontiguousarray(queries), np.ascontiguousarray(vectors)
+        left, right, found = map(faiss.swig_ptr, (ours, theirs, out))
+        # The plain metric of faiss subtracts products, which rounds away what tells near vectors apart.
+        _faiss.pairwise_extra_distances(
+            ours.shape[1], len(ours), left, len(theirs), right, faiss.METRIC_L2, 0.0, found, -1, -1, -1
+        )
     return out
+
+
+def raw_distances(queries: Vectors, vectors: Vectors, dot: bool) -> Vectors:
+    """Return squared distances, or with ``dot`` negated dot products, of all pairs, float32 (q, n)."""
+    return np.asarray(-(queries @ vectors.T), np.float32) if dot else squared_distances(queries, vectors)
+
+
+def pair_distances(queries: Vectors, vectors: Vectors, rows: NDArray[np.int64], dot: bool = False) -> Vectors:
+    """Return raw distances of each query (q, d) to the vectors of its own ``rows`` int64 (q, m), float32 (q, m)."""
+    out = np.zeros(rows.shape, np.float32)
+    if out.size and queries.shape[1]:
+        ours, theirs, which = (np.ascontiguousarray(each) for each in (queries, vectors, rows))
+        measure = _faiss.fvec_inner_products_by_idx if dot else _faiss.fvec_L2sqr_by_idx
+        measure(*map(faiss.swig_ptr, (out, ours, theirs, which)), ours.shape[1], *rows.shape)
+    return -out if dot else out
+
+
+def own_distances(vectors: Vectors, centroids: Vectors, labels: NDArray[np.integer]) -> Vectors:
+    """Return the squared distance of each vector to the centroid of its label, float32 (n,)."""
+    return pair_distances(vectors, centroids, labels.astype(np.int64)[:, None])[:, 0]
 
 
 def nearest(vectors: Vectors, centroids: Vectors, labels: NDArray[np.int32], distances: Vectors) -> None:
@@ -67,79 +103,45 @@ def nearest(vectors: Vectors, centroids: Vectors, labels: NDArray[np.int32], dis
     labels[:], distances[:] = rows[:, 0], squared[:, 0]
 
 
-def nearest_rows(queries: Vectors, vectors: Vectors, n: int) -> tuple[NDArray[np.int64], Vectors]:
-    """Return the rows, int64 (q, n), of the nearest vectors and the squared distances to them, float32 (q, n).
+def nearest_rows(queries: Vectors, vectors: Vectors, n: int, dot: bool = False) -> tuple[NDArray[np.int64], Vectors]:
+    """Return the rows, int64 (q, n), nearest to each query and their raw distances, float32 (q, n).
 
-    Ties go to the lowest row. Runs on the calling thread alone.
+    Raw distances are squared, or with ``dot`` negated dot products; ties go to the lowest row.
 
     Args:
         queries: checked, float32 (q, d).
-        vectors: checked, float32 (v, d); fewer than 2**32.
+        vectors: checked, float32 (v, d).
         n: at most v.
+        dot: nearest by dot product, not by Euclidean distance.
     """
-    wanted = min(len(vectors), n + n // 4 + 1)
     if not (n and len(queries)):
         return np.empty((len(queries), n), np.int64), np.empty((len(queries), n), np.float32)
-    with one_thread():
-        rough, candidates = faiss.knn(queries, vectors, wanted)
-    keys = np.empty((len(queries), wanted), np.uint64)
-    _score(queries, vectors, candidates, keys)
-    keys.sort(axis=1)
-    rows, squared = decode(keys[:, :n])
+    if not queries.shape[1]:
+        return np.tile(np.arange(n), (len(queries), 1)), np.zeros((len(queries), n), np.float32)
+    wanted = min(len(vectors), n + n // 4 + 1)
+    metric = faiss.METRIC_INNER_PRODUCT if dot else faiss.METRIC_L2
+    rough, candidates = faiss.knn(queries, vectors, wanted, metric=metric)
+    rows, raw = _first(candidates, pair_distances(queries, vectors, candidates, dot), n)
     if wanted < len(vectors):
-        # A vector this near has a norm of at most |q| + r, so neither way of summing errs by more than half the slack.
-        reach = 2 * np.linalg.norm(queries, axis=1) + np.sqrt(squared[:, -1])
-        slack = 2 * (queries.shape[1] + 4) * _ROUNDING * reach**2
-        unsure = np.flatnonzero(rough[:, -1] - slack <= squared[:, -1])
-        size = max(1, _SCORED_AT_ONCE // len(vectors))
+        # faiss multiplies matrices. Where its rounding, or a tie, may hide a nearer vector, all pairs are measured.
+        lengths = np.linalg.norm(queries, axis=1)
+        reach = lengths + (_longest(vectors) if dot else lengths + np.sqrt(raw[:, -1]))
+        slack = 2 * (queries.shape[1] + 4) * _ROUNDING * reach.astype(np.float64) ** 2
+        last = -rough[:, -1] if dot else rough[:, -1]
+        unsure = np.flatnonzero(last - slack <= raw[:, -1])
+        every = np.arange(len(vectors))
+        size = max(1, _PAIRS_AT_ONCE // len(vectors))
         for some in (unsure[start : start + size] for start in range(0, len(unsure), size)):
-            whole = squared_distances(queries[some], vectors)
-            rows[some] = np.argsort(whole, axis=1, kind="stable")[:, :n]
-            squared[some] = np.take_along_axis(whole, rows[some], axis=1)
-    return rows, squared
+            whole = np.tile(every, (len(some), 1))
+            rows[some], raw[some] = _first(whole, pair_distances(queries[some], vectors, whole, dot), n)
+    return rows, raw
 
 
-def decode(keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], Vectors]:
-    """Return rows int64 and squared distances float32 of the keys of :func:`sort_keys`."""
-    return (keys & _ROW).astype(np.int64), (keys >> _SHIFT).astype(np.uint32).view(np.float32)
+def _first(rows: NDArray[np.int64], raw: Vectors, n: int) -> tuple[NDArray[np.int64], Vectors]:
+    """Return the first ``n`` columns by distance, then row."""
+    order = np.lexsort((rows, raw))[:, :n]
+    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(raw, order, axis=1)
 
 
-# reassoc lets the compiler sum in vector lanes; NaN and infinity have been refused before.
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
-def squared_distance(a, b):  # type: ignore[no-untyped-def]
-    """Return the squared distance of two float32 vectors; the order of the sum depends on their length alone."""
-    total = np.float32(0.0)
-    for t in range(a.shape[0]):
-        step = a[t] - b[t]
-        total += step * step
-    return total
-
-
-@numba.njit(nogil=True, cache=True)
-def _squared_distances(queries, vectors, out):  # type: ignore[no-untyped-def]
-    # A tile of vectors stays in the second-level cache while all queries pass over it.
-    tile = max(16, 65536 // max(1, queries.shape[1]))
-    for first in range(0, vectors.shape[0], tile):
-        last = min(vectors.shape[0], first + tile)
-        for i in range(queries.shape[0]):
-            for j in range(first, last):
-                out[i, j] = squared_distance(queries[i], vectors[j])
-
-
-@numba.njit(nogil=True, cache=True)
-def sort_keys(query, vectors, rows, keys):  # type: ignore[no-untyped-def]
-    """Write a key for each row, uint64: the bits of the squared distance to the query, then the row.
-
-    The bits of a non-negative float32 order like the number, so keys order by distance and then by row.
-    """
-    distance = np.empty(1, np.float32)
-    bits = distance.view(np.uint32)
-    for j in range(rows.shape[0]):
-        distance[0] = squared_distance(query, vectors[rows[j]])
-        keys[j] = (np.uint64(bits[0]) << _SHIFT) | np.uint64(rows[j])
-
-
-@numba.njit(nogil=True, cache=True)
-def _score(queries, vectors, rows, keys):  # type: ignore[no-untyped-def]
-    for i in range(queries.shape[0]):
-        sort_keys(queries[i], vectors, rows[i], keys[i])
+def _longest(vectors: Vectors) -> float:
+    return float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors).max(initial=0.0)))

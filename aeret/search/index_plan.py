@@ -47,7 +47,7 @@ def plan_index(
     from aeret.evaluation.metrics.evaluator import measure as measured
     from aeret.evaluation.metrics.judge import Judge
     from aeret.evaluation.metrics.naming import parse
-    from aeret.evaluation.planning import Budget, plan
+    from aeret.evaluation.planning import Budget, Question, plan
     from aeret.evaluation.relevance import Truth
     from aeret.reporting.plan_report import write_plan
     from aeret.rng import generator
@@ -69,19 +69,16 @@ def plan_index(
         note(text)
 
     budget = Budget(megabytes, milliseconds)
-    trials = plan(
+    question = Question(
         np.asarray(queries.vectors)[rows],
         np.asarray(gallery.vectors),
         exclude,
         min(section.results, len(gallery.ids) - int(embedded.leave_one_out)),
         lambda ranking: measured([asked], ranking, judge)[asked],
-        budget,
-        kinds,
-        metric=section.similarity,
-        seed=settings.seed,
-        progress=progress,
-        note=keep,
+        section.similarity,
+        settings.seed,
     )
+    trials = plan(question, budget, kinds, progress=progress, note=keep)
     return write_plan(trials, str(asked), budget, notes, out)
 
 

@@ -34,12 +34,11 @@ def similar_photos(inputs: Mapping[str, Path], photo: int, similarity: str, n: i
     """
     import numpy as np
 
-    from aeret.embeddings.store import EmbeddingSet
+    from aeret.embeddings.store import EmbeddedPhotos
     from aeret.errors import UsageError
     from aeret.retrieval.similarities import search
 
-    folder = inputs["embed"]
-    photos = EmbeddingSet.open(folder / ("photos" if (folder / "photos").is_dir() else "gallery"))
+    photos = EmbeddedPhotos(inputs["embed"]).searched
     own = np.flatnonzero(photos.ids == photo)
     if not len(own):
         raise UsageError(

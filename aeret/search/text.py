@@ -54,9 +54,9 @@ class TextSearcher:
     @cached_property
     def gallery(self) -> EmbeddingSet:
         """Embeddings of the gallery split, or of the folder of photos that was embedded instead."""
-        from aeret.embeddings.store import EmbeddingSet
+        from aeret.embeddings.store import EmbeddedPhotos
 
-        return EmbeddingSet.open(self.inputs["embed"] / ("gallery" if self.photos() else "photos"))
+        return EmbeddedPhotos(self.inputs["embed"]).searched
 
     @cached_property
     def typical(self) -> Typical:
@@ -86,7 +86,9 @@ class TextSearcher:
 
     def photos(self) -> PreparedSplit | None:
         """Return the gallery's prepared photos, or None if a folder of photos was embedded."""
-        return None if (self.inputs["embed"] / "photos").is_dir() else self.prepared.split("gallery")
+        from aeret.embeddings.store import EmbeddedPhotos
+
+        return self.prepared.split("gallery") if EmbeddedPhotos(self.inputs["embed"]).has_splits else None
 
     def compiled(self, scene: Scene) -> Layout:
         """Return the layout that a query compiles to."""

@@ -172,7 +172,7 @@ def _evaluate(task: _Task, out: Path, progress: Progress) -> Any:
     section, seed = task.settings.evaluation, task.settings.seed
     queries, gallery = task.photo_sets()
     kept = out / "clusters"
-    if (kept / "clustering.json").is_file():
+    if Clustering.is_in(kept):
         clustering = Clustering.open(kept)
     else:
         vectors = l2_normalise(gallery.vectors) if section.similarity == "cosine" else gallery.vectors

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
-from aeret.clustering import kmeans, lloyd, seeding
+from aeret.clustering import kmeans
 from aeret.clustering.kmeans import Clustering, assign, fit_kmeans
 from aeret.errors import DataError, UsageError
 
@@ -45,21 +45,20 @@ def test_inertia_is_no_worse_than_scikit_learn() -> None:
     assert fit_kmeans(vectors, 20, seed=0, starts=5).inertia < 1.03 * peer
 
 
-def test_the_same_seed_gives_the_same_clusters_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Wide enough for seeding to look for leading directions.
+def test_the_same_seed_gives_the_same_clusters_for_any_number_of_threads() -> None:
     vectors = np.random.default_rng(3).standard_normal((900, 130)).astype(np.float32)
-    results = []
-    for threads in (1, 2, 7):
-        monkeypatch.setattr("aeret.embeddings.blocks.cores", lambda count=threads: count)
-        for module in (lloyd, seeding):
-            monkeypatch.setattr(module, "_BLOCK", 100)
-        for limit in ("_STAGE_LEAST", "_STAGE_PER_CENTROID"):
-            monkeypatch.setattr(kmeans, limit, 5)
-        results.append(fit_kmeans(vectors, 12, seed=5, starts=2))
-    for other in results[1:]:
-        np.testing.assert_array_equal(other.centroids, results[0].centroids)
-        assert other.inertia_per_start == results[0].inertia_per_start
-    assert fit_kmeans(vectors, 12, seed=6, starts=1).inertia != results[0].inertia_per_start[0]
+    one, same, two = (fit_kmeans(vectors, 12, seed=5, starts=2, threads=threads) for threads in (1, 1, 2))
+    np.testing.assert_array_equal(one.centroids, same.centroids)
+    np.testing.assert_allclose(two.centroids, one.centroids, rtol=1e-5, atol=1e-5)
+    assert fit_kmeans(vectors, 12, seed=6, starts=1).inertia != one.inertia_per_start[0]
+
+
+def test_every_vector_is_used_however_many_there_are() -> None:
+    # faiss would sample 256 vectors per centroid.
+    vectors = np.zeros((2000, 1), np.float32)
+    vectors[1500:] = 1.0
+    vectors[-1] = 1000.0
+    assert fit_kmeans(vectors, 3, seed=0).inertia == 0
 
 
 def test_fewer_distinct_vectors_than_clusters_leave_empty_clusters_not_an_error() -> None:
@@ -73,12 +72,9 @@ def test_fewer_distinct_vectors_than_clusters_leave_empty_clusters_not_an_error(
 
 def test_an_empty_cluster_restarts_at_the_farthest_vector() -> None:
     vectors = np.array([[0.0], [0.1], [0.2], [9.0]], np.float32)
-    begun = lloyd.start_lloyd(vectors, np.array([[0.0], [50.0]], np.float32))
-    assert begun.labels.tolist() == [0, 0, 0, 0]
-    assert begun.empties() == 1
-    assert begun.iterate(everywhere=True) == 1
-    assert begun.centroids[1, 0] == 9
-    assert begun.labels.tolist() == [0, 0, 0, 1]
+    centroids, labels, _ = kmeans._settled(vectors, np.array([[0.0], [50.0]], np.float32))
+    assert centroids[1, 0] == 9
+    assert labels.tolist() == [0, 0, 0, 1]
 
 
 def test_sizes_and_imbalance() -> None:
@@ -126,62 +122,6 @@ def test_a_clustering_is_saved_and_opened(tmp_path: Path) -> None:
     )
 
 
-def plain_lloyd(vectors: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    vectors, labels = vectors.astype(np.float64), np.zeros(0)
-    while True:
-        found = ((vectors[:, None] - centroids[None]) ** 2).sum(axis=2).argmin(axis=1)
-        if np.array_equal(found, labels):
-            return centroids, labels
-        labels = found
-        centroids = np.stack([vectors[labels == c].mean(axis=0) for c in range(len(centroids))])
-
-
-@pytest.mark.parametrize("offset", [0.0, 300.0])
-def test_bounds_change_nothing_where_all_centroids_are_kept(offset: float) -> None:
-    vectors = (np.random.default_rng(0).standard_normal((400, 5)) + offset).astype(np.float32)
-    centroids, labels = plain_lloyd(vectors, vectors[: lloyd._KEPT].astype(np.float64))
-    found = kmeans._lloyd(vectors, vectors[: lloyd._KEPT], 200, 0.0, 1, lambda count: None)
-    assert found.converged
-    np.testing.assert_array_equal(found.labels, labels)
-    np.testing.assert_allclose(found.centroids, centroids, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("renew", [True, False])
-@pytest.mark.parametrize("offset", [0.0, 1000.0])
-def test_with_more_centroids_than_are_kept_each_vector_ends_at_the_nearest_of_all(offset: float, renew: bool) -> None:
-    vectors = (np.random.default_rng(1).standard_normal((700, 12)) + offset).astype(np.float32)
-    found = kmeans._lloyd(vectors, vectors[:60], 200, 0.0, 1, lambda count: None, renew=renew)
-    distances = ((vectors[:, None].astype(np.float64) - found.centroids[None]) ** 2).sum(axis=2)
-    assert found.converged
-    assert (distances.argmin(axis=1) == found.labels).mean() > (0.99 if offset else 0.9999)
-    assert found.inertia == pytest.approx(distances.min(axis=1).sum(), rel=1e-4)
-    begun = lloyd.start_lloyd(vectors, vectors[:60])
-    begun.iterate(everywhere=False)
-    begun.iterate(True, renew)
-    assert (begun._kept == begun.labels[:, None]).any(axis=1).all()
-    exact = assign(vectors, begun.centroids)
-    np.testing.assert_array_equal(begun.labels, exact)
-    sums = np.stack([vectors[exact == c].sum(axis=0, dtype=np.float64) for c in range(60)])
-    np.testing.assert_allclose(begun._sums, sums, rtol=1e-9)
-
-
-@pytest.mark.parametrize(("width", "noise"), [(16, 0.6), (200, 1.5)])
-def test_staged_clusters_are_no_worse_than_those_of_scikit_learn(
-    width: int, noise: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rng = np.random.default_rng(4)
-    centres, group = rng.standard_normal((40, width)), rng.integers(0, 40, 6000)
-    vectors = (centres[group] + noise * rng.standard_normal((6000, width))).astype(np.float32)
-    peer = np.mean([KMeans(30, n_init=1, random_state=seed).fit(vectors).inertia_ for seed in range(4)])
-    monkeypatch.setattr(kmeans, "_STAGE_LEAST", 300)
-    assert kmeans._stage_sizes(6000, 30) == [1500, 6000]
-    found = [fit_kmeans(vectors, 30, seed) for seed in range(4)]
-    assert np.mean([each.inertia for each in found]) < 1.01 * peer
-    for each in found:
-        assert each.inertia == pytest.approx(((vectors - each.centroids[each.assignment]) ** 2).sum(), rel=1e-5)
-        np.testing.assert_array_equal(each.assignment, assign(vectors, each.centroids))
-
-
 def test_the_limit_of_iterations_is_kept_and_leaves_every_vector_at_its_nearest_centroid() -> None:
     vectors = np.random.default_rng(3).standard_normal((900, 40)).astype(np.float32)
     found = fit_kmeans(vectors, 30, seed=0, starts=1, iterations=2, tolerance=0)
@@ -189,23 +129,6 @@ def test_the_limit_of_iterations_is_kept_and_leaves_every_vector_at_its_nearest_
     np.testing.assert_array_equal(found.assignment, assign(vectors, found.centroids))
 
 
-@pytest.mark.parametrize("width", [8, 150])
-def test_seeds_are_rows_and_cover_separate_groups(width: int) -> None:
-    vectors, group = blobs(width=width)
-    for seed in range(5):
-        seeds = seeding.seed_centroids(vectors, 6, np.random.default_rng(seed))
-        rows = [int(np.flatnonzero((vectors == each).all(axis=1))[0]) for each in seeds]
-        assert sorted(group[rows]) == [0, 1, 2, 3, 4, 5]
-
-
-def test_seeds_of_wide_vectors_differ_however_large_or_small_they_are() -> None:
-    vectors = np.random.default_rng(0).standard_normal((400, 160)).astype(np.float32)
-    expected = seeding.seed_centroids(vectors, 20, np.random.default_rng(1))
-    assert len(np.unique(expected, axis=0)) == 20
-    for scale in (np.float32(2.0**40), np.float32(2.0**-40)):
-        found = seeding.seed_centroids(vectors * scale, 20, np.random.default_rng(1))
-        np.testing.assert_array_equal(found / scale, expected)
-
-
-def test_vectors_without_dimensions_are_one_point() -> None:
-    assert fit_kmeans(np.zeros((10, 0), np.float32), 2, seed=0).inertia == 0
+def test_vectors_without_dimensions_are_refused() -> None:
+    with pytest.raises(UsageError, match="without dimensions"):
+        fit_kmeans(np.zeros((10, 0), np.float32), 2, seed=0)
