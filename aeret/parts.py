@@ -39,7 +39,7 @@ _DAMAGED = (OSError, EOFError, RuntimeError, ValueError, KeyError, zipfile.BadZi
 
 
 class Parts:
-    """The parts of one job in a folder of their own.
+    """The parts of one job, in a folder of their own.
 
     Args:
         folder: made if it is not there; holds nothing but these parts.
@@ -100,7 +100,7 @@ class Parts:
                 step(self.sizes[number])
 
     def join(self, folder: Path, names: Sequence[str] = ()) -> None:
-        """Concatenate the arrays of all parts into ``<folder>/<name>.npy``, with one part in memory at a time.
+        """Join the arrays of all parts into ``<folder>/<name>.npy``, one part at a time.
 
         Args:
             folder: exists.
@@ -148,7 +148,7 @@ class Parts:
         return np.concatenate(found)
 
     def clear(self) -> None:
-        """Remove all parts: what they were for is complete."""
+        """Remove all parts."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, key: int | str) -> Path:
@@ -156,12 +156,12 @@ class Parts:
 
 
 def divided(count: int, size: int) -> list[int]:
-    """Return the sizes of the parts that ``count`` items make, ``size`` in each but the last; at least one part."""
+    """Return the sizes of the parts of ``count`` items, at most ``size`` each; at least one part."""
     return [min(size, count - start) for start in range(0, count, size)] or [0]
 
 
 def save_arrays(path: Path, arrays: Arrays) -> None:
-    """Write arrays into an ``.npz`` file that is either the old one or the new one, never half.
+    """Write arrays into an ``.npz`` file atomically.
 
     Raises:
         OSError: it cannot be written.
@@ -181,7 +181,7 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
 
 
 def in_order(pool: Executor, work: Callable[[_T], _R], items: Iterable[_T], ahead: int) -> Generator[_R, None, None]:
-    """Yield the results of ``work`` in the order of the items, at most ``ahead`` begun before they are wanted."""
+    """Yield the results of ``work`` in order, at most ``ahead`` of them begun early."""
     rest = iter(items)
     waiting: deque[Future[_R]] = deque(pool.submit(work, item) for item in islice(rest, ahead))
     try:
@@ -202,7 +202,7 @@ def on_threads(work: Callable[[_T], _R], items: Sequence[_T], threads: int) -> I
 
 
 def bytes_below(*folders: Path) -> int:
-    """Return the bytes that the disk holds for folders, or for files; holes of sparse files do not count."""
+    """Return the bytes that folders or files occupy on the disk, without holes."""
     files = (path for folder in folders for path in (folder, *folder.rglob("*")) if path.is_file())
     return sum(path.stat().st_blocks * 512 for path in files)
 

@@ -29,7 +29,7 @@ from aeret.registry import lookup
 VERSION = 1
 SPLITS = ("train", "validation", "query", "gallery")
 FLAG, SUBSET = "flag:", "subset:"
-_RESIDENT = 256 << 20  # bytes of mapped photos a reader lets the kernel count as this process's memory
+_RESIDENT = 256 << 20  # bytes of mapped photos read before their pages are released
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Category:
 
 @dataclass(eq=False)
 class PreparedSplit:
-    """The photos of one split, their labels and masks. Positions count from 0 within the split."""
+    """The photos, labels and masks of one split; positions count from 0."""
 
     name: str
     source: str
@@ -72,7 +72,7 @@ class PreparedSplit:
         return len(self.photo_ids)
 
     def photos(self, positions: npt.ArrayLike | slice) -> npt.NDArray[np.uint8]:
-        """Copy photos out of the mapped file.
+        """Copy photos from the mapped file.
 
         Args:
             positions: int (b,) positions within the split, or a slice of them.
@@ -96,11 +96,11 @@ class PreparedSplit:
         size: int,
         factors: npt.NDArray[np.float32] | None = None,
     ) -> npt.NDArray[np.uint8]:
-        """Cut boxes out of photos, straight from the mapped file; see :func:`.transforms.crop_flip_photos`.
+        """Cut boxes out of photos without copying them first.
 
         Args:
             positions: int64 (b,) positions within the split.
-            boxes, flips, size, factors: as there.
+            boxes, flips, size, factors: as in :func:`aeret.data.transforms.crop_flip_photos`.
 
         Returns:
             uint8 (b, size, size, 3).
@@ -144,12 +144,12 @@ class SourceFiles:
 
     @property
     def photo_parts(self) -> Path:
-        """Folder of what is done of the photos, until all is complete."""
+        """Folder of the parts that are done, until all photos are."""
         return self.folder / "photos.parts"
 
     @property
     def mask_parts(self) -> Path:
-        """Folder of the masks in parts, until all is complete."""
+        """Folder of the masks in parts, until they are joined."""
         return self.folder / "masks.parts"
 
 
@@ -161,7 +161,7 @@ class PreparedFiles:
 
     @property
     def record(self) -> Path:
-        """Sizes, categories, and which rows of which source each split has."""
+        """Sizes, categories, and the source and rows of each split."""
         return self.folder / "prepared.json"
 
     @property
@@ -181,13 +181,19 @@ class PreparedFiles:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Prepared data, opened."""
+    """Prepared data of one collection.
+
+    Example:
+        >>> train = Prepared.open(Path("runs/demo/prepare")).split("train")  # doctest: +SKIP
+        >>> train.photos([0, 1]).shape, train.masks.dense([0, 1]).shape  # doctest: +SKIP
+        ((2, 128, 128, 3), (2, 32, 32, 18))
+    """
 
     folder: Path
     record: Mapping[str, Any]
 
     def save(self, folder: Path) -> None:
-        """Write the record, which makes the data complete, and remove the parts that the arrays were joined from."""
+        """Write the record, which completes the data, and remove the parts."""
         files = PreparedFiles(folder)
         write_json(files.record, self.record)
         for name in {place["source"] for place in self.record["splits"].values()}:
@@ -196,7 +202,7 @@ class Prepared:
 
     @classmethod
     def open(cls, folder: Path) -> Prepared:
-        """Open what ``aeret stage prepare`` wrote; maps files, reads no photo.
+        """Open what ``aeret stage prepare`` wrote, without reading a photo.
 
         Raises:
             DataError: the folder holds no prepared data, or of another version.
@@ -232,7 +238,7 @@ class Prepared:
 
     @property
     def leave_one_out(self) -> bool:
-        """Query and gallery are the same photos, in the same order; a photo is never its own result."""
+        """Whether query and gallery are the same photos; a photo is then never its own result."""
         return bool(self.record["leave_one_out"])
 
     def split(self, name: str) -> PreparedSplit:
@@ -300,7 +306,7 @@ def _range(planes: MaskPlanes, start: int, stop: int) -> MaskPlanes:
 
 
 def _release(array: npt.NDArray[Any]) -> None:
-    """Drop the pages of a mapped file from this process; they stay in the page cache and come back when touched."""
+    """Release the pages of a mapped file; they stay in the page cache."""
     base: Any = array
     while base is not None and not isinstance(base, mmap.mmap):
         base = base.base if isinstance(base, np.ndarray) else None

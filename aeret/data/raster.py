@@ -28,7 +28,7 @@ _Int = NDArray[np.int64]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _add_clipped(acc: _Float, size: int, x0: float, y0: float, x1: float, y1: float) -> None:
-    """Add one edge whose x is within 0..size; y may be anything within 0..size too. Rows are cells of height 1."""
+    """Add one edge whose x and y are within 0..size; rows are cells of height 1."""
     if y0 == y1:
         return
     sign = 1.0
@@ -78,7 +78,7 @@ def _add_clipped(acc: _Float, size: int, x0: float, y0: float, x1: float, y1: fl
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _add_edge(acc: _Float, size: int, x0: float, y0: float, x1: float, y1: float) -> None:
-    """Add one edge in cells, cut at the borders: dropped above and below, moved to the border left and right."""
+    """Add one edge in cells, clipped: dropped above and below, moved to the border left and right."""
     top = float(size)
     if y0 == y1 or (y0 <= 0 and y1 <= 0) or (y0 >= top and y1 >= top):
         return
@@ -110,7 +110,7 @@ def _add_edge(acc: _Float, size: int, x0: float, y0: float, x1: float, y1: float
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _clear(out: _Float, window: _Int) -> None:
-    """Set the cells of a window to 0, and make the window empty."""
+    """Clear the cells of a window and make it empty."""
     for row in range(window[0], window[1]):
         for column in range(window[2], window[3]):
             out[row, column] = 0.0
@@ -164,7 +164,7 @@ def add_annotation(
 
     Args:
         out: float64 (size, size); coverage so far.
-        window: int64 (4) of the cells that may be above 0, widened.
+        window: int64 (4) around the cells that may be above 0, widened.
         acc: float64 (size, size + 2) of zeros, left as zeros.
         steps: float64 (size + 2, size) of zeros, left as zeros.
         size: cells along each side.
@@ -176,7 +176,7 @@ def add_annotation(
         width: pixels of the photo.
 
     Returns:
-        False where the run lengths do not fill the photo.
+        False if the run lengths do not fill the photo.
     """
     if kind == 1:
         for part in range(len(parts) - 1):
@@ -201,11 +201,13 @@ def cover_annotations(
     heights: NDArray[np.int32],
     widths: NDArray[np.int32],
 ) -> int:
-    """Write the coverage of each annotation in ``rows`` into ``covered``, and return the first with bad runs or -1.
+    """Write the coverage of each annotation in ``rows`` into ``covered``.
 
-    ``covered`` is float32 (k, size, size) of zeros; only cells that are covered are touched, so that memory which the
-    system has yet to give is not asked for. The columns are those of ``Collection``; ``photo`` is the row of each
-    annotation's photo in ``heights`` and ``widths``.
+    ``covered`` is float32 (k, size, size) of zeros, of which only covered cells are touched. The columns are those of
+    ``Collection``; ``photo`` is the row of each annotation's photo in ``heights`` and ``widths``.
+
+    Returns:
+        The first row with bad runs or -1.
     """
     size = covered.shape[1]
     out, window = np.zeros((size, size)), np.array([size, 0, size, 0])
@@ -242,7 +244,9 @@ def cover_planes(
     heights: NDArray[np.int32],
     widths: NDArray[np.int32],
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], int]:
-    """Unite annotations to planes of bits: plane p holds ``rows[plane_offsets[p]:plane_offsets[p + 1]]``.
+    """Unite annotations into planes of bits.
+
+    Plane p holds ``rows[plane_offsets[p]:plane_offsets[p + 1]]``; the other columns are those of ``Collection``.
 
     Returns:
         ``bits`` uint8 (p, ceil(size * size / 8)), row-major, the first cell in the highest bit; ``filled`` bool (p),
@@ -254,7 +258,7 @@ def cover_planes(
     out, window = np.zeros((size, size)), np.array([size, 0, size, 0])
     acc, steps = np.zeros((size, size + 2)), np.zeros((size + 2, size))
     bad = -1
-    # A cell that is covered by the threshold but for rounding counts.
+    # Tolerate rounding just below the threshold.
     least = threshold - 1e-9
     for plane in range(planes):
         for k in range(plane_offsets[plane], plane_offsets[plane + 1]):

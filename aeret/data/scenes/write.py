@@ -1,4 +1,4 @@
-"""A collection of drawn scenes as COCO-format files on disk."""
+"""Write a collection of drawn scenes as COCO-format files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VERSION = 2
 RECORD = "scenes.json"
 _CHUNK = 25
 _VALIDATION_EVERY = 5
-"""One photo in so many is in ``val``."""
+"""Every fifth photo is in ``val``."""
 
 
 def generate_scenes(
@@ -40,14 +40,15 @@ def generate_scenes(
     workers: int = 0,
     progress: Progress = silent,
 ) -> None:
-    """Draw a COCO-format collection: ``images/*.jpg`` and ``annotations/instances_{train,val}.json``.
+    """Draw a COCO-format collection of photos and annotations.
 
-    The same arguments give the same bytes, whatever ``workers`` is. A folder that already holds them is left as it is;
-    a killed run leaves nothing under the folder's name. Every fifth photo is in ``val``. Masks are the visible part of
-    a thing: polygons, compressed RLE where it has holes, uncompressed RLE for crowds.
+    Writes ``images/*.jpg`` and ``annotations/instances_{train,val}.json``. The same arguments give the same bytes for
+    any ``workers``. A folder that already holds them is left unchanged; a killed run leaves nothing under the folder's
+    name. Every fifth photo is in ``val``. Masks are the visible part of a thing: polygons, compressed RLE if it has
+    holes, uncompressed RLE for crowds.
 
     Args:
-        folder: to make.
+        folder: where to.
         photos: how many, at least 10.
         seed: of everything.
         size: smallest and largest longer side of a photo, pixels, 48 to 1024.
