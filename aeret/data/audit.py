@@ -18,8 +18,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from aeret.artifacts import write_text
 from aeret.data.audit_hash import MIRROR, Hashes, grey_thumbnails, near_pairs, perceptual_hashes
-from aeret.data.audit_leaks import Allowed, Leak, mark_allowed
+from aeret.data.audit_leaks import Allowed, Leak, leaks_csv, mark_allowed
 from aeret.data.audit_pixels import SOURCE, agreement
 from aeret.progress import Progress, silent
 
@@ -69,6 +70,12 @@ class Audit:
     """Pairs with near hashes."""
     unused: tuple[str, ...]
     """Allowances that no leak needed."""
+
+    def save(self, folder: Path) -> Path:
+        """Write the leaks as CSV into a folder and return the file."""
+        path = folder / "leaks.csv"
+        write_text(path, leaks_csv(self.leaks))
+        return path
 
 
 @dataclass

@@ -156,7 +156,7 @@ def coverage(collection: Collection, annotation_rows: ArrayLike, size: int) -> N
     """
     rows = np.asarray(annotation_rows, np.int64).reshape(-1)
     covered = np.zeros((len(rows), size, size), np.float32)
-    bad = cover_annotations(covered, rows, *_columns(collection))
+    bad = cover_annotations(covered, rows, _columns(collection))
     _demand_sound(collection, bad)
     return covered
 
@@ -198,7 +198,7 @@ def rasterise(
     order = np.argsort(key, kind="stable")
     planes, starts = np.unique(key[order], return_index=True)
     plane_offsets = np.append(starts, len(rows)).astype(np.int64)
-    bits, filled, bad = cover_planes(plane_offsets, rows[order], size, threshold, *_columns(collection))
+    bits, filled, bad = cover_planes(plane_offsets, rows[order], size, threshold, _columns(collection))
     _demand_sound(collection, bad)
     planes = planes[filled]
     return MaskPlanes(
@@ -211,7 +211,7 @@ def rasterise(
 
 
 def _columns(collection: Collection) -> tuple[Any, ...]:
-    """Return the columns that the kernels read, in their order."""
+    """Return the columns that :mod:`aeret.data.raster` reads, in its order."""
     return (
         collection.kind,
         collection.part_offsets,

@@ -116,63 +116,34 @@ class PreparedSplit:
             _release(self.mapped)
 
 
-@dataclass(frozen=True)
 class SourceFiles:
     """The files of one source of prepared data."""
 
-    folder: Path
-
-    @property
-    def photos(self) -> Path:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.photos = folder / "photos.npy"
         """uint8 (n, S, S, 3), photos stretched to a square."""
-        return self.folder / "photos.npy"
-
-    @property
-    def labels(self) -> Path:
+        self.labels = folder / "labels.npy"
         """uint8 (n, ceil(categories / 8)), one bit per category, ``np.packbits`` order."""
-        return self.folder / "labels.npy"
-
-    @property
-    def table(self) -> Path:
+        self.table = folder / "photos.parquet"
         """Columns photo_id, file_name, path, width, height, split, flag:<name>..., subset:<name>..."""
-        return self.folder / "photos.parquet"
-
-    @property
-    def masks(self) -> Path:
+        self.masks = folder / "masks"
         """Folder of :class:`MaskPlanes` at mask_size, aligned with the photos."""
-        return self.folder / "masks"
-
-    @property
-    def photo_parts(self) -> Path:
-        """Folder of the parts that are done, until all photos are."""
-        return self.folder / "photos.parts"
-
-    @property
-    def mask_parts(self) -> Path:
-        """Folder of the masks in parts, until they are joined."""
-        return self.folder / "masks.parts"
+        self.photo_parts, self.mask_parts = folder / "photos.parts", folder / "masks.parts"
+        """Folders of :class:`aeret.parts.Parts` until all data is complete."""
 
 
-@dataclass(frozen=True)
 class PreparedFiles:
     """The files of prepared data."""
 
-    folder: Path
-
-    @property
-    def record(self) -> Path:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.record = folder / "prepared.json"
         """Sizes, categories, and the source and rows of each split."""
-        return self.folder / "prepared.json"
-
-    @property
-    def dropped(self) -> Path:
-        """What was left out and why, as CSV."""
-        return self.folder / "dropped.csv"
-
-    @property
-    def sheet(self) -> Path:
+        self.dropped = folder / "dropped.csv"
+        """What was left out and why."""
+        self.sheet = folder / "background.png"
         """Photos before and after their background was removed."""
-        return self.folder / "background.png"
 
     def source(self, name: str) -> SourceFiles:
         """Return the files of one source."""

@@ -16,6 +16,8 @@ and reading a grid costs the window, not the grid.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -24,6 +26,9 @@ from aeret.data.raster_runs import add_runs, widen
 
 _Float = NDArray[np.float64]
 _Int = NDArray[np.int64]
+Columns = tuple[Any, ...]
+"""Columns of a ``Collection``: kind, part_offsets, point_offsets, points, rle_offsets, rle_text, annotation_photo,
+heights, widths."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -147,19 +152,7 @@ def _add_part(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def add_annotation(
-    out: _Float,
-    window: _Int,
-    acc: _Float,
-    steps: _Float,
-    size: int,
-    kind: int,
-    parts: _Int,
-    points: _Float,
-    text: NDArray[np.uint8],
-    height: int,
-    width: int,
-) -> bool:
+def add_annotation(out: _Float, window: _Int, acc: _Float, steps: _Float, row: int, columns: Columns) -> bool:
     """Add the coverage of one annotation to ``out``, cut at 1.
 
     Args:
@@ -167,44 +160,33 @@ def add_annotation(
         window: int64 (4) around the cells that may be above 0, widened.
         acc: float64 (size, size + 2) of zeros, left as zeros.
         steps: float64 (size + 2, size) of zeros, left as zeros.
-        size: cells along each side.
-        kind: 0 no mask, 1 polygons, 2 run lengths.
-        parts: int64 (k + 1) offsets into ``points``.
-        points: float64 (m, 2) x, y in pixels.
-        text: uint8 (t) compressed run lengths.
-        height: pixels of the photo.
-        width: pixels of the photo.
+        row: of the annotation.
+        columns: of the collection.
 
     Returns:
         False if the run lengths do not fill the photo.
     """
-    if kind == 1:
+    kind, part_offsets, point_offsets, points, rle_offsets, rle_text, photo, heights, widths = columns
+    size, height, width = len(out), heights[photo[row]], widths[photo[row]]
+    if kind[row] == 1:
+        parts = point_offsets[part_offsets[row] : part_offsets[row + 1] + 1]
         for part in range(len(parts) - 1):
             if parts[part + 1] > parts[part]:
                 _add_part(out, window, acc, size, points[parts[part] : parts[part + 1]], size / width, size / height)
-    elif kind == 2:
+    elif kind[row] == 2:
+        text = rle_text[rle_offsets[row] : rle_offsets[row + 1]]
         return add_runs(out, window, steps, size, text, height, width)
     return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def cover_annotations(
-    covered: NDArray[np.float32],
-    rows: _Int,
-    kind: NDArray[np.uint8],
-    part_offsets: _Int,
-    point_offsets: _Int,
-    points: _Float,
-    rle_offsets: _Int,
-    rle_text: NDArray[np.uint8],
-    photo: NDArray[np.int32],
-    heights: NDArray[np.int32],
-    widths: NDArray[np.int32],
-) -> int:
+def cover_annotations(covered: NDArray[np.float32], rows: _Int, columns: Columns) -> int:
     """Write the coverage of each annotation in ``rows`` into ``covered``.
 
-    ``covered`` is float32 (k, size, size) of zeros, of which only covered cells are touched. The columns are those of
-    ``Collection``; ``photo`` is the row of each annotation's photo in ``heights`` and ``widths``.
+    Args:
+        covered: float32 (k, size, size) of zeros; only covered cells are touched.
+        rows: int64 (k) of annotations.
+        columns: of the collection.
 
     Returns:
         The first row with bad runs or -1.
@@ -214,13 +196,8 @@ def cover_annotations(
     acc, steps = np.zeros((size, size + 2)), np.zeros((size + 2, size))
     bad = -1
     for k in range(len(rows)):
-        row = rows[k]
-        parts = point_offsets[part_offsets[row] : part_offsets[row + 1] + 1]
-        text = rle_text[rle_offsets[row] : rle_offsets[row + 1]]
-        height, width = heights[photo[row]], widths[photo[row]]
-        sound = add_annotation(out, window, acc, steps, size, kind[row], parts, points, text, height, width)
-        if not sound and bad < 0:
-            bad = row
+        if not add_annotation(out, window, acc, steps, rows[k], columns) and bad < 0:
+            bad = rows[k]
         for y in range(window[0], window[1]):
             for x in range(window[2], window[3]):
                 covered[k, y, x] = out[y, x]
@@ -230,23 +207,16 @@ def cover_annotations(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def cover_planes(
-    plane_offsets: _Int,
-    rows: _Int,
-    size: int,
-    threshold: float,
-    kind: NDArray[np.uint8],
-    part_offsets: _Int,
-    point_offsets: _Int,
-    points: _Float,
-    rle_offsets: _Int,
-    rle_text: NDArray[np.uint8],
-    photo: NDArray[np.int32],
-    heights: NDArray[np.int32],
-    widths: NDArray[np.int32],
+    plane_offsets: _Int, rows: _Int, size: int, threshold: float, columns: Columns
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], int]:
     """Unite annotations into planes of bits.
 
-    Plane p holds ``rows[plane_offsets[p]:plane_offsets[p + 1]]``; the other columns are those of ``Collection``.
+    Args:
+        plane_offsets: int64 (p + 1); plane i unites ``rows[plane_offsets[i]:plane_offsets[i + 1]]``.
+        rows: int64 (k) of annotations.
+        size: cells along each side.
+        threshold: least coverage of a cell that is set.
+        columns: of the collection.
 
     Returns:
         ``bits`` uint8 (p, ceil(size * size / 8)), row-major, the first cell in the highest bit; ``filled`` bool (p),
@@ -258,17 +228,11 @@ def cover_planes(
     out, window = np.zeros((size, size)), np.array([size, 0, size, 0])
     acc, steps = np.zeros((size, size + 2)), np.zeros((size + 2, size))
     bad = -1
-    # Tolerate rounding just below the threshold.
-    least = threshold - 1e-9
+    least = threshold - 1e-9  # tolerates rounding
     for plane in range(planes):
         for k in range(plane_offsets[plane], plane_offsets[plane + 1]):
-            row = rows[k]
-            parts = point_offsets[part_offsets[row] : part_offsets[row + 1] + 1]
-            text = rle_text[rle_offsets[row] : rle_offsets[row + 1]]
-            height, width = heights[photo[row]], widths[photo[row]]
-            sound = add_annotation(out, window, acc, steps, size, kind[row], parts, points, text, height, width)
-            if not sound and bad < 0:
-                bad = row
+            if not add_annotation(out, window, acc, steps, rows[k], columns) and bad < 0:
+                bad = rows[k]
         for y in range(window[0], window[1]):
             for x in range(window[2], window[3]):
                 cell = y * size + x

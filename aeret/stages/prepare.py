@@ -18,7 +18,7 @@ NAME = "prepare"
 SUMMARY = "Decode photos and rasterise masks into memory-mapped arrays."
 INPUTS: tuple[str, ...] = ()
 SECTIONS = ("data",)
-ROOMS = ("data", "rng.py")
+ROOMS = ("data", "parts.py", "rng.py")
 
 
 def sources(settings: Settings) -> dict[str, str]:
