@@ -14,12 +14,18 @@ A job whose parts have names instead of numbers (curves, a checkpoint) calls :me
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import shutil
+import signal
+import threading
 import zipfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +34,7 @@ from numpy.typing import NDArray
 
 from aeret.artifacts import digest, flush, replacing_file, write_text
 from aeret.cores import cores
-from aeret.errors import DataError, ResourceError
+from aeret.errors import DataError, ResourceError, RunError
 from aeret.progress import Progress, silent
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -199,6 +205,39 @@ def on_threads(work: Callable[[_T], _R], items: Sequence[_T], threads: int) -> I
     count = max(1, min(threads or cores(), len(items)))
     with ThreadPoolExecutor(count) as pool:
         yield from in_order(pool, work, items, count)
+
+
+def on_processes(work: Callable[[_T], _R], items: Iterable[_T], count: int) -> Iterator[_R]:
+    """Yield the results of ``work`` in order from ``count`` processes, which end with this one.
+
+    Raises:
+        RunError: a process was killed.
+    """
+    # Spawned, because TensorFlow's threads do not survive a fork.
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=start_worker)
+    try:
+        yield from in_order(pool, work, items, 2 * count)
+    except BrokenProcessPool:
+        raise RunError(
+            "A worker process was killed, perhaps for lack of memory; the same command resumes. Lower data.workers if "
+            "it happens again."
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def start_worker() -> None:
+    """Leave Ctrl-C to the parent of this process, and end when the parent ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A worker never learns from its queues that its parent was killed.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            connection.wait([parent.sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def bytes_below(*folders: Path) -> int:

@@ -12,17 +12,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import struct
-import threading
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,8 +24,9 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from aeret.cores import cores
-from aeret.errors import DataError, RunError
-from aeret.parts import in_order
+from aeret.errors import DataError
+from aeret.parts import on_processes
+from aeret.parts import start_worker as start_worker
 
 Photos = npt.NDArray[np.uint8]
 Change = Callable[[Photos], tuple[Photos, list[int]]]
@@ -151,17 +145,8 @@ def decode_changed(
             yield _checked(*_decode_batch((batch, size, change(number))))
         return
     work = ((batch, size, change(number)) for number, batch in enumerate(batches))
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=start_worker)
-    try:
-        for result in in_order(pool, _decode_batch, work, 2 * count):
-            yield _checked(*result)
-    except BrokenProcessPool:
-        raise RunError(
-            "A process that decodes photos was killed, perhaps for lack of memory; the same command resumes. "
-            "Lower data.workers if it happens again."
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    for result in on_processes(_decode_batch, work, count):
+        yield _checked(*result)
 
 
 def _decode_batch(job: tuple[Sequence[PhotoFile], int, Change | None]) -> tuple[Photos, list[int], list[str]]:
@@ -226,17 +211,3 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode == "1":
         return image.convert("L")
     return image.convert("RGB")
-
-
-def start_worker() -> None:
-    """Leave Ctrl-C to the parent of this process, and end when the parent ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A worker never learns from its queues that its parent was killed.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-
-        def watch() -> None:
-            connection.wait([parent.sentinel])
-            os._exit(1)
-
-        threading.Thread(target=watch, daemon=True).start()

@@ -6,9 +6,6 @@ import io
 import json
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +13,10 @@ from PIL import Image
 
 from aeret.artifacts import write_json, write_text, writing
 from aeret.cores import cores
-from aeret.data.photos import start_worker
 from aeret.data.scenes.objects import CATEGORIES
 from aeret.data.scenes.render import draw_scene
-from aeret.errors import DataError, RunError, UsageError
+from aeret.errors import DataError, UsageError
+from aeret.parts import on_processes
 from aeret.progress import Progress, silent
 from aeret.rng import generator
 
@@ -124,14 +121,7 @@ def _draw_all(folder: Path, photos: int, seed: int, size: tuple[int, int], worke
     if workers <= 1:
         yield from map(_draw_chunk, chunks)
         return
-    # "spawn": a fork would copy the locks of whatever threads the caller runs (TensorFlow's, for one).
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=start_worker)
-    try:
-        yield from pool.map(_draw_chunk, chunks)
-    except BrokenProcessPool:
-        raise RunError("A process that draws scenes was killed, perhaps for lack of memory; run it again.") from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    yield from on_processes(_draw_chunk, chunks, workers)
 
 
 def _draw_chunk(chunk: _Chunk) -> list[_Drawn]:
