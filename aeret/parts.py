@@ -246,15 +246,21 @@ def bytes_below(*folders: Path) -> int:
     return sum(path.stat().st_blocks * 512 for path in files)
 
 
-def demand_room(folder: Path, need: int, purpose: str, mend: str) -> None:
-    """Check that the disk of ``folder`` has ``need`` free bytes.
+def demand_room(folder: Path, need: int, purpose: str, remedy: str) -> None:
+    """Check that the disk of ``folder`` has room.
+
+    Args:
+        folder: exists.
+        need: bytes.
+        purpose: "to ..." or "for ...", continues the message.
+        remedy: what the user can do.
 
     Raises:
-        ResourceError: it has not.
+        ResourceError: fewer than ``need`` bytes are free.
     """
     free = shutil.disk_usage(folder).free
     if need > free:
-        raise ResourceError(f"{folder}: {_size(need)} are needed {purpose}, {_size(free)} are free; {mend}")
+        raise ResourceError(f"{folder}: {_size(need)} are needed {purpose}, {_size(free)} are free; {remedy}")
 
 
 def _size(count: int) -> str:

@@ -32,7 +32,7 @@ at least 0.84 and 0.93, one of a tenth 0.78 and 0.92; other photos have at most 
 SURE_EDGES = 0.8
 """At this correlation of edges grey levels need not agree: a photo may have been brightened until it clips."""
 MOST = 100_000
-"""Most pairs listed; nobody mends more one by one."""
+"""Most pairs listed."""
 _PER_PHOTO = 32
 _BLOCK = 512
 
@@ -85,7 +85,7 @@ class _Side:
     rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Rows with something to compare, aligned with ``hashes``."""
     sizes: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Bytes of the original files, -1 where it is gone."""
+    """Bytes of the original files, -1 if missing."""
     digests: dict[int, str] = field(default_factory=dict)
 
 

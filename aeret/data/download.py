@@ -45,7 +45,7 @@ PATIENT = Patience()
 
 
 class _BrokenOff(Exception):
-    """The transfer failed in a way that another attempt may mend."""
+    """The transfer failed in a way that another attempt may fix."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from aeret.data.scenes.shapes import Figure
 from aeret.data.scenes.textures import NoiseBank
 
-NOBODY = -1
+UNOWNED = -1
 _FINE = 2
 """Figures are drawn at this multiple of the photo's resolution, then averaged."""
 
@@ -19,7 +19,7 @@ class Canvas:
 
     Attributes:
         colour: float32 (height, width, 3), RGB 0..255.
-        owner: int16 (height, width), number of the thing that is seen at each pixel, or :data:`NOBODY`.
+        owner: int16 (height, width), number of the thing that is seen at each pixel, or :data:`UNOWNED`.
     """
 
     def __init__(
@@ -38,10 +38,10 @@ class Canvas:
         self.light = light
         self._bank, self._rng = bank, rng
         self.colour = np.zeros((height, width, 3), dtype=np.float32)
-        self.owner = np.full((height, width), NOBODY, dtype=np.int16)
+        self.owner = np.full((height, width), UNOWNED, dtype=np.int16)
 
     def paint(
-        self, figure: Figure, left: float, top: float, height: float, owner: int = NOBODY, haze: float = 0.0
+        self, figure: Figure, left: float, top: float, height: float, owner: int = UNOWNED, haze: float = 0.0
     ) -> int:
         """Paint a figure over what is there.
 

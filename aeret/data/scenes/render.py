@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from aeret.data.scenes.backdrop import paint_backdrop, paint_foreground
-from aeret.data.scenes.canvas import NOBODY, Canvas
+from aeret.data.scenes.canvas import UNOWNED, Canvas
 from aeret.data.scenes.layout import KINDS, Placement, Plan, plan_scene
 from aeret.data.scenes.objects import CATEGORIES
 from aeret.data.scenes.outlines import compressed, outlines, polygon_area, runs
@@ -90,7 +90,7 @@ def _annotate(
     canvas: Canvas, placements: tuple[Placement, ...], painted: list[int]
 ) -> tuple[list[dict[str, Any]], npt.NDArray[np.bool_]]:
     annotations, masks = [], []
-    seen = np.bincount(canvas.owner.ravel() - NOBODY, minlength=len(placements) + 1)[1:].tolist()
+    seen = np.bincount(canvas.owner.ravel() - UNOWNED, minlength=len(placements) + 1)[1:].tolist()
     for number, item in enumerate(placements):
         if seen[number] < SMALLEST_VISIBLE or seen[number] < SMALLEST_SHARE * painted[number]:
             continue
