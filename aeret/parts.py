@@ -14,12 +14,18 @@ A job whose parts have names instead of numbers (curves, a checkpoint) calls :me
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import shutil
+import signal
+import threading
 import zipfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +34,7 @@ from numpy.typing import NDArray
 
 from aeret.artifacts import digest, flush, replacing_file, write_text
 from aeret.cores import cores
-from aeret.errors import DataError, ResourceError
+from aeret.errors import DataError, ResourceError, RunError
 from aeret.progress import Progress, silent
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -39,7 +45,7 @@ _DAMAGED = (OSError, EOFError, RuntimeError, ValueError, KeyError, zipfile.BadZi
 
 
 class Parts:
-    """The parts of one job in a folder of their own.
+    """The parts of one job, in a folder of their own.
 
     Args:
         folder: made if it is not there; holds nothing but these parts.
@@ -100,7 +106,7 @@ class Parts:
                 step(self.sizes[number])
 
     def join(self, folder: Path, names: Sequence[str] = ()) -> None:
-        """Concatenate the arrays of all parts into ``<folder>/<name>.npy``, with one part in memory at a time.
+        """Join the arrays of all parts into ``<folder>/<name>.npy``, one part at a time.
 
         Args:
             folder: exists.
@@ -148,7 +154,7 @@ class Parts:
         return np.concatenate(found)
 
     def clear(self) -> None:
-        """Remove all parts: what they were for is complete."""
+        """Remove all parts."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, key: int | str) -> Path:
@@ -156,12 +162,12 @@ class Parts:
 
 
 def divided(count: int, size: int) -> list[int]:
-    """Return the sizes of the parts that ``count`` items make, ``size`` in each but the last; at least one part."""
+    """Return the sizes of the parts of ``count`` items, at most ``size`` each; at least one part."""
     return [min(size, count - start) for start in range(0, count, size)] or [0]
 
 
 def save_arrays(path: Path, arrays: Arrays) -> None:
-    """Write arrays into an ``.npz`` file that is either the old one or the new one, never half.
+    """Write arrays into an ``.npz`` file atomically.
 
     Raises:
         OSError: it cannot be written.
@@ -181,7 +187,7 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
 
 
 def in_order(pool: Executor, work: Callable[[_T], _R], items: Iterable[_T], ahead: int) -> Generator[_R, None, None]:
-    """Yield the results of ``work`` in the order of the items, at most ``ahead`` begun before they are wanted."""
+    """Yield the results of ``work`` in order, at most ``ahead`` of them begun early."""
     rest = iter(items)
     waiting: deque[Future[_R]] = deque(pool.submit(work, item) for item in islice(rest, ahead))
     try:
@@ -201,21 +207,60 @@ def on_threads(work: Callable[[_T], _R], items: Sequence[_T], threads: int) -> I
         yield from in_order(pool, work, items, count)
 
 
+def on_processes(work: Callable[[_T], _R], items: Iterable[_T], count: int) -> Iterator[_R]:
+    """Yield the results of ``work`` in order from ``count`` processes, which end with this one.
+
+    Raises:
+        RunError: a process was killed.
+    """
+    # Spawned, because TensorFlow's threads do not survive a fork.
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=start_worker)
+    try:
+        yield from in_order(pool, work, items, 2 * count)
+    except BrokenProcessPool:
+        raise RunError(
+            "A worker process was killed, perhaps for lack of memory; the same command resumes. Lower data.workers if "
+            "it happens again."
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def start_worker() -> None:
+    """Leave Ctrl-C to the parent of this process, and end when the parent ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A worker never learns from its queues that its parent was killed.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            connection.wait([parent.sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+
 def bytes_below(*folders: Path) -> int:
-    """Return the bytes that the disk holds for folders, or for files; holes of sparse files do not count."""
+    """Return the bytes that folders or files occupy on the disk, without holes."""
     files = (path for folder in folders for path in (folder, *folder.rglob("*")) if path.is_file())
     return sum(path.stat().st_blocks * 512 for path in files)
 
 
-def demand_room(folder: Path, need: int, purpose: str, mend: str) -> None:
-    """Check that the disk of ``folder`` has ``need`` free bytes.
+def demand_room(folder: Path, need: int, purpose: str, remedy: str) -> None:
+    """Check that the disk of ``folder`` has room.
+
+    Args:
+        folder: exists.
+        need: bytes.
+        purpose: "to ..." or "for ...", continues the message.
+        remedy: what the user can do.
 
     Raises:
-        ResourceError: it has not.
+        ResourceError: fewer than ``need`` bytes are free.
     """
     free = shutil.disk_usage(folder).free
     if need > free:
-        raise ResourceError(f"{folder}: {_size(need)} are needed {purpose}, {_size(free)} are free; {mend}")
+        raise ResourceError(f"{folder}: {_size(need)} are needed {purpose}, {_size(free)} are free; {remedy}")
 
 
 def _size(count: int) -> str:

@@ -18,8 +18,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from aeret.artifacts import write_text
 from aeret.data.audit_hash import MIRROR, Hashes, grey_thumbnails, near_pairs, perceptual_hashes
-from aeret.data.audit_leaks import Allowed, Leak, mark_allowed
+from aeret.data.audit_leaks import Allowed, Leak, leaks_csv, mark_allowed
 from aeret.data.audit_pixels import SOURCE, agreement
 from aeret.progress import Progress, silent
 
@@ -31,7 +32,7 @@ at least 0.84 and 0.93, one of a tenth 0.78 and 0.92; other photos have at most 
 SURE_EDGES = 0.8
 """At this correlation of edges grey levels need not agree: a photo may have been brightened until it clips."""
 MOST = 100_000
-"""Most pairs listed; nobody mends more one by one."""
+"""Most pairs listed."""
 _PER_PHOTO = 32
 _BLOCK = 512
 
@@ -70,6 +71,12 @@ class Audit:
     unused: tuple[str, ...]
     """Allowances that no leak needed."""
 
+    def save(self, folder: Path) -> Path:
+        """Write the leaks as CSV into a folder and return the file."""
+        path = folder / "leaks.csv"
+        write_text(path, leaks_csv(self.leaks))
+        return path
+
 
 @dataclass
 class _Side:
@@ -78,7 +85,7 @@ class _Side:
     rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Rows with something to compare, aligned with ``hashes``."""
     sizes: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Bytes of the original files, -1 where it is gone."""
+    """Bytes of the original files, -1 if missing."""
     digests: dict[int, str] = field(default_factory=dict)
 
 

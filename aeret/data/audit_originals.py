@@ -7,15 +7,14 @@ and a photo in two splits, cut in only one of them, does not look like itself.
 from __future__ import annotations
 
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aeret.cores import cores
 from aeret.data.photos import PhotoFile, decode_photo
 from aeret.data.prepared import PreparedSplit
+from aeret.parts import on_threads
 
 
 class Originals:
@@ -29,7 +28,7 @@ class Originals:
     def __init__(self, split: PreparedSplit, workers: int = 0) -> None:
         self.name, self.photo_ids = split.name, split.photo_ids
         self.file_names, self.paths = split.file_names, split.paths
-        self._sizes, self._side, self._workers = split.sizes, split.mapped.shape[1], workers or cores()
+        self._sizes, self._side, self._workers = split.sizes, split.mapped.shape[1], workers
 
     def __len__(self) -> int:
         return len(self.photo_ids)
@@ -45,8 +44,8 @@ class Originals:
         """
         rows = np.arange(len(self))[positions]
         # decode_photo changes the warning filters; threads that do so at once would not all restore them.
-        with warnings.catch_warnings(), ThreadPoolExecutor(self._workers) as pool:
-            found = list(pool.map(self._decoded, rows.tolist()))
+        with warnings.catch_warnings():
+            found = list(on_threads(self._decoded, rows.tolist(), self._workers))
         return np.stack(found) if found else np.zeros((0, self._side, self._side, 3), np.uint8)
 
     def _decoded(self, row: int) -> npt.NDArray[np.uint8]:

@@ -29,7 +29,7 @@ _BROKEN = (urllib.error.URLError, http.client.HTTPException, ConnectionError, Ti
 
 @dataclass(frozen=True)
 class Patience:
-    """When to try again, and when to give up."""
+    """Rules when to try again and when to give up."""
 
     attempts: int = 6
     """Failures in a row, without one new byte in between, before giving up."""
@@ -45,7 +45,7 @@ PATIENT = Patience()
 
 
 class _BrokenOff(Exception):
-    """The transfer failed in a way that another attempt may mend."""
+    """The transfer failed in a way that another attempt may fix."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
@@ -59,7 +59,7 @@ def download_file(
     patience: Patience = PATIENT,
     room_for: Callable[[int], None] = lambda size: None,
 ) -> None:
-    """Download one file to ``target``, by way of ``<target>.part``, which a later call continues.
+    """Download one file; a later call continues ``<target>.part``.
 
     Args:
         item: what to fetch; size and sha256 are checked if given.

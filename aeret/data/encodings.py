@@ -23,11 +23,11 @@ from aeret.registry import lookup
 
 Floats = npt.NDArray[np.float32]
 BACKGROUND = -1
-"""In a label map: no entry of the legend covers the cell."""
+"""Cell of a label map that no entry of the legend covers."""
 
 
 class Named(Protocol):
-    """What an encoding needs of a category (:class:`aeret.data.prepared.Category`)."""
+    """The part of :class:`aeret.data.prepared.Category` that an encoding needs."""
 
     @property
     def name(self) -> str:
@@ -42,7 +42,7 @@ class Named(Protocol):
 
 @dataclass(frozen=True)
 class MaskEncoding:
-    """One encoding, for one list of categories; made by :func:`mask_encoding`."""
+    """One encoding of one list of categories; :func:`mask_encoding` makes it."""
 
     name: str
     categories: int
@@ -50,15 +50,15 @@ class MaskEncoding:
     names: tuple[str, ...]
     """Names of the channels."""
     legend: tuple[str, ...]
-    """Names of what a decoded cell can be: those of the channels, but the categories for ``index``."""
+    """Names of what a decoded cell can be: the channels, or the categories for ``index``."""
     _encode: Callable[[Floats], Floats]
     _presence: Callable[[Floats, float], npt.NDArray[np.bool_]]
     _groups: tuple[npt.NDArray[np.int64], ...] | None = None
-    """Channels that each category belongs to, one array of (categories,) for each; None: no union of planes does it."""
+    """Arrays of (categories,): channels that each category belongs to; None if channels are no unions of planes."""
 
     @property
     def channels(self) -> int:
-        """How many channels there are."""
+        """Number of channels."""
         return len(self.names)
 
     def encode(self, dense: npt.NDArray[np.float32] | npt.NDArray[np.uint8]) -> Floats:
@@ -80,12 +80,12 @@ class MaskEncoding:
         return self._encode(np.asarray(dense, np.float32))
 
     def unite(self, planes: MaskPlanes) -> MaskPlanes | None:
-        """Unite stored planes into one plane a channel, so that a training cuts and spreads channels, not categories.
+        """Unite stored planes into one plane per channel, to crop channels instead of categories.
 
         Returns:
-            Planes whose ``categories`` are the channels; ``planes`` itself for ``onehot``; None where no union of
-            planes makes the channels (``index``). On whole cells they are what :meth:`encode` makes; of a cell that a
-            crop covers in part they give the exact coverage of the union, which the largest coverage only bounds.
+            Planes whose ``categories`` are the channels; ``planes`` itself for ``onehot``; None for ``index``, whose
+            channels are no unions. On whole cells they equal the result of :meth:`encode`; on a cell that a crop covers
+            in part they give the exact coverage of the union, which the largest coverage only bounds.
 
         Raises:
             UsageError: the planes have another number of categories.
@@ -100,7 +100,7 @@ class MaskEncoding:
         return planes if not self._groups else _unite_planes(planes, self._groups, self.channels)
 
     def presence(self, channels: Floats, threshold: float = 0.5) -> npt.NDArray[np.bool_]:
-        """Say which entries of the legend cover which cells.
+        """Decide which entries of the legend cover which cells.
 
         Args:
             channels: float32 (b, h, w, channels), true or reconstructed.
@@ -120,7 +120,7 @@ class MaskEncoding:
         return self._presence(channels, threshold)
 
     def label_map(self, channels: Floats, threshold: float = 0.5) -> npt.NDArray[np.int16]:
-        """Flatten channels into one map, the smallest thing on top.
+        """Flatten channels into one map, the smallest region on top.
 
         Returns:
             int16 (b, h, w): row of ``legend``, or ``BACKGROUND``.
@@ -129,7 +129,7 @@ class MaskEncoding:
 
 
 def mask_encoding(name: str, categories: Sequence[Named]) -> MaskEncoding:
-    """Make the encoding ``name`` for a list of categories, in the order of the mask planes.
+    """Make an encoding for a list of categories in the order of the mask planes.
 
     Raises:
         UnknownNameError: there is no such encoding.
@@ -141,7 +141,7 @@ def mask_encoding(name: str, categories: Sequence[Named]) -> MaskEncoding:
 
 
 def _paint(present: npt.NDArray[np.bool_]) -> npt.NDArray[np.int16]:
-    """Paint planes (b, h, w, k) largest first, so that the smallest (of equals, the first) stays visible."""
+    """Paint planes (b, h, w, k) largest first, so that the smallest, or the first of equals, stays visible."""
     count = present.shape[0]
     result = np.full(present.shape[:3], BACKGROUND, np.int16)
     areas = present.sum(axis=(1, 2))

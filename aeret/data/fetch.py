@@ -26,12 +26,12 @@ from aeret.parts import demand_room
 from aeret.progress import Progress, silent
 
 _SPARE = 64 << 20
-"""Bytes that stay free on the disk."""
+"""Bytes to leave free on the disk."""
 _BROUGHT = "brought"
 
 
 def fetch(manifest: Manifest, progress: Progress = silent, patience: Patience = PATIENT) -> list[str]:
-    """Download and unpack all files of a manifest that are not there yet.
+    """Download and unpack the missing files of a manifest.
 
     A zip archive is unpacked into the root and then deleted; any other file is put into the root.
 
@@ -44,8 +44,8 @@ def fetch(manifest: Manifest, progress: Progress = silent, patience: Patience = 
         Names of the files fetched by this call.
 
     Raises:
-        DataError: the manifest names no URL, or what a server has is not what the manifest says.
-        ResourceError: there is not enough room on the disk.
+        DataError: the manifest names no URL, or a file differs from what the manifest says.
+        ResourceError: the disk has too little room.
         RunError: the network failed for good, or another process fetches into the same folder.
     """
     if not manifest.downloads:
@@ -90,23 +90,23 @@ def _fetch_one(manifest: Manifest, item: Download, state: Path, progress: Progre
 
 
 def unzip(archive: Path, folder: Path, progress: Progress = silent, keep: Collection[Path] = ()) -> list[str]:
-    """Unpack a zip archive; a killed call is continued by the next.
+    """Unpack a zip archive; the next call continues a killed one.
 
-    Every file appears under its name only when complete. Files that are there with the right size are left alone.
+    Every file appears under its name only when complete. Existing files of the right size are kept.
 
     Args:
-        archive: the zip file; deleted if it is damaged, because then it has to be fetched again.
-        folder: where to; nothing is ever written outside it.
+        archive: the zip file; deleted if it is damaged, to be fetched again.
+        folder: where to; nothing is written outside it.
         progress: opens a bar in bytes.
-        keep: files and folders that nothing is written to.
+        keep: files and folders that are never written to.
 
     Returns:
         All files of the archive, relative to ``folder``, with slashes.
 
     Raises:
-        DataError: the archive is damaged or of a kind that cannot be unpacked here, or one of its names leads outside
-            ``folder``, to what is to be kept, or is a link.
-        ResourceError: there is not enough room on the disk.
+        DataError: the archive is damaged or its method is unknown, or a member is a link or leads outside ``folder`` or
+            into ``keep``.
+        ResourceError: the disk has too little room.
     """
     keep = [path.resolve() for path in keep]
     try:
@@ -128,7 +128,7 @@ def unzip(archive: Path, folder: Path, progress: Progress = silent, keep: Collec
                     partial.replace(path)
                     step(info.file_size)
         return [path.relative_to(folder).as_posix() for _, path in members]
-    except RuntimeError as error:  # encrypted, or a method that Python has not; fetching again would not help
+    except RuntimeError as error:  # encrypted, or an unknown method; fetching again would not help
         raise DataError(
             f"{archive}: cannot be unpacked here ({error}) and is kept; unpack it by hand into {folder} and run the "
             "same command again."

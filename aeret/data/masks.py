@@ -1,4 +1,4 @@
-"""Masks at latent-input resolution: area coverage of annotations, and bit-packed planes, one a category and photo."""
+"""Rasterise annotations into area coverage and into bit planes per category."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aeret.parts import Parts
 
 @dataclass(frozen=True)
 class MaskPlanes:
-    """The masks of n photos: p planes, one for each category that covers any cell of a photo; no empty ones."""
+    """The masks of n photos: p bit planes, one per photo and category that sets any cell."""
 
     size: int
     """cells along each side"""
@@ -36,13 +36,13 @@ class MaskPlanes:
         return len(self.offsets) - 1
 
     def take(self, rows: ArrayLike) -> MaskPlanes:
-        """Return the planes of the photos ``rows`` (k integers, in that order, repeats allowed) as arrays in memory."""
+        """Copy the planes of the photos ``rows`` (k integers, repeats allowed) into memory."""
         photo, planes = self.planes_of(rows)
         offsets = np.append(0, np.cumsum(np.bincount(photo, minlength=np.size(rows)))).astype(np.int64)
         return MaskPlanes(self.size, self.categories, offsets, self.category[planes], self.bits[planes])
 
     def dense(self, rows: ArrayLike) -> NDArray[np.uint8]:
-        """Return uint8 (k, size, size, categories), 1 where photo ``rows[i]`` has the category, else 0."""
+        """Return uint8 (k, size, size, categories) of 0 and 1 of the photos ``rows``."""
         photo, planes = self.planes_of(rows)
         dense = np.zeros((np.size(rows), self.size, self.size, self.categories), np.uint8)
         dense[photo, :, :, self.category[planes]] = self.cells(planes)
@@ -66,7 +66,7 @@ class MaskPlanes:
         return np.repeat(np.arange(len(chosen)), counts), planes
 
     def cells(self, planes: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return uint8 (q, size, size) of 0 and 1: the cells of q planes."""
+        """Return the cells of q planes, uint8 (q, size, size) of 0 and 1."""
         bits = np.unpackbits(np.asarray(self.bits[planes]), axis=1, count=self.size * self.size)
         return bits.reshape(-1, self.size, self.size)
 
@@ -79,7 +79,7 @@ class MaskPlanes:
 
     @staticmethod
     def save_parts(folder: Path, parts: Parts, size: int, categories: int) -> None:
-        """Write into ``folder`` what :meth:`save` writes, from parts that need not fit into memory together.
+        """Write what :meth:`save` writes, with one part in memory at a time.
 
         Args:
             folder: is made if it is not there.
@@ -97,7 +97,7 @@ class MaskPlanes:
 
     @classmethod
     def open(cls, folder: Path, mmap: bool = True) -> Self:
-        """Open what :meth:`save` wrote, the planes memory-mapped unless told otherwise.
+        """Open what :meth:`save` wrote.
 
         Raises:
             DataError: the folder holds no complete set of planes.
@@ -120,7 +120,7 @@ class MaskPlanes:
         return planes
 
     def _fit(self) -> bool:
-        # What is compiled writes and reads where these say, unchecked.
+        # Compiled code indexes by these, unchecked.
         offsets, category, bits = self.offsets, self.category, self.bits
         return bool(
             [each.dtype.name for each in (offsets, category, bits)] == ["int64", "int16", "uint8"]
@@ -140,7 +140,7 @@ def _complete(folder: Path, size: int, categories: int, offsets: NDArray[np.int6
 
 
 def coverage(collection: Collection, annotation_rows: ArrayLike, size: int) -> NDArray[np.float32]:
-    """Return how much of each cell an annotation covers when its photo is stretched to a square.
+    """Return the share of each cell that an annotation covers, photos stretched to squares.
 
     Args:
         collection: whose annotations.
@@ -148,15 +148,15 @@ def coverage(collection: Collection, annotation_rows: ArrayLike, size: int) -> N
         size: cells along each side.
 
     Returns:
-        float32 (k, size, size) in 0..1: exact area, but that parts of one annotation which overlap within a cell that
-        neither fills are added (and cut at 1). See :mod:`aeret.data.raster` for the fill rule.
+        float32 (k, size, size) in 0..1, the exact area, except that parts of one annotation that overlap within a
+        partly filled cell are added (and cut at 1). See :mod:`aeret.data.raster` for the fill rule.
 
     Raises:
         DataError: a run-length mask whose runs do not fill its photo.
     """
     rows = np.asarray(annotation_rows, np.int64).reshape(-1)
     covered = np.zeros((len(rows), size, size), np.float32)
-    bad = cover_annotations(covered, rows, *_columns(collection))
+    bad = cover_annotations(covered, rows, _columns(collection))
     _demand_sound(collection, bad)
     return covered
 
@@ -168,10 +168,10 @@ def rasterise(
     threshold: float = 0.5,
     crowd: Literal["skip", "include"] = "skip",
 ) -> MaskPlanes:
-    """Rasterise the masks of some photos straight at ``size``, one bit plane a category.
+    """Rasterise the masks of photos straight at ``size``, one bit plane per category.
 
-    The coverages of all annotations of one category are added and cut at 1; a cell is set where that is at least
-    ``threshold``. A category too small to set any cell has no plane (its label stays, in ``Collection.labels``).
+    The coverages of all annotations of one category are added and cut at 1; a cell is set if the result is at least
+    ``threshold``. A category too small to set any cell has no plane; its label stays in ``Collection.labels``.
 
     Args:
         collection: whose photos.
@@ -198,7 +198,7 @@ def rasterise(
     order = np.argsort(key, kind="stable")
     planes, starts = np.unique(key[order], return_index=True)
     plane_offsets = np.append(starts, len(rows)).astype(np.int64)
-    bits, filled, bad = cover_planes(plane_offsets, rows[order], size, threshold, *_columns(collection))
+    bits, filled, bad = cover_planes(plane_offsets, rows[order], size, threshold, _columns(collection))
     _demand_sound(collection, bad)
     planes = planes[filled]
     return MaskPlanes(
@@ -211,7 +211,7 @@ def rasterise(
 
 
 def _columns(collection: Collection) -> tuple[Any, ...]:
-    """Return the columns that the kernels read, in their order."""
+    """Return the columns that :mod:`aeret.data.raster` reads, in its order."""
     return (
         collection.kind,
         collection.part_offsets,

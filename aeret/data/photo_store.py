@@ -12,11 +12,11 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from aeret.data.background.removal import SourceRemoval
 from aeret.data.photos import Change, PhotoFile, decode_changed
 from aeret.errors import DataError
 from aeret.parts import Arrays, Parts, divided
@@ -27,19 +27,6 @@ _CHUNK_BYTES = 32 << 20
 _SHOWN = 10
 
 
-class Changes(Protocol):
-    """What is done to photos after they are decoded, chunk by chunk."""
-
-    @property
-    def identity(self) -> str:
-        """Names it: a store begun with other changes is not continued."""
-        ...
-
-    def of_chunk(self, start: int, stop: int) -> Change:
-        """Return the change of rows start to stop; it must pickle."""
-        ...
-
-
 @dataclass(frozen=True)
 class PhotoJob:
     """Which photos become which rows, and how."""
@@ -48,8 +35,8 @@ class PhotoJob:
     """In the order of the rows."""
     size: int
     """Side in pixels."""
-    changes: Changes | None = None
-    """Must not depend on the number of processes."""
+    removal: SourceRemoval | None = None
+    """Removes backgrounds in the decoding processes."""
 
     @property
     def chunk(self) -> int:
@@ -59,7 +46,7 @@ class PhotoJob:
     @property
     def identity(self) -> str:
         """Digest of all of it; a photo file that was replaced changes it."""
-        sink = hashlib.blake2b(f"{self.size} {self.changes.identity if self.changes else ''}\n".encode())
+        sink = hashlib.blake2b(f"{self.size} {self.removal.identity if self.removal else ''}\n".encode())
         for photo in self.photos:
             status = os.stat(photo.path)  # noqa: PTH116 - a Path for each of 100,000 photos takes longer than the call
             sink.update(f"{photo.photo_id} {status.st_size} {status.st_mtime_ns} {photo.path}\n".encode())
@@ -80,7 +67,7 @@ def write_photos(
         title: of the bar.
 
     Returns:
-        int64 (k,) ascending: rows that the changes left as they were against their purpose.
+        int64 (k,) ascending: rows whose background could not be removed.
 
     Raises:
         DataError: photos are broken; names file and id.
@@ -101,7 +88,7 @@ def _written(path: Path, job: PhotoJob, chunks: Sequence[int], workers: int) -> 
     first_byte = np.load(path, mmap_mode="r").offset
 
     def change(number: int) -> Change | None:
-        return job.changes.of_chunk(*spans[number]) if job.changes else None
+        return job.removal.of_chunk(*spans[number]) if job.removal else None
 
     decoded = decode_changed([job.photos[start:stop] for start, stop in spans], job.size, workers, change)
     with path.open("r+b") as store:

@@ -1,28 +1,21 @@
-"""From photo files to squares of RGB bytes, by stated rules, in as many processes as there are cores.
+"""Decode photo files into squares of RGB bytes, in parallel processes.
 
-1. The EXIF orientation is applied; a photo whose upright size is not its record's is refused, its masks would not fit.
-2. Grey, palette, CMYK and YCCK photos become RGB. Grey of whole numbers of more than 8 bits counts as 16 bits, of which
-   the high byte is kept, however dark the photo is; what lies outside of 16 bits is clipped. Alpha is blended over
-   black; of an animation the first frame is taken.
-3. The photo is stretched to a square with Pillow's bicubic filter, which is widened by the reduction (antialiased). A
-   JPEG whose shorter side is at least four times the square's is first reduced by its decoder, to no less than twice
-   the square: twice as fast at 640 x 480, and 49 dB from the whole decode (half a level on average).
-4. A file that cannot be decoded to its last row is an error, never a grey area.
+1. The EXIF orientation is applied. A photo whose upright size differs from its record is refused: its masks would not
+   fit.
+2. Grey, palette, CMYK and YCCK photos become RGB. Integer grey of more than 8 bits counts as 16 bits, clipped, of which
+   the high byte is kept. Alpha is blended over black; the first frame of an animation is taken.
+3. The photo is stretched to a square with Pillow's bicubic filter (antialiased). A JPEG whose shorter side is at least
+   four times the square's is first reduced by its decoder, to no less than twice the square: twice as fast at 640 x
+   480, and 49 dB from the whole decode (half a level on average).
+4. A file that cannot be decoded to its last row is an error.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import struct
-import threading
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,12 +24,13 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from aeret.cores import cores
-from aeret.errors import DataError, RunError
-from aeret.parts import in_order
+from aeret.errors import DataError
+from aeret.parts import on_processes
+from aeret.parts import start_worker as start_worker
 
 Photos = npt.NDArray[np.uint8]
 Change = Callable[[Photos], tuple[Photos, list[int]]]
-"""From the decoded photos of a batch to changed ones, and the rows that stayed as they were against its purpose."""
+"""From the decoded photos of a batch to changed ones, and the rows it failed to change."""
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 ORIENTATION = 0x0112
@@ -53,7 +47,7 @@ _ON_ITS_SIDE = {5, 6, 7, 8}
 # What Pillow's decoders raise on bytes that are no image, or only part of one.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 _SHOWN = 10
-_INLINE = 64  # photos; starting processes takes as long as decoding about so many
+_INLINE = 64  # photos; starting processes takes as long as decoding about this many
 
 
 class PhotoFile(NamedTuple):
@@ -62,12 +56,12 @@ class PhotoFile(NamedTuple):
     path: str
     photo_id: int
     height: int = 0
-    """Pixels, upright, by its record; 0 where there is no record."""
+    """Pixels, upright, by its record; 0 without a record."""
     width: int = 0
 
 
 def photos_in(folder: Path) -> list[PhotoFile]:
-    """List the photos of a folder and its subfolders by name; the id of each is its place in the list.
+    """List the photos of a folder and its subfolders by name; ids count from 0.
 
     Raises:
         DataError: the folder is missing or holds no photo.
@@ -84,7 +78,7 @@ def decode_photo(photo: PhotoFile, size: int) -> Photos:
     """Decode one photo by the rules of this module.
 
     Args:
-        photo: where it is, and the size that its record gives it.
+        photo: its path and the size in its record.
         size: side of the result in pixels.
 
     Returns:
@@ -96,7 +90,7 @@ def decode_photo(photo: PhotoFile, size: int) -> Photos:
     place = f"{photo.path} (photo {photo.photo_id})"
     try:
         with warnings.catch_warnings():
-            # Damaged EXIF and large photos: Pillow goes on after both, and so do we.
+            # Pillow warns of damaged EXIF and large photos, and goes on.
             warnings.simplefilter("ignore")
             return _decode(photo, size, place)
     except FileNotFoundError:
@@ -110,10 +104,10 @@ def decode_photo(photo: PhotoFile, size: int) -> Photos:
 
 
 def decode_batches(batches: Sequence[Sequence[PhotoFile]], size: int, workers: int = 0) -> Iterator[Photos]:
-    """Decode batches of photos in parallel processes; the result does not depend on how many there are.
+    """Decode batches of photos in parallel processes; their number changes no byte.
 
-    Processes are spawned, not forked (TensorFlow's threads do not survive a fork), and end with this one however it
-    ends. At most two batches per process are held in memory.
+    Processes are spawned, not forked (TensorFlow's threads do not survive a fork), and end with this one. At most two
+    batches per process are held in memory.
 
     Args:
         batches: photos, in the order wanted.
@@ -124,7 +118,7 @@ def decode_batches(batches: Sequence[Sequence[PhotoFile]], size: int, workers: i
         uint8 (len(batch), size, size, 3) for each batch, in order.
 
     Raises:
-        DataError: lists the broken photos of the first batch that has some.
+        DataError: lists the broken photos of the first batch that has any.
         RunError: a process was killed.
     """
     for photos, _ in decode_changed(batches, size, workers, lambda number: None):
@@ -134,17 +128,16 @@ def decode_batches(batches: Sequence[Sequence[PhotoFile]], size: int, workers: i
 def decode_changed(
     batches: Sequence[Sequence[PhotoFile]], size: int, workers: int, change: Callable[[int], Change | None]
 ) -> Iterator[tuple[Photos, list[int]]]:
-    """Decode batches like :func:`decode_batches`, and change them in the process that decoded them.
+    """Decode batches like :func:`decode_batches` and change them in the decoding process.
 
     Args:
         batches: photos, in the order wanted.
         size: side of the results in pixels.
         workers: processes; 0 means one per core.
-        change: called in this process with the number of a batch, at most two batches per process ahead; what it
-            returns must pickle.
+        change: called in this process with the number of a batch; its result must pickle.
 
     Yields:
-        uint8 (len(batch), size, size, 3) for each batch, in order, and the rows its change left as they were.
+        uint8 (len(batch), size, size, 3) for each batch, in order, and the rows that ``change`` failed to change.
     """
     count = min(workers or cores(), len(batches))
     if count <= 1 or sum(map(len, batches)) <= _INLINE:
@@ -152,21 +145,12 @@ def decode_changed(
             yield _checked(*_decode_batch((batch, size, change(number))))
         return
     work = ((batch, size, change(number)) for number, batch in enumerate(batches))
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=start_worker)
-    try:
-        for result in in_order(pool, _decode_batch, work, 2 * count):
-            yield _checked(*result)
-    except BrokenProcessPool:
-        raise RunError(
-            "A process that decodes photos was killed, perhaps for lack of memory; the same command resumes. "
-            "Lower data.workers if it happens again."
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    for result in on_processes(_decode_batch, work, count):
+        yield _checked(*result)
 
 
 def _decode_batch(job: tuple[Sequence[PhotoFile], int, Change | None]) -> tuple[Photos, list[int], list[str]]:
-    """Decode all photos of a batch; problems are collected, so that one run names them all."""
+    """Decode all photos of a batch; collect all problems."""
     batch, size, change = job
     result = np.zeros((len(batch), size, size, 3), np.uint8)
     problems = []
@@ -207,21 +191,19 @@ def _decode(photo: PhotoFile, size: int, place: str) -> Photos:
 
 
 def upright(image: Image.Image) -> tuple[int, tuple[int, int]]:
-    """Return the EXIF orientation that is left to be applied to a photo not yet loaded, and its upright width, height.
-
-    Pillow turns a TIFF itself: its size is that of the upright photo as soon as it is open, its pixels when loaded.
-    """
+    """Return the EXIF orientation still to be applied to an open photo, and its upright (width, height)."""
+    # Pillow turns a TIFF itself.
     orientation = 1 if image.format == "TIFF" else image.getexif().get(ORIENTATION, 1)
     return orientation, image.size if orientation not in _ON_ITS_SIDE else image.size[::-1]
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Return the photo as RGB, or as 8-bit grey where it is grey."""
+    """Return the photo as RGB, or as 8-bit grey."""
     if image.mode in {"L", "RGB"} and "transparency" not in image.info:
         return image
     if image.mode.startswith("I"):
-        # "I;16" of PNG, TIFF and JPEG 2000; Pillow opens 16-bit PGM as "I" (32 bits), stretched to 0 ... 65535, and so
-        # it does TIFFs of signed or 32-bit numbers, as they are.
+        # "I;16" of PNG, TIFF and JPEG 2000. Pillow opens 16-bit PGM as "I" (32 bits) stretched to 0 ... 65535, and
+        # TIFFs of signed or 32-bit numbers as "I" unchanged.
         return Image.fromarray(np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8))
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
         image = image.convert("RGBA")
@@ -229,16 +211,3 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode == "1":
         return image.convert("L")
     return image.convert("RGB")
-
-
-def start_worker() -> None:
-    """Leave Ctrl-C to the parent, and die with it: a worker never learns from its queues that the parent was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-
-        def watch() -> None:
-            connection.wait([parent.sentinel])
-            os._exit(1)
-
-        threading.Thread(target=watch, daemon=True).start()

@@ -29,7 +29,7 @@ from aeret.registry import lookup
 VERSION = 1
 SPLITS = ("train", "validation", "query", "gallery")
 FLAG, SUBSET = "flag:", "subset:"
-_RESIDENT = 256 << 20  # bytes of mapped photos a reader lets the kernel count as this process's memory
+_RESIDENT = 256 << 20  # bytes of mapped photos read before their pages are released
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Category:
 
 @dataclass(eq=False)
 class PreparedSplit:
-    """The photos of one split, their labels and masks. Positions count from 0 within the split."""
+    """The photos, labels and masks of one split; positions count from 0."""
 
     name: str
     source: str
@@ -72,7 +72,7 @@ class PreparedSplit:
         return len(self.photo_ids)
 
     def photos(self, positions: npt.ArrayLike | slice) -> npt.NDArray[np.uint8]:
-        """Copy photos out of the mapped file.
+        """Copy photos from the mapped file.
 
         Args:
             positions: int (b,) positions within the split, or a slice of them.
@@ -96,11 +96,11 @@ class PreparedSplit:
         size: int,
         factors: npt.NDArray[np.float32] | None = None,
     ) -> npt.NDArray[np.uint8]:
-        """Cut boxes out of photos, straight from the mapped file; see :func:`.transforms.crop_flip_photos`.
+        """Cut boxes out of photos without copying them first.
 
         Args:
             positions: int64 (b,) positions within the split.
-            boxes, flips, size, factors: as there.
+            boxes, flips, size, factors: as in :func:`aeret.data.transforms.crop_flip_photos`.
 
         Returns:
             uint8 (b, size, size, 3).
@@ -116,63 +116,34 @@ class PreparedSplit:
             _release(self.mapped)
 
 
-@dataclass(frozen=True)
 class SourceFiles:
     """The files of one source of prepared data."""
 
-    folder: Path
-
-    @property
-    def photos(self) -> Path:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.photos = folder / "photos.npy"
         """uint8 (n, S, S, 3), photos stretched to a square."""
-        return self.folder / "photos.npy"
-
-    @property
-    def labels(self) -> Path:
+        self.labels = folder / "labels.npy"
         """uint8 (n, ceil(categories / 8)), one bit per category, ``np.packbits`` order."""
-        return self.folder / "labels.npy"
-
-    @property
-    def table(self) -> Path:
+        self.table = folder / "photos.parquet"
         """Columns photo_id, file_name, path, width, height, split, flag:<name>..., subset:<name>..."""
-        return self.folder / "photos.parquet"
-
-    @property
-    def masks(self) -> Path:
+        self.masks = folder / "masks"
         """Folder of :class:`MaskPlanes` at mask_size, aligned with the photos."""
-        return self.folder / "masks"
-
-    @property
-    def photo_parts(self) -> Path:
-        """Folder of what is done of the photos, until all is complete."""
-        return self.folder / "photos.parts"
-
-    @property
-    def mask_parts(self) -> Path:
-        """Folder of the masks in parts, until all is complete."""
-        return self.folder / "masks.parts"
+        self.photo_parts, self.mask_parts = folder / "photos.parts", folder / "masks.parts"
+        """Folders of :class:`aeret.parts.Parts` until all data is complete."""
 
 
-@dataclass(frozen=True)
 class PreparedFiles:
     """The files of prepared data."""
 
-    folder: Path
-
-    @property
-    def record(self) -> Path:
-        """Sizes, categories, and which rows of which source each split has."""
-        return self.folder / "prepared.json"
-
-    @property
-    def dropped(self) -> Path:
-        """What was left out and why, as CSV."""
-        return self.folder / "dropped.csv"
-
-    @property
-    def sheet(self) -> Path:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.record = folder / "prepared.json"
+        """Sizes, categories, and the source and rows of each split."""
+        self.dropped = folder / "dropped.csv"
+        """What was left out and why."""
+        self.sheet = folder / "background.png"
         """Photos before and after their background was removed."""
-        return self.folder / "background.png"
 
     def source(self, name: str) -> SourceFiles:
         """Return the files of one source."""
@@ -181,13 +152,19 @@ class PreparedFiles:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Prepared data, opened."""
+    """Prepared data of one collection.
+
+    Example:
+        >>> train = Prepared.open(Path("runs/demo/prepare")).split("train")  # doctest: +SKIP
+        >>> train.photos([0, 1]).shape, train.masks.dense([0, 1]).shape  # doctest: +SKIP
+        ((2, 128, 128, 3), (2, 32, 32, 18))
+    """
 
     folder: Path
     record: Mapping[str, Any]
 
     def save(self, folder: Path) -> None:
-        """Write the record, which makes the data complete, and remove the parts that the arrays were joined from."""
+        """Write the record, which completes the data, and remove the parts."""
         files = PreparedFiles(folder)
         write_json(files.record, self.record)
         for name in {place["source"] for place in self.record["splits"].values()}:
@@ -196,7 +173,7 @@ class Prepared:
 
     @classmethod
     def open(cls, folder: Path) -> Prepared:
-        """Open what ``aeret stage prepare`` wrote; maps files, reads no photo.
+        """Open what ``aeret stage prepare`` wrote, without reading a photo.
 
         Raises:
             DataError: the folder holds no prepared data, or of another version.
@@ -232,7 +209,7 @@ class Prepared:
 
     @property
     def leave_one_out(self) -> bool:
-        """Query and gallery are the same photos, in the same order; a photo is never its own result."""
+        """Whether query and gallery are the same photos; a photo is then never its own result."""
         return bool(self.record["leave_one_out"])
 
     def split(self, name: str) -> PreparedSplit:
@@ -300,7 +277,7 @@ def _range(planes: MaskPlanes, start: int, stop: int) -> MaskPlanes:
 
 
 def _release(array: npt.NDArray[Any]) -> None:
-    """Drop the pages of a mapped file from this process; they stay in the page cache and come back when touched."""
+    """Release the pages of a mapped file; they stay in the page cache."""
     base: Any = array
     while base is not None and not isinstance(base, mmap.mmap):
         base = base.base if isinstance(base, np.ndarray) else None

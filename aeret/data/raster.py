@@ -16,6 +16,8 @@ and reading a grid costs the window, not the grid.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -24,11 +26,14 @@ from aeret.data.raster_runs import add_runs, widen
 
 _Float = NDArray[np.float64]
 _Int = NDArray[np.int64]
+Columns = tuple[Any, ...]
+"""Columns of a ``Collection``: kind, part_offsets, point_offsets, points, rle_offsets, rle_text, annotation_photo,
+heights, widths."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _add_clipped(acc: _Float, size: int, x0: float, y0: float, x1: float, y1: float) -> None:
-    """Add one edge whose x is within 0..size; y may be anything within 0..size too. Rows are cells of height 1."""
+    """Add one edge whose x and y are within 0..size; rows are cells of height 1."""
     if y0 == y1:
         return
     sign = 1.0
@@ -78,7 +83,7 @@ def _add_clipped(acc: _Float, size: int, x0: float, y0: float, x1: float, y1: fl
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _add_edge(acc: _Float, size: int, x0: float, y0: float, x1: float, y1: float) -> None:
-    """Add one edge in cells, cut at the borders: dropped above and below, moved to the border left and right."""
+    """Add one edge in cells, clipped: dropped above and below, moved to the border left and right."""
     top = float(size)
     if y0 == y1 or (y0 <= 0 and y1 <= 0) or (y0 >= top and y1 >= top):
         return
@@ -110,7 +115,7 @@ def _add_edge(acc: _Float, size: int, x0: float, y0: float, x1: float, y1: float
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _clear(out: _Float, window: _Int) -> None:
-    """Set the cells of a window to 0, and make the window empty."""
+    """Clear the cells of a window and make it empty."""
     for row in range(window[0], window[1]):
         for column in range(window[2], window[3]):
             out[row, column] = 0.0
@@ -147,78 +152,52 @@ def _add_part(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def add_annotation(
-    out: _Float,
-    window: _Int,
-    acc: _Float,
-    steps: _Float,
-    size: int,
-    kind: int,
-    parts: _Int,
-    points: _Float,
-    text: NDArray[np.uint8],
-    height: int,
-    width: int,
-) -> bool:
+def add_annotation(out: _Float, window: _Int, acc: _Float, steps: _Float, row: int, columns: Columns) -> bool:
     """Add the coverage of one annotation to ``out``, cut at 1.
 
     Args:
         out: float64 (size, size); coverage so far.
-        window: int64 (4) of the cells that may be above 0, widened.
+        window: int64 (4) around the cells that may be above 0, widened.
         acc: float64 (size, size + 2) of zeros, left as zeros.
         steps: float64 (size + 2, size) of zeros, left as zeros.
-        size: cells along each side.
-        kind: 0 no mask, 1 polygons, 2 run lengths.
-        parts: int64 (k + 1) offsets into ``points``.
-        points: float64 (m, 2) x, y in pixels.
-        text: uint8 (t) compressed run lengths.
-        height: pixels of the photo.
-        width: pixels of the photo.
+        row: of the annotation.
+        columns: of the collection.
 
     Returns:
-        False where the run lengths do not fill the photo.
+        False if the run lengths do not fill the photo.
     """
-    if kind == 1:
+    kind, part_offsets, point_offsets, points, rle_offsets, rle_text, photo, heights, widths = columns
+    size, height, width = len(out), heights[photo[row]], widths[photo[row]]
+    if kind[row] == 1:
+        parts = point_offsets[part_offsets[row] : part_offsets[row + 1] + 1]
         for part in range(len(parts) - 1):
             if parts[part + 1] > parts[part]:
                 _add_part(out, window, acc, size, points[parts[part] : parts[part + 1]], size / width, size / height)
-    elif kind == 2:
+    elif kind[row] == 2:
+        text = rle_text[rle_offsets[row] : rle_offsets[row + 1]]
         return add_runs(out, window, steps, size, text, height, width)
     return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def cover_annotations(
-    covered: NDArray[np.float32],
-    rows: _Int,
-    kind: NDArray[np.uint8],
-    part_offsets: _Int,
-    point_offsets: _Int,
-    points: _Float,
-    rle_offsets: _Int,
-    rle_text: NDArray[np.uint8],
-    photo: NDArray[np.int32],
-    heights: NDArray[np.int32],
-    widths: NDArray[np.int32],
-) -> int:
-    """Write the coverage of each annotation in ``rows`` into ``covered``, and return the first with bad runs or -1.
+def cover_annotations(covered: NDArray[np.float32], rows: _Int, columns: Columns) -> int:
+    """Write the coverage of each annotation in ``rows`` into ``covered``.
 
-    ``covered`` is float32 (k, size, size) of zeros; only cells that are covered are touched, so that memory which the
-    system has yet to give is not asked for. The columns are those of ``Collection``; ``photo`` is the row of each
-    annotation's photo in ``heights`` and ``widths``.
+    Args:
+        covered: float32 (k, size, size) of zeros; only covered cells are touched.
+        rows: int64 (k) of annotations.
+        columns: of the collection.
+
+    Returns:
+        The first row with bad runs or -1.
     """
     size = covered.shape[1]
     out, window = np.zeros((size, size)), np.array([size, 0, size, 0])
     acc, steps = np.zeros((size, size + 2)), np.zeros((size + 2, size))
     bad = -1
     for k in range(len(rows)):
-        row = rows[k]
-        parts = point_offsets[part_offsets[row] : part_offsets[row + 1] + 1]
-        text = rle_text[rle_offsets[row] : rle_offsets[row + 1]]
-        height, width = heights[photo[row]], widths[photo[row]]
-        sound = add_annotation(out, window, acc, steps, size, kind[row], parts, points, text, height, width)
-        if not sound and bad < 0:
-            bad = row
+        if not add_annotation(out, window, acc, steps, rows[k], columns) and bad < 0:
+            bad = rows[k]
         for y in range(window[0], window[1]):
             for x in range(window[2], window[3]):
                 covered[k, y, x] = out[y, x]
@@ -228,21 +207,16 @@ def cover_annotations(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def cover_planes(
-    plane_offsets: _Int,
-    rows: _Int,
-    size: int,
-    threshold: float,
-    kind: NDArray[np.uint8],
-    part_offsets: _Int,
-    point_offsets: _Int,
-    points: _Float,
-    rle_offsets: _Int,
-    rle_text: NDArray[np.uint8],
-    photo: NDArray[np.int32],
-    heights: NDArray[np.int32],
-    widths: NDArray[np.int32],
+    plane_offsets: _Int, rows: _Int, size: int, threshold: float, columns: Columns
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], int]:
-    """Unite annotations to planes of bits: plane p holds ``rows[plane_offsets[p]:plane_offsets[p + 1]]``.
+    """Unite annotations into planes of bits.
+
+    Args:
+        plane_offsets: int64 (p + 1); plane i unites ``rows[plane_offsets[i]:plane_offsets[i + 1]]``.
+        rows: int64 (k) of annotations.
+        size: cells along each side.
+        threshold: least coverage of a cell that is set.
+        columns: of the collection.
 
     Returns:
         ``bits`` uint8 (p, ceil(size * size / 8)), row-major, the first cell in the highest bit; ``filled`` bool (p),
@@ -254,17 +228,11 @@ def cover_planes(
     out, window = np.zeros((size, size)), np.array([size, 0, size, 0])
     acc, steps = np.zeros((size, size + 2)), np.zeros((size + 2, size))
     bad = -1
-    # A cell that is covered by the threshold but for rounding counts.
-    least = threshold - 1e-9
+    least = threshold - 1e-9  # tolerates rounding
     for plane in range(planes):
         for k in range(plane_offsets[plane], plane_offsets[plane + 1]):
-            row = rows[k]
-            parts = point_offsets[part_offsets[row] : part_offsets[row + 1] + 1]
-            text = rle_text[rle_offsets[row] : rle_offsets[row + 1]]
-            height, width = heights[photo[row]], widths[photo[row]]
-            sound = add_annotation(out, window, acc, steps, size, kind[row], parts, points, text, height, width)
-            if not sound and bad < 0:
-                bad = row
+            if not add_annotation(out, window, acc, steps, rows[k], columns) and bad < 0:
+                bad = rows[k]
         for y in range(window[0], window[1]):
             for x in range(window[2], window[3]):
                 cell = y * size + x

@@ -24,7 +24,7 @@ def widen(window: _Int, top: int, bottom: int, left: int, right: int) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _add_end(steps: _Float, column: int, y: float, weight: float) -> None:
-    """Start (or, with a negative weight, end) at height ``y`` a strip that covers ``weight`` of one column of cells."""
+    """Start at height ``y`` a strip that covers ``weight`` of one column; a negative weight ends it."""
     row = int(y)
     below = y - row
     steps[row, column] += weight * (1.0 - below)

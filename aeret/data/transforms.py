@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def random_boxes(rng: np.random.Generator, count: int, smallest: float) -> Floats:
-    """Draw boxes whose two sides are independent and uniform in [smallest, 1], placed uniformly inside the square.
+    """Draw boxes with independent sides uniform in [smallest, 1], placed uniformly.
 
     Args:
         rng: a generator of :mod:`aeret.rng`.
@@ -51,12 +51,12 @@ def whole_boxes(count: int) -> Floats:
 
 
 def colour_factors(rng: np.random.Generator, count: int, strength: float) -> Floats:
-    """Draw the factors of brightness, contrast and saturation, each uniform in [1 - strength, 1 + strength].
+    """Draw factors of brightness, contrast and saturation, uniform around 1.
 
     Args:
-        rng: a generator of :mod:`aeret.rng`; always 3 count draws, so the strength does not shift later draws.
+        rng: a generator of :mod:`aeret.rng`; always 3 count draws, whatever the strength.
         count: how many photos.
-        strength: in [0, 1]; 0 gives ones, which change nothing.
+        strength: of the range [1 - strength, 1 + strength], in [0, 1]; 0 changes nothing.
 
     Returns:
         float32 (count, 3).
@@ -78,7 +78,7 @@ def crop_flip_photos(
     size: int,
     factors: Floats | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """Cut one box out of each photo, resize it, mirror it where ``flips`` says so, and change its colours.
+    """Cut one box out of each photo, resize, mirror and recolour it.
 
     The filter is Pillow's ``resize(..., BILINEAR, box=box)``: antialiased at any reduction. Then come brightness,
     contrast around the photo's mean grey (BT.601 luma) and saturation around each pixel's grey, in this order. Nothing
@@ -90,7 +90,7 @@ def crop_flip_photos(
         boxes: float32 (b, 4), shares of the photo's side.
         flips: bool (b,).
         size: side of the result in pixels.
-        factors: float32 (b, 3) of :func:`colour_factors`; colours stay as they are where not given.
+        factors: float32 (b, 3) of :func:`colour_factors`; without them colours stay as they are.
 
     Returns:
         uint8 (b, size, size, 3).
@@ -123,15 +123,15 @@ def crop_flip_masks(
     size: int,
     out: Floats | npt.NDArray[np.uint8] | None = None,
 ) -> Floats | npt.NDArray[np.uint8]:
-    """Cut one box out of the mask of each photo and mirror it: the share of each new cell's area that is covered.
+    """Cut one box out of each mask and return the covered share of each cell.
 
-    Exact: a cell of the result is the area-weighted mean of the 0/1 cells of the stored mask under it.
+    A cell of the result is the exact area-weighted mean of the 0/1 cells of the stored mask under it.
 
     Args:
         planes: stored masks.
         rows: int64 (b,) rows of ``planes``; a row may come twice.
         boxes: float32 (b, 4), shares of the mask's side.
-        flips: bool (b,).
+        flips: bool (b,), mirror left to right.
         size: side of the result in cells.
         out: where to write, C-ordered (b, size, size, planes.categories); float32, or uint8 if every box is whole and
             no cell is resized. Reusing one saves its page faults, most of the cost at 80 categories.

@@ -19,7 +19,6 @@ SUMMARY = "Fail if photos, or near-duplicates of them, are both learnt from and 
 INPUTS = ("prepare",)
 SECTIONS = ("audit",)
 FILE_SETTINGS = ("data.manifest",)
-LEAKS = "leaks.csv"
 _SHOWN = 20
 
 log = logging.getLogger(__name__)
@@ -41,9 +40,7 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
             artifact's folder has all.
         DataError: the original file of a photo whose background was removed is missing.
     """
-    from aeret.artifacts import write_text
     from aeret.data.audit import AuditedSplit, audit_splits
-    from aeret.data.audit_leaks import leaks_csv
     from aeret.data.audit_originals import Originals
     from aeret.data.manifest import load_manifest
     from aeret.data.prepared import SPLITS, Prepared
@@ -65,7 +62,7 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
         near_duplicates=section.near_duplicates != "off",
         progress=progress,
     )
-    write_text(out / LEAKS, leaks_csv(found.leaks))
+    listed = found.save(out)
     warns = section.near_duplicates == "warn"
     refused = [leak for leak in found.leaks if not (leak.allowed or (warns and leak.near_only))]
     if splits["validation"].source != splits["train"].source:
@@ -74,7 +71,7 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
             f"{splits['train'].source!r}; checkpoints must be chosen on a part of train. Prepare again."
         )
     if refused:
-        raise LeakError(_message(refused, manifest.path, out / LEAKS))
+        raise LeakError(_message(refused, manifest.path, listed))
     for leak in found.leaks:
         log.warning("%s: %s", "allowed" if leak.allowed else "warning", leak.line())
     for entry in found.unused:

@@ -22,7 +22,10 @@ def cover(
     offsets = np.cumsum([0, *map(len, parts)]).astype(np.int64)
     string = np.frombuffer(text, np.uint8)
     window = np.array([size, 0, size, 0])
-    sound = add_annotation(out, window, acc, steps, size, 2 if text else 1, offsets, points, string, height, width)
+    one, sizes = np.zeros(1, np.int32), (np.array([height], np.int32), np.array([width], np.int32))
+    runs = np.array([0, len(string)])
+    columns = (np.array([2 if text else 1], np.uint8), np.array([0, len(parts)]), offsets, points, runs, string, one)
+    sound = add_annotation(out, window, acc, steps, 0, (*columns, *sizes))
     assert not acc.any() and not steps.any(), "the buffers are left as zeros"
     outside = np.ones((size, size), np.bool_)
     outside[window[0] : window[1], window[2] : window[3]] = False

@@ -1,6 +1,6 @@
-"""Background removal: what is the foreground of a photo (one file a way), and what takes the background's place.
+"""Remove the backgrounds of photos; masks and labels stay as they are.
 
-Masks and labels stay as they are. See :class:`aeret.settings.DataSettings` for the ways and fills.
+One file holds one way to find the foreground. See :class:`aeret.settings.DataSettings` for the ways and fills.
 """
 
 from __future__ import annotations
@@ -13,4 +13,4 @@ from aeret.data.background.random_mask import RANDOM_MASK
 __all__ = ["FOREGROUNDS", "Foreground"]
 
 FOREGROUNDS: dict[str, Foreground] = {"mask": ORACLE, "grabcut": GRABCUT, "random-mask": RANDOM_MASK}
-"""Name to way; the names of ``data.background`` but for ``keep``."""
+"""Values of ``data.background`` other than ``keep``, and the ways they name."""

@@ -1,4 +1,4 @@
-"""What takes the background's place."""
+"""Fill the background of a photo."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ def _blur(photo: Photo, colour: Colour) -> Photo:
 
 
 FILLS: dict[str, Callable[[Photo, Colour], Photo]] = {"mean": _mean, "black": _black, "blur": _blur}
-"""Name (of ``data.background_fill``) to what a photo and the mean colour give to fill with, uint8 (S, S, 3)."""
+"""Values of ``data.background_fill``; from photo and mean colour to uint8 (S, S, 3)."""

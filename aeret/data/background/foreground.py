@@ -1,4 +1,4 @@
-"""What a way to find the foreground of a photo is."""
+"""Define what a way to find the foreground of a photo is."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Foreground:
     """One way to find the foreground."""
 
     find: Callable[[Photo, Cells | None, Cells | None, int], Cells | None]
-    """From the photo, the union of its masks, that of another photo (both None unless asked for) and a seed of the
-    photo alone, to its foreground; None where there is none to be had, and the photo stays as it is."""
+    """From photo, union of its masks, union of another photo's masks (each None unless requested) and a seed that
+    depends on the photo alone to its foreground; None if none is found, and the photo stays as it is."""
     own_masks: bool = False
     other_masks: bool = False
     demand: Callable[[], None] = _nothing
-    """Raises a UsageError where something that the way needs is not there."""
+    """Raises a UsageError if a library that the way needs is missing."""

@@ -1,8 +1,8 @@
-"""GrabCut: a guess of the foreground from the photo alone.
+"""Guess the foreground from the photo alone with GrabCut.
 
-Rother, Kolmogorov, Blake, "GrabCut: interactive foreground extraction using iterated graph cuts", SIGGRAPH 2004, as
-OpenCV has it; what lies outside a rectangle 5 % from the edges is background for certain, 5 iterations. A foreground of
-less than 5 % or more than 95 % of the photo is not believed.
+Rother, Kolmogorov, Blake, "GrabCut: interactive foreground extraction using iterated graph cuts", SIGGRAPH 2004, in
+OpenCV's version with 5 iterations; the border of 5 % is certain background. A foreground of less than 5 % or more than
+95 % of the photo is rejected.
 """
 
 from __future__ import annotations

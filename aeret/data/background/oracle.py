@@ -1,4 +1,4 @@
-"""The oracle: everything that any ground-truth mask of the photo covers, so that no labelled thing is ever removed."""
+"""Keep everything that a ground-truth mask of the photo covers (the oracle)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The control: as much is kept as by the oracle, but in the shape and place of another photo's masks.
+"""Keep as much as the oracle, in the shape of another photo's masks (the control).
 
-What the oracle gains over it comes from the background that is gone; what both gain or lose, from fewer pixels.
+The oracle's gain over it comes from the removed background; what both gain or lose comes from fewer pixels.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from aeret.data.background.foreground import Cells, Foreground, Photo
 
 
 def of_area(shape: Cells, area: int) -> Cells:
-    """Shrink or grow a shape, evenly along its outline, to an area in cells; bool (S, S), neither empty nor changed."""
+    """Shrink or grow a non-empty shape bool (S, S) along its outline to an area in cells."""
     inside = distance_transform_edt(np.pad(shape, 1))[1:-1, 1:-1]
     depth = inside - distance_transform_edt(~shape)
     kept = np.zeros(shape.size, np.bool_)
@@ -24,7 +24,7 @@ def _find(photo: Photo, own: Cells | None, other: Cells | None, seed: int) -> Ce
     if own is None or not own.any():
         return None
     half = len(own) // 2
-    # Where no other photo has masks, the own shape elsewhere.
+    # Without masks of another photo, the own shape at another place.
     shape = other if other is not None and other.any() else np.roll(own, (half, half), (0, 1))
     return of_area(shape, int(own.sum()))
 

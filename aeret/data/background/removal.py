@@ -1,4 +1,4 @@
-"""Removing backgrounds while photos are decoded: chunk by chunk, the same for any number of processes."""
+"""Remove backgrounds while photos are decoded, the same for any number of processes."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from aeret.registry import lookup
 from aeret.rng import derive, generator
 from aeret.settings import DataSettings
 
-_SAMPLE = 512  # train photos that the mean colour is of, evenly spaced
+_SAMPLE = 512  # train photos whose colours are averaged
 _SAMPLE_SIDE = 32
 
 Rows = npt.NDArray[np.int64]
 
 
 def demand_possible(settings: DataSettings, leave_one_out: bool) -> None:
-    """Check that backgrounds can be removed as the settings say, before hours go into decoding.
+    """Check that backgrounds can be removed as the settings say.
 
     Raises:
-        UsageError: queries alone where they are the gallery, or a library is missing.
+        UsageError: only queries are to change but are the gallery as well, or a library is missing.
     """
     if settings.background == "keep":
         return
     if settings.background_splits == "query" and leave_one_out:
         raise UsageError(
-            "data.background_splits=query: here the queries are the gallery, the same photos; take a manifest that has "
-            "them apart, or data.background_splits=all."
+            "data.background_splits=query: the queries of this manifest are the same photos as its gallery; use a "
+            "manifest that separates them, or data.background_splits=all."
         )
     lookup(FOREGROUNDS, settings.background, "background removal").demand()
 
 
 def mean_colour(files: Sequence[PhotoFile], workers: int) -> Colour:
-    """Return the mean colour of at most 512 photos, evenly spaced, uint8 (3,).
+    """Return the mean colour uint8 (3,) of at most 512 evenly spaced photos.
 
     Args:
         files: of *train*; queries must not decide anything.
@@ -57,7 +57,7 @@ def mean_colour(files: Sequence[PhotoFile], workers: int) -> Colour:
 
 @dataclass(frozen=True)
 class Removal:
-    """What is done to the photos of one chunk; travels to the process that decodes them."""
+    """Background removal for the photos of one chunk; pickled to the decoding process."""
 
     way: str
     fill: str
@@ -71,7 +71,7 @@ class Removal:
     """The same of another photo."""
 
     def __call__(self, photos: Photos) -> tuple[Photos, list[int]]:
-        """Return the photos uint8 (b, S, S, 3), and which of those chosen stayed as they were."""
+        """Return the changed photos uint8 (b, S, S, 3) and the chosen rows that stayed as they were."""
         changed, kept = photos.copy(), []
         way, fill = FOREGROUNDS[self.way], FILLS[self.fill]
         for row in np.flatnonzero(self.chosen).tolist():
@@ -88,11 +88,11 @@ class Removal:
 
 @dataclass(frozen=True)
 class SourceRemoval:
-    """What is done to the photos of one source.
+    """Background removal for the photos of one source.
 
     Args:
-        settings: of the data.
-        seed: of what is drawn, with each photo's id.
+        settings: which way and which fill.
+        seed: of the random choices, together with each photo's id.
         colour: mean of the train photos.
         collection: of the source.
         rows: of the collection, in the order of the store.
@@ -108,7 +108,7 @@ class SourceRemoval:
 
     @property
     def identity(self) -> str:
-        """Digest of all that decides the result, besides the collection; a store of another is not continued."""
+        """Digest of all that decides the result, except the collection."""
         settings = self.settings
         chosen = np.packbits(self.chosen).tobytes().hex()
         return digest([settings.background, settings.background_fill, self.seed, self.colour.tolist(), chosen])
@@ -136,7 +136,7 @@ class SourceRemoval:
         return unions
 
     def _others(self, start: int, stop: int) -> Rows:
-        """Draw another photo of the source for each; the photo itself where there is no other."""
+        """Draw another photo of the source for each; the photo itself if there is no other."""
         count = len(self.rows)
         if count == 1:
             return self.rows[start:stop]

@@ -1,4 +1,4 @@
-"""A contact sheet of photos before and after, to see that what was removed is what was meant."""
+"""Draw a contact sheet of photos before and after background removal."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _PHOTOS, _ACROSS = 24, 8
 
 
 def write_sheet(files: Sequence[PhotoFile], photos: Photos, out: Path) -> None:
-    """Write at most 24 photos, evenly spaced, each above what became of it, as a PNG.
+    """Write at most 24 evenly spaced photos, each above its changed version, as a PNG.
 
     Args:
         files: the originals.
-        photos: what became of them, uint8 (n, S, S, 3).
+        photos: the changed photos, uint8 (n, S, S, 3).
         out: the picture.
     """
     rows = np.unique(np.linspace(0, len(files) - 1, min(_PHOTOS, len(files))).round().astype(np.int64)).tolist()

@@ -1,4 +1,4 @@
-"""Drawings of the supercategory ``creature``."""
+"""Draw the things of the supercategory ``creature``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BIRDS = [(60, 62, 70), (230, 230, 232), (130, 96, 70), (40, 40, 46)]
 
 
 def person(rng: np.random.Generator) -> Figure:
-    """A standing or walking person."""
+    """Draw a standing or walking person."""
     figure = Figure(0.5, "cloth", 0.07)
     skin, shirt = choose(rng, _SKIN), choose(rng, _CLOTHES)
     trousers, hair = choose(rng, _TROUSERS), choose(rng, _HAIR)
@@ -66,7 +66,7 @@ def person(rng: np.random.Generator) -> Figure:
 
 
 def dog(rng: np.random.Generator) -> Figure:
-    """A dog from the side."""
+    """Draw a dog from the side."""
     figure = Figure(1.35, "grain", 0.1)
     coat = jitter(rng, choose(rng, _DOGS))
     patch = shade(coat, rng.choice([0.55, 1.25]))
@@ -93,7 +93,7 @@ def dog(rng: np.random.Generator) -> Figure:
 
 
 def horse(rng: np.random.Generator) -> Figure:
-    """A horse from the side, its head up or grazing."""
+    """Draw a horse from the side, its head up or grazing."""
     figure = Figure(1.3, "grain", 0.06)
     coat = jitter(rng, choose(rng, _HORSES))
     mane = shade(coat, 0.45)
@@ -121,7 +121,7 @@ def horse(rng: np.random.Generator) -> Figure:
 
 
 def sheep(rng: np.random.Generator) -> Figure:
-    """A woolly sheep."""
+    """Draw a woolly sheep."""
     figure = Figure(1.4, "leaves", 0.09)
     wool = jitter(rng, (226, 220, 206), 12)
     dark = choose(rng, [(46, 40, 38), (70, 60, 54), (210, 196, 176)])
@@ -135,7 +135,7 @@ def sheep(rng: np.random.Generator) -> Figure:
 
 
 def bird(rng: np.random.Generator) -> Figure:
-    """A bird in flight."""
+    """Draw a bird in flight."""
     figure = Figure(1.7, "grain", 0.05)
     body = jitter(rng, choose(rng, _BIRDS))
     beat = rng.uniform(-0.1, 0.35)

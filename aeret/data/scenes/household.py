@@ -1,4 +1,4 @@
-"""Drawings of the supercategory ``household``."""
+"""Draw the things of the supercategory ``household``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PETALS = [(220, 60, 70), (240, 200, 60), (230, 130, 190), (250, 250, 244), (150
 
 
 def chair(rng: np.random.Generator) -> Figure:
-    """A chair; one sees through its back."""
+    """Draw a chair with an open back."""
     figure = Figure(0.62, "bark", 0.07)
     wood = choose(rng, _WOODS)
     seat = wood if rng.random() < 0.5 else choose(rng, _GLAZES)
@@ -33,7 +33,7 @@ def chair(rng: np.random.Generator) -> Figure:
 
 
 def table(rng: np.random.Generator) -> Figure:
-    """A table from the front, its top seen from a little above."""
+    """Draw a table from the front and slightly above."""
     wide = rng.uniform(1.5, 2.2)
     figure = Figure(wide, "streaks", 0.06)
     wood = choose(rng, _WOODS)
@@ -48,7 +48,7 @@ def table(rng: np.random.Generator) -> Figure:
 
 
 def floor_lamp(rng: np.random.Generator) -> Figure:
-    """A floor lamp with a shade."""
+    """Draw a floor lamp with a shade."""
     figure = Figure(0.42, "cloth", 0.04)
     metal = choose(rng, [(60, 54, 50), (180, 150, 90), (190, 192, 196)])
     cloth = choose(rng, [(246, 226, 170), (236, 190, 120), (226, 222, 214), (180, 70, 60)])
@@ -61,7 +61,7 @@ def floor_lamp(rng: np.random.Generator) -> Figure:
 
 
 def vase(rng: np.random.Generator) -> Figure:
-    """A vase, with flowers or with a handle that one sees through."""
+    """Draw a vase with flowers or with an open handle."""
     figure = Figure(0.72, "cloth", 0.05)
     glaze = choose(rng, _GLAZES)
     if rng.random() < 0.35:
@@ -97,7 +97,7 @@ def vase(rng: np.random.Generator) -> Figure:
 
 
 def clock(rng: np.random.Generator) -> Figure:
-    """A wall clock, round or square."""
+    """Draw a wall clock, round or square."""
     figure = Figure(1.0, "cloth", 0.03)
     rim = choose(rng, [(50, 44, 42), (150, 90, 50), (190, 50, 50), (60, 90, 140), (200, 202, 206)])
     face = jitter(rng, (244, 242, 234), 5)

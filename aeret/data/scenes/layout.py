@@ -1,4 +1,4 @@
-"""Where things stand: seven kinds of scene, each with habits of what is in it and where.
+"""Plan scenes: seven kinds, each with habits of what stands where.
 
 A street has its bus lane on the left and its lamps on the right; sheep come in numbers; a table draws chairs to its
 sides and a vase to its top; a dog keeps near a person. Habits hold on average only: counts, places and sizes vary, some
@@ -17,7 +17,7 @@ from aeret.registry import lookup
 
 @dataclass(frozen=True)
 class Habit:
-    """How one category tends to occur in one kind of scene."""
+    """The way one category tends to occur in one kind of scene."""
 
     category: str
     counts: tuple[float, ...]
@@ -34,7 +34,7 @@ class Habit:
     crowd: bool = False
     """A distant group, annotated as one crowd."""
     near: str = ""
-    """Keeps to a thing of this category where there is one: then ``x`` is relative to it, in heights of it."""
+    """Keeps to a thing of this category, if any: ``x`` is then relative to it, in heights of it."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class Plan:
 
     kind: str
     horizon: float
-    """Share of the height from the top; may lie outside where seen from close by."""
+    """Share of the height from the top; may lie outside in a close view."""
     mirrored: bool
     placements: tuple[Placement, ...]
     """From far to near."""
@@ -252,7 +252,7 @@ def _place(
 
 
 def _closer(rng: np.random.Generator, horizon: float, placements: list[Placement]) -> tuple[float, list[Placement]]:
-    """See the scene from closer by: enlarge it about one of its things, so that others are cut off by the border."""
+    """Enlarge the scene around one of its things, so that the border cuts off others."""
     zoom = float(rng.uniform(1.25, 1.9))
     focus = placements[int(rng.integers(len(placements)))]
     x, y = float(np.clip(focus.x, 0.2, 0.8)), float(np.clip(focus.base - focus.height / 2, 0.25, 0.75))

@@ -1,4 +1,4 @@
-"""Drawings of the supercategory ``outdoor``."""
+"""Draw the things of the supercategory ``outdoor``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROOFS = [(150, 60, 44), (92, 74, 66), (70, 78, 92), (120, 52, 48)]
 
 
 def tree(rng: np.random.Generator) -> Figure:
-    """A broad-leaved tree, now and then with the sky showing through, or a fir."""
+    """Draw a broad-leaved tree, sometimes with a gap, or a fir."""
     leaf = choose(rng, _LEAVES)
     trunk = jitter(rng, (92, 66, 44))
     if rng.random() < 0.3:
@@ -39,7 +39,7 @@ def tree(rng: np.random.Generator) -> Figure:
 
 
 def house(rng: np.random.Generator) -> Figure:
-    """A house with a pitched roof, a door and windows."""
+    """Draw a house with a pitched roof, a door and windows."""
     wide = rng.uniform(0.95, 1.7)
     figure = Figure(wide, "cloth", 0.05)
     wall, roof = choose(rng, _WALLS), choose(rng, _ROOFS)
@@ -67,7 +67,7 @@ def house(rng: np.random.Generator) -> Figure:
 
 
 def street_lamp(rng: np.random.Generator) -> Figure:
-    """A street lamp: a pole with an arm, or a lantern on a post."""
+    """Draw a street lamp: an arm on a pole, or a lantern."""
     figure = Figure(0.36, "grain", 0.04)
     iron = choose(rng, [(54, 58, 60), (40, 60, 50), (130, 132, 134)])
     glow = jitter(rng, (250, 236, 180), 6)

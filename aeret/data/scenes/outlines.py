@@ -1,4 +1,4 @@
-"""From the pixels of a thing to its COCO segmentation: polygons, or runs where it has holes."""
+"""Trace masks into COCO segmentations: polygons or run lengths."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from aeret.data.rle import encode_runs
 Mask = npt.NDArray[np.bool_]
 
 SMALLEST_PART = 6
-"""Parts and holes of fewer pixels are left out of an annotation."""
+"""Fewest pixels of a part or hole that is kept."""
 
 
 def outlines(
     mask: Mask, left: int = 0, top: int = 0
 ) -> tuple[list[npt.NDArray[np.float64]], list[npt.NDArray[np.float64]]]:
-    """Return the closed curves around the parts and around the holes of a mask.
+    """Trace the closed curves around the parts and the holes of a mask.
 
     Parts are 4-connected. A curve runs through the middles of the pixel edges on the border, so it encloses the mask up
     to the corners it cuts.
@@ -50,7 +50,7 @@ def polygon_area(points: npt.NDArray[np.float64]) -> float:
 
 
 def runs(mask: Mask) -> npt.NDArray[np.int64]:
-    """Return the column-major run lengths of a mask, the first of zeros: COCO's uncompressed RLE."""
+    """Return COCO's uncompressed RLE: column-major run lengths, zeros first."""
     flat = np.concatenate([[False], mask.ravel(order="F"), [not mask[-1, -1]]])
     changes = np.flatnonzero(flat[1:] != flat[:-1])
     return np.diff(np.concatenate([[0], changes])).astype(np.int64)
@@ -68,7 +68,7 @@ _STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 
 
 def _edges(mask: Mask) -> dict[tuple[_Vertex, int], _Vertex]:
-    """Return the border edges as (start, direction) -> end; the inside is on the right of the direction."""
+    """Return border edges as (start, direction) -> end, the inside on their right."""
     padded = np.pad(mask, 1)
     inside = padded[1:-1, 1:-1]
     found: dict[tuple[_Vertex, int], _Vertex] = {}

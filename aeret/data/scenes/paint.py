@@ -1,4 +1,4 @@
-"""Colours: choice, variation and shade."""
+"""Choose, vary, shade and mix colours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def choose(rng: np.random.Generator, colours: Sequence[Colour], spread: float = 
 
 
 def jitter(rng: np.random.Generator, colour: Colour, spread: float = 10.0) -> Colour:
-    """Return the colour with every channel moved by normal noise of that many levels."""
+    """Return the colour with normal noise of ``spread`` levels on every channel."""
     red, green, blue = np.clip(np.array(colour) + rng.normal(0, spread, 3), 0, 255)
     return float(red), float(green), float(blue)
 

@@ -1,4 +1,4 @@
-"""One scene from its plan to a photo and its annotations."""
+"""Draw one scene from its plan to a photo and its annotations."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from aeret.data.scenes.backdrop import paint_backdrop, paint_foreground
-from aeret.data.scenes.canvas import NOBODY, Canvas
+from aeret.data.scenes.canvas import UNOWNED, Canvas
 from aeret.data.scenes.layout import KINDS, Placement, Plan, plan_scene
 from aeret.data.scenes.objects import CATEGORIES
 from aeret.data.scenes.outlines import compressed, outlines, polygon_area, runs
-from aeret.data.scenes.textures import NoiseBank, noise_bank
+from aeret.data.scenes.textures import noise_bank
 from aeret.rng import generator
 
 SMALLEST_VISIBLE = 16
-"""A thing of which fewer pixels are seen is not annotated ..."""
+"""Fewest visible pixels of an annotated thing."""
 SMALLEST_SHARE = 0.12
-"""... nor one of which a smaller share is seen of what lies inside the photo."""
+"""Least visible share of the part of an annotated thing that lies inside the photo."""
 
 _SHAPES = (4 / 3, 4 / 3, 3 / 2, 1.0, 3 / 4)
 
@@ -47,23 +47,23 @@ def draw_scene(seed: int, index: int, size: tuple[int, int]) -> Scene:
         size: smallest and largest longer side, pixels.
     """
     rng = generator(seed, "scenes", "photo", index)
-    bank = noise_bank(seed)
     longer = int(rng.integers(size[0], size[1] + 1))
     shape = _SHAPES[int(rng.integers(len(_SHAPES)))]
     width, height = (longer, round(longer / shape)) if shape >= 1 else (round(longer * shape), longer)
     kind = list(KINDS)[int(rng.integers(len(KINDS)))]
     plan = plan_scene(rng, kind)
     turn = rng.uniform(0, np.pi)
-    canvas = Canvas(height, width, (float(np.cos(turn)), -abs(float(np.sin(turn)))))
-    paint_backdrop(rng, bank, canvas, plan)
-    painted = [_paint(rng, bank, canvas, item, number, plan) for number, item in enumerate(plan.placements)]
-    paint_foreground(rng, bank, canvas, plan)
+    light = float(np.cos(turn)), -abs(float(np.sin(turn)))
+    canvas = Canvas(height, width, light, noise_bank(seed), rng)
+    paint_backdrop(rng, canvas, plan)
+    painted = [_paint(rng, canvas, item, number, plan) for number, item in enumerate(plan.placements)]
+    paint_foreground(rng, canvas, plan)
     annotations, masks = _annotate(canvas, plan.placements, painted)
-    return Scene(kind, _expose(rng, bank, canvas), annotations, masks)
+    return Scene(kind, _expose(rng, canvas), annotations, masks)
 
 
-def _paint(rng: np.random.Generator, bank: NoiseBank, canvas: Canvas, item: Placement, number: int, plan: Plan) -> int:
-    """Paint one thing, or the many of a crowd; return how many pixels it covers inside the photo."""
+def _paint(rng: np.random.Generator, canvas: Canvas, item: Placement, number: int, plan: Plan) -> int:
+    """Paint one thing, or all members of a crowd; return the pixels covered inside the photo."""
     category = CATEGORIES[item.category]
     members = [(0.0, 0.0, item.mirrored)]
     if item.crowd:
@@ -82,7 +82,7 @@ def _paint(rng: np.random.Generator, bank: NoiseBank, canvas: Canvas, item: Plac
         if category.stands and item.depth >= 0:
             reach = left + wide / 2 - canvas.light[0] * 0.12 * wide
             canvas.shadow(reach, top + tall * 0.985, wide * 0.55, tall * 0.07 + 1, 0.5)
-        covered += canvas.paint(rng, bank, figure, left, top, tall, number, haze)
+        covered += canvas.paint(figure, left, top, tall, number, haze)
     return covered
 
 
@@ -90,7 +90,7 @@ def _annotate(
     canvas: Canvas, placements: tuple[Placement, ...], painted: list[int]
 ) -> tuple[list[dict[str, Any]], npt.NDArray[np.bool_]]:
     annotations, masks = [], []
-    seen = np.bincount(canvas.owner.ravel() - NOBODY, minlength=len(placements) + 1)[1:].tolist()
+    seen = np.bincount(canvas.owner.ravel() - UNOWNED, minlength=len(placements) + 1)[1:].tolist()
     for number, item in enumerate(placements):
         if seen[number] < SMALLEST_VISIBLE or seen[number] < SMALLEST_SHARE * painted[number]:
             continue
@@ -113,9 +113,9 @@ def _annotate(
 
 
 def _segmentation(mask: npt.NDArray[np.bool_], crowd: bool) -> tuple[Any, float, list[float]] | None:
-    """Return segmentation, area and box: polygons; runs where the mask has holes; uncompressed runs for a crowd.
+    """Return segmentation, area and box, or None if only the smallest parts are left.
 
-    ``None`` where nothing is left once the smallest parts are.
+    The segmentation is polygons, compressed runs if the mask has holes, or uncompressed runs for a crowd.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
@@ -133,8 +133,8 @@ def _segmentation(mask: npt.NDArray[np.bool_], crowd: bool) -> tuple[Any, float,
     return [part.ravel().tolist() for part in parts], round(area, 2), [*low.tolist(), *span.tolist()]
 
 
-def _expose(rng: np.random.Generator, bank: NoiseBank, canvas: Canvas) -> npt.NDArray[np.uint8]:
-    """Light and camera: direction, brightness, colour temperature, contrast, vignette, blur and noise."""
+def _expose(rng: np.random.Generator, canvas: Canvas) -> npt.NDArray[np.uint8]:
+    """Apply light and camera: direction, brightness, colour, contrast, vignette, blur, noise."""
     height, width = canvas.height, canvas.width
     across = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     down = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
@@ -148,7 +148,7 @@ def _expose(rng: np.random.Generator, bank: NoiseBank, canvas: Canvas) -> npt.ND
     photo = 118 + (photo - 118) * contrast
     level = float(rng.gamma(2.0, 1.2))
     for channel in range(3):
-        photo[..., channel] += level * bank.patch(rng, "grain", height, width)
+        photo[..., channel] += level * canvas.patch("grain", height, width)
     exposed = np.clip(photo, 0, 255).astype(np.uint8)
     if rng.random() < 0.2:
         soft = Image.fromarray(exposed).filter(ImageFilter.GaussianBlur(float(rng.uniform(0.4, 0.9))))

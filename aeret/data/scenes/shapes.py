@@ -1,4 +1,4 @@
-"""Outlines in the plane: the closed curves that figures are made of. y points down; units are the caller's."""
+"""Make the closed outlines that figures consist of; y points down."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOLE = 0
 
 @dataclass
 class Figure:
-    """A thing to draw: coloured outlines, painted in order, in a box ``aspect`` wide and 1 high."""
+    """Coloured outlines, painted in order, in a box ``aspect`` wide and 1 high."""
 
     aspect: float
     """Width of the box when its height is 1."""
@@ -39,7 +39,7 @@ class Figure:
         self.layers.append((points, HOLE))
 
     def mirrored(self) -> Figure:
-        """Return the figure looking the other way."""
+        """Return the figure mirrored left to right."""
         layers = [(np.column_stack([self.aspect - points[:, 0], points[:, 1]]), paint) for points, paint in self.layers]
         return Figure(self.aspect, self.texture, self.roughness, layers, self.colours)
 
@@ -59,7 +59,7 @@ def box(x0: float, y0: float, x1: float, y1: float) -> Points:
 
 
 def rounded(x0: float, y0: float, x1: float, y1: float, squareness: float = 4.0, count: int = 28) -> Points:
-    """Return a superellipse (Lamé curve) that fills a rectangle; 2 is an ellipse, large is the rectangle."""
+    """Return a superellipse in a rectangle; ``squareness`` 2 is an ellipse."""
     turn = np.linspace(0, 2 * np.pi, count, endpoint=False)
     across = np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** (2 / squareness)
     down = np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** (2 / squareness)

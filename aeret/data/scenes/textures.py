@@ -1,4 +1,4 @@
-"""Noise fields that surfaces are textured with: made once a seed, then cut at random places."""
+"""Make the noise fields that texture surfaces, once per seed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROUGHNESS = {
 
 
 class NoiseBank:
-    """Tileable noise of several characters; float32, mean 0, standard deviation 1."""
+    """Tileable noise of several kinds; float32, mean 0, standard deviation 1."""
 
     def __init__(self, seed: int) -> None:
         """Draw all fields from ``seed``."""
@@ -32,7 +32,7 @@ class NoiseBank:
         self._fields = {name: _field(rng, *shape) for name, shape in _ROUGHNESS.items()}
 
     def patch(self, rng: np.random.Generator, name: str, height: int, width: int, step: int = 1) -> Field:
-        """Return float32 (height, width) from a random place; ``step`` > 1 makes the pattern finer."""
+        """Cut float32 (height, width) at a random place; ``step`` > 1 is finer."""
         top, left = rng.integers(0, _SIDE, 2)
         rows = (top + step * np.arange(height)) % _SIDE
         columns = (left + step * np.arange(width)) % _SIDE
@@ -40,7 +40,7 @@ class NoiseBank:
         return cut
 
     def ground(self, rng: np.random.Generator, name: str, height: int, width: int, near: float = 40.0) -> Field:
-        """Return float32 (height, width) of a plane in perspective: fine and flat at the top, coarse at the bottom."""
+        """Cut float32 (height, width) of a plane in perspective, finer at the top."""
         top, left = rng.integers(0, _SIDE, 2)
         distance = near / (np.arange(height) + 2.0) * height / 20.0
         rows = (top + 6.0 * distance).astype(np.int64) % _SIDE
@@ -52,7 +52,7 @@ class NoiseBank:
 
 @lru_cache(maxsize=4)
 def noise_bank(seed: int) -> NoiseBank:
-    """Return the bank of a seed, made once a process."""
+    """Return the bank of a seed, cached."""
     return NoiseBank(seed)
 
 

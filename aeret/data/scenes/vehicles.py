@@ -1,4 +1,4 @@
-"""Drawings of the supercategory ``vehicle``."""
+"""Draw the things of the supercategory ``vehicle``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TYRE = (28, 28, 30)
 
 
 def car(rng: np.random.Generator) -> Figure:
-    """A car from the side: saloon or van-like."""
+    """Draw a car from the side: saloon or van-like."""
     figure = Figure(2.25, "cloud", 0.04)
     paint = choose(rng, _CARS)
     glass = jitter(rng, _GLASS, 14)
@@ -63,7 +63,7 @@ def car(rng: np.random.Generator) -> Figure:
 
 
 def bus(rng: np.random.Generator) -> Figure:
-    """A bus from the side."""
+    """Draw a bus from the side."""
     figure = Figure(2.3, "cloud", 0.04)
     paint = choose(rng, _BUSES)
     stripe = shade(paint, 0.6) if rng.random() < 0.5 else choose(rng, _BUSES)
@@ -83,7 +83,7 @@ def bus(rng: np.random.Generator) -> Figure:
 
 
 def bicycle(rng: np.random.Generator) -> Figure:
-    """A bicycle from the side; one sees through its wheels and frame."""
+    """Draw a bicycle from the side, its wheels and frame open."""
     figure = Figure(1.65, "grain", 0.03)
     frame = choose(rng, _FRAMES)
     radius, tyre = 0.33, rng.uniform(0.05, 0.07)
@@ -103,7 +103,7 @@ def bicycle(rng: np.random.Generator) -> Figure:
 
 
 def boat(rng: np.random.Generator) -> Figure:
-    """A sailing boat, or a motor boat with a cabin."""
+    """Draw a sailing boat, or a motor boat with a cabin."""
     hull = choose(rng, _HULLS)
     if rng.random() < 0.6:
         figure = Figure(0.95, "cloth", 0.04)
@@ -128,7 +128,7 @@ def boat(rng: np.random.Generator) -> Figure:
 
 
 def plane(rng: np.random.Generator) -> Figure:
-    """An airliner from the side."""
+    """Draw an airliner from the side."""
     figure = Figure(2.7, "cloud", 0.03)
     body = jitter(rng, (232, 234, 238), 8)
     mark = choose(rng, [(190, 30, 40), (30, 70, 150), (30, 120, 90), (230, 150, 30)])

@@ -1,4 +1,4 @@
-"""A collection of drawn scenes as COCO-format files on disk."""
+"""Write a collection of drawn scenes as COCO-format files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import io
 import json
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +13,10 @@ from PIL import Image
 
 from aeret.artifacts import write_json, write_text, writing
 from aeret.cores import cores
-from aeret.data.photos import start_worker
 from aeret.data.scenes.objects import CATEGORIES
 from aeret.data.scenes.render import draw_scene
-from aeret.errors import DataError, RunError, UsageError
+from aeret.errors import DataError, UsageError
+from aeret.parts import on_processes
 from aeret.progress import Progress, silent
 from aeret.rng import generator
 
@@ -29,7 +26,7 @@ VERSION = 2
 RECORD = "scenes.json"
 _CHUNK = 25
 _VALIDATION_EVERY = 5
-"""One photo in so many is in ``val``."""
+"""Every fifth photo is in ``val``."""
 
 
 def generate_scenes(
@@ -40,14 +37,15 @@ def generate_scenes(
     workers: int = 0,
     progress: Progress = silent,
 ) -> None:
-    """Draw a COCO-format collection: ``images/*.jpg`` and ``annotations/instances_{train,val}.json``.
+    """Draw a COCO-format collection of photos and annotations.
 
-    The same arguments give the same bytes, whatever ``workers`` is. A folder that already holds them is left as it is;
-    a killed run leaves nothing under the folder's name. Every fifth photo is in ``val``. Masks are the visible part of
-    a thing: polygons, compressed RLE where it has holes, uncompressed RLE for crowds.
+    Writes ``images/*.jpg`` and ``annotations/instances_{train,val}.json``. The same arguments give the same bytes for
+    any ``workers``. A folder that already holds them is left unchanged; a killed run leaves nothing under the folder's
+    name. Every fifth photo is in ``val``. Masks are the visible part of a thing: polygons, compressed RLE if it has
+    holes, uncompressed RLE for crowds.
 
     Args:
-        folder: to make.
+        folder: where to.
         photos: how many, at least 10.
         seed: of everything.
         size: smallest and largest longer side of a photo, pixels, 48 to 1024.
@@ -123,14 +121,7 @@ def _draw_all(folder: Path, photos: int, seed: int, size: tuple[int, int], worke
     if workers <= 1:
         yield from map(_draw_chunk, chunks)
         return
-    # "spawn": a fork would copy the locks of whatever threads the caller runs (TensorFlow's, for one).
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=start_worker)
-    try:
-        yield from pool.map(_draw_chunk, chunks)
-    except BrokenProcessPool:
-        raise RunError("A process that draws scenes was killed, perhaps for lack of memory; run it again.") from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    yield from on_processes(_draw_chunk, chunks, workers)
 
 
 def _draw_chunk(chunk: _Chunk) -> list[_Drawn]:
