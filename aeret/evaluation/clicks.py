@@ -59,7 +59,8 @@ class LinUcb:
     def bounds(self, context: Floats) -> Floats:
         """Return the upper confidence bound of every arm's reward, float64 (arms,), for a context (width,)."""
         through = self._inverse @ context
-        return (through * self._sums).sum(axis=1) + self.alpha * np.sqrt(np.maximum(through @ context, 0))
+        spread = np.sqrt(np.maximum(through @ context, 0))
+        return np.asarray((through * self._sums).sum(axis=1) + self.alpha * spread)
 
     def learn(self, arm: int, context: Floats, reward: float) -> None:
         """Update the estimate of an arm by the reward that it brought in a context."""
@@ -71,7 +72,7 @@ class LinUcb:
 def channel_vectors(embeddings: Vectors, codes: Vectors, label_scores: Vectors) -> dict[str, Vectors]:
     """Return the unit vectors of each channel, float32 (n, .); label scores are logits."""
     chances = expit(np.clip(np.asarray(label_scores, np.float64), -30, 30))
-    return dict(zip(CHANNELS, map(l2_normalise, (embeddings, codes, chances)), strict=True))
+    return dict(zip(CHANNELS, [l2_normalise(each) for each in (embeddings, codes, chances)], strict=True))
 
 
 def weightings(channels: int, steps: int = 3) -> Floats:
