@@ -44,6 +44,12 @@ def test_more_queries_agree_with_scipy_and_the_t_test() -> None:
     assert found == pytest.approx(stats.ttest_1samp(differences[:, 0], 0).pvalue, abs=0.015)
 
 
+def test_a_sampled_p_counts_the_observed_pattern_itself() -> None:
+    """No drawn pattern is as extreme as forty equal differences, but the observed one is: p = 1 / (999 + 1)."""
+    differences = np.ones((40, 1))
+    assert randomisation_test(differences, np.random.default_rng(0), 999)[0] == 1 / 1000
+
+
 def test_equal_arms_have_p_one_and_opposite_ones_the_same_p() -> None:
     rng = np.random.default_rng(0)
     d = rng.normal(0.2, 1, 100)
