@@ -70,7 +70,8 @@ def compare(
     arms = _Arms(baseline, candidate, subset)
     names = arms.shared if measures is None else list(measures)
     values = {name: arms.values(name) for name in names}
-    first, second = (np.stack([pair[place].mean(axis=0) for pair in values.values()], axis=1) for place in range(2))
+    first = np.stack([own.mean(axis=0) for own, _, _ in values.values()], axis=1)
+    second = np.stack([other.mean(axis=0) for _, other, _ in values.values()], axis=1)
     differences = second - first
     known = np.isfinite(differences)
     low, high = bootstrap_interval(differences, generator(seed, "compare", "bootstrap"), resamples, method=interval)
@@ -121,7 +122,8 @@ def query_changes(baseline: Arm, candidate: Arm, measure: str) -> pd.DataFrame:
     frame["difference"] = frame["candidate"] - frame["baseline"]
     known = frame[np.isfinite(frame["difference"])]
     lower = measure in LOWER_IS_BETTER
-    return known.sort_values("difference", ascending=lower, kind="stable", ignore_index=True)
+    ordered: pd.DataFrame = known.sort_values("difference", ascending=lower, kind="stable", ignore_index=True)
+    return ordered
 
 
 def class_changes(baseline: Arm, candidate: Arm) -> pd.DataFrame:

@@ -59,20 +59,20 @@ class Experiment:
     about: str
     shows: tuple[str, ...]
     compare: str
-    """The axis whose values are the arms; empty: the trials are all of one arm."""
+    """The axis whose values are the arms; empty if all trials are of one arm."""
     baseline: str
     """The arm the others are tested against; the first when empty."""
     trials: tuple[Trial, ...]
 
     @property
     def reference(self) -> str:
-        """Name of the baseline arm; empty where there is nothing to compare."""
+        """Name of the baseline arm; empty if nothing is compared."""
         if not self.compare:
             return ""
         return self.baseline or str(self.trials[0].values[self.compare])
 
     def groups(self) -> dict[str, dict[str, list[Trial]]]:
-        """Return group to arm to its trials, one a seed; a group is what else the matrix varies (the network)."""
+        """Return group to arm to its trials, one per seed; a group is what else the matrix varies."""
         found: dict[str, dict[str, list[Trial]]] = {}
         for trial in self.trials:
             others = [str(value) for key, value in trial.values.items() if key not in (SEED, self.compare)]
