@@ -18,10 +18,8 @@ are neither queries nor gallery, 5 epochs.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import faiss
@@ -35,7 +33,7 @@ from aeret.retrieval import exhaustive
 from aeret.retrieval.ranking import Ranking
 from aeret.retrieval.rerankers import RERANKERS, find_neighbours
 from aeret.rng import generator
-from aeret.settings import TrainingSettings
+from aeret.training.contextual import ContextualNetwork, ContextualOptions, fit_contextual
 from benchmarks.measure import Row, report
 from benchmarks.real_run import Photos, newest_runs
 
@@ -94,23 +92,14 @@ def compressed(task: Task, found: Ranking) -> Ranking:
     return replace(found, rows=rows[kept].reshape(shape), distances=np.sqrt(distances[kept].reshape(shape)))
 
 
-def trained(task: Task, folder: Path) -> Path:
-    from aeret.training.contextual import FILE, fit_contextual
-
-    vectors, labels = task.train.vectors, task.train.labels
-    asked = np.sort(generator(0, "bench rerank lists").permutation(len(vectors))[:LISTS])
-    lists = exhaustive.search(vectors[asked], vectors, LISTED, exclude=asked).rows
-    fit_contextual(
-        vectors,
-        task.train.ids,
-        asked,
-        lists,
-        relevance("jaccard", Truth(labels[asked], labels, asked)).at(np.arange(len(asked)), lists),
-        folder,
-        barred=np.union1d(task.queries.ids, task.gallery.ids),
-        settings=TrainingSettings(epochs=EPOCHS, batch_size=32, weight_decay=1e-2),
-    )
-    return folder / FILE
+def trained(task: Task) -> ContextualNetwork:
+    asked = np.sort(generator(0, "bench rerank lists").permutation(len(task.train.vectors))[:LISTS])
+    vectors, labels, every = task.train.vectors[asked], task.train.labels[asked], np.arange(len(asked))
+    lists = exhaustive.search(vectors, vectors, LISTED, exclude=every).rows
+    gains = relevance("jaccard", Truth(labels, labels, every)).at(every, lists)
+    barred = np.union1d(task.queries.ids, task.gallery.ids)
+    options = ContextualOptions(epochs=EPOCHS)
+    return fit_contextual(vectors, task.train.ids[asked], lists, gains, barred, options)
 
 
 class Judge:
@@ -149,38 +138,37 @@ def measured(task: Task) -> list[Row]:
     first = found.rows[:, :JUDGED]
     hits = judge.gains("any", first) > 0
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as folder:
-        options: dict[str, dict[str, Any]] = {
-            "rocchio": {
-                "relevant": [each[hit] for each, hit in zip(first, hits, strict=True)],
-                "non_relevant": [each[~hit] for each, hit in zip(first, hits, strict=True)],
-            },
-            "dba": {"neighbours": find_neighbours(task.gallery.vectors, 11), "exclude": task.exclude},
-            "contextual": {"network": trained(task, Path(folder))},
-        }
-        for name, reranker in RERANKERS.items():
-            before = compressed(task, found) if name == "exact" else found
-            given = options.get(name, {})
-            done = reranker.rerank(task.queries.vectors, before, task.gallery.vectors, top=TOP, **given)
-            pairs = [each.rows for each in (before, done)]
-            if name == "rocchio":
-                pairs = [without(each, first) for each in pairs]
-            (p_before, before_values), (p_after, after_values) = map(judge.measure, pairs)
-            change = (after_values - before_values)[:, None]
-            low, high = bootstrap_interval(change, generator(0, "bench rerank interval"))
-            rows.append(
-                {
-                    "what": f"{task.name}: {name}",
-                    "ms": timed(task, name, before, given),
-                    "P@10": float(np.nanmean(p_before)),
-                    "P@10 re-ranked": float(np.nanmean(p_after)),
-                    "nDCG@10": float(np.nanmean(before_values)),
-                    "nDCG@10 re-ranked": float(np.nanmean(after_values)),
-                    "change": float(np.nanmean(change)),
-                    "from": float(low[0]),
-                    "to": float(high[0]),
-                }
-            )
+    options: dict[str, dict[str, Any]] = {
+        "rocchio": {
+            "relevant": [each[hit] for each, hit in zip(first, hits, strict=True)],
+            "non_relevant": [each[~hit] for each, hit in zip(first, hits, strict=True)],
+        },
+        "dba": {"neighbours": find_neighbours(task.gallery.vectors, 11), "exclude": task.exclude},
+        "contextual": {"network": trained(task)},
+    }
+    for name, reranker in RERANKERS.items():
+        before = compressed(task, found) if name == "exact" else found
+        given = options.get(name, {})
+        done = reranker.rerank(task.queries.vectors, before, task.gallery.vectors, top=TOP, **given)
+        pairs = [each.rows for each in (before, done)]
+        if name == "rocchio":
+            pairs = [without(each, first) for each in pairs]
+        (p_before, before_values), (p_after, after_values) = map(judge.measure, pairs)
+        change = (after_values - before_values)[:, None]
+        low, high = bootstrap_interval(change, generator(0, "bench rerank interval"))
+        rows.append(
+            {
+                "what": f"{task.name}: {name}",
+                "ms": timed(task, name, before, given),
+                "P@10": float(np.nanmean(p_before)),
+                "P@10 re-ranked": float(np.nanmean(p_after)),
+                "nDCG@10": float(np.nanmean(before_values)),
+                "nDCG@10 re-ranked": float(np.nanmean(after_values)),
+                "change": float(np.nanmean(change)),
+                "from": float(low[0]),
+                "to": float(high[0]),
+            }
+        )
     return rows
 
 
@@ -193,7 +181,7 @@ def timed(task: Task, name: str, found: Ranking, given: dict[str, Any]) -> float
     times = []
     for _ in range(3):
         start = time.perf_counter()
-        RERANKERS[name].rerank(queries, some, task.gallery.vectors, top=TOP, threads=1, **few)
+        RERANKERS[name].rerank(queries, some, task.gallery.vectors, top=TOP, **few)
         times.append(time.perf_counter() - start)
     return min(times) / len(queries) * 1000
 

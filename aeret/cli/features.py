@@ -1,4 +1,4 @@
-"""``aeret features``: which dimensions of a run's embedding carry the retrieval."""
+"""Run feature selection by ``aeret features``."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ def select_command(name: str, overrides: tuple[str, ...], out: Path | None, quie
 
 
 def _settings(run: Run, sections: tuple[str, ...], overrides: tuple[str, ...]) -> Settings:
-    """Return the settings of a run, of the sections that are read here alone: it may be of an older aeret.
+    """Return the settings of a run, reading some sections only, as an older aeret may have recorded it.
 
     Raises:
-        SettingsError: one of these sections, or an override, does not fit this aeret.
+        SettingsError: one of these sections, or an override, is not valid in this aeret.
     """
     from ruamel.yaml.comments import CommentedMap
 

@@ -1,4 +1,4 @@
-"""``aeret feedback``: does learning from clicks pay on this run? A simulation."""
+"""Simulate learning from clicks by ``aeret feedback``."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def command(name: str, root: Path, relevance: str, rounds: int, noise: float, se
     """
     from aeret.artifacts import write_text
     from aeret.cli.report_lines import frame_text
+    from aeret.evaluation.clicks import CHANNELS
     from aeret.pipeline.history import artifacts_of, find_run
-    from aeret.retrieval.feedback.channels import CHANNELS
     from aeret.search.feedback import NEEDED, simulate_run
 
     found = simulate_run(artifacts_of(root, find_run(root, name), NEEDED), relevance, seed, rounds, noise)

@@ -1,4 +1,4 @@
-"""Several runs of one question: arms, each with a seed or more, in groups that are compared within themselves."""
+"""Compare the arms of an experiment, each with one or several seeds, within their groups."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from aeret.evaluation.result import Evaluation
 from aeret.evaluation.significance import holm
 
 SEED = "seed"
-_COMPARED = ("measure", "queries", "baseline", "sd_baseline", "difference", "low", "high", "p", "note")
-EFFECTS = ("group", "arm", "seeds", "value", "sd", *_COMPARED, "p_holm")
+EFFECTS = (
+    *("group", "arm", "seeds", "value", "sd", "measure", "queries"),
+    *("baseline", "sd_baseline", "difference", "low", "high", "p", "note", "p_holm"),
+)
+"""Columns of :func:`effects`."""
 
 
 class Opened(Protocol):
@@ -56,20 +59,20 @@ class Experiment:
     about: str
     shows: tuple[str, ...]
     compare: str
-    """The axis whose values are the arms; empty: the trials are all of one arm."""
+    """The axis whose values are the arms; empty if all trials are of one arm."""
     baseline: str
     """The arm the others are tested against; the first when empty."""
     trials: tuple[Trial, ...]
 
     @property
     def reference(self) -> str:
-        """Name of the baseline arm; empty where there is nothing to compare."""
+        """Name of the baseline arm; empty if nothing is compared."""
         if not self.compare:
             return ""
         return self.baseline or str(self.trials[0].values[self.compare])
 
     def groups(self) -> dict[str, dict[str, list[Trial]]]:
-        """Return group to arm to its trials, one a seed; a group is what else the matrix varies (the network)."""
+        """Return group to arm to its trials, one per seed; a group is what else the matrix varies."""
         found: dict[str, dict[str, list[Trial]]] = {}
         for trial in self.trials:
             others = [str(value) for key, value in trial.values.items() if key not in (SEED, self.compare)]
@@ -96,34 +99,26 @@ def effects(experiment: Experiment, measures: Sequence[str], subset: str = "", s
 
     Args:
         experiment: with an axis to compare.
-        measures: names of per-query columns; those that an arm does not have are left out of its rows.
+        measures: names of per-query columns; an arm's rows leave out those that it lacks.
         subset: compare on the queries of this subset alone.
         seed: of the bootstrap and the randomisation test.
 
     Returns:
         A row per group, arm other than the baseline, and measure; columns :data:`EFFECTS`.
     """
-    rows = []
+    found = []
     for group, arms in experiment.groups().items():
-        if experiment.reference not in arms:
-            continue
-        base = [trial.evaluation for trial in arms[experiment.reference]]
-        for arm, trials in arms.items():
-            if arm == experiment.reference:
-                continue
+        base = [trial.evaluation for trial in arms.pop(experiment.reference, [])]
+        for arm, trials in arms.items() if base else ():
             own = [trial.evaluation for trial in trials]
             have = [name for name in measures if all(name in each.per_query for each in (*base, *own))]
             frame = compare(base, own, have, subset=subset, seed=seed)
-            for record in frame.to_dict(orient="records"):
-                own_part = (group, arm, len(own), record["candidate"], record["sd_candidate"])
-                rows.append((*own_part, *(record[key] for key in _COMPARED)))
-    table = pd.DataFrame(rows, columns=pd.Index(EFFECTS[:-1]))
-    adjusted = np.full(len(table), np.nan)
+            frame = frame.rename(columns={"candidate": "value", "sd_candidate": "sd"})
+            found.append(frame.assign(group=group, arm=arm, seeds=len(own)))
+    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=pd.Index(EFFECTS))
     tested = table["p"].notna().to_numpy(bool)
-    if tested.any():
-        adjusted[tested] = holm(table["p"].to_numpy(np.float64)[tested])
-    table["p_holm"] = adjusted
-    return table
+    table.loc[tested, "p_holm"] = holm(table.loc[tested, "p"].to_numpy(np.float64))
+    return table[list(EFFECTS)]
 
 
 def over_seeds(trials: Sequence[Trial], value: Callable[[Evaluation], float]) -> tuple[float, float]:
@@ -133,7 +128,7 @@ def over_seeds(trials: Sequence[Trial], value: Callable[[Evaluation], float]) ->
 
 
 def measure_of(evaluation: Evaluation, name: str) -> float:
-    """Return the mean of a per-query measure, or the value of one of the tables'; NaN where there is none."""
+    """Return the mean of a per-query measure, or the value of one of the tables'; NaN if it does not exist."""
     if name in evaluation.per_query:
         return float(evaluation.per_query[name].mean())
     row = evaluation.row(name)

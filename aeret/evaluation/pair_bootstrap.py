@@ -1,7 +1,7 @@
 """Test whether one clustering has a better pairwise F than another, by a paired bootstrap over photos.
 
-Pairwise F is a ratio of sums over pairs, so photos, not pairs, are what is drawn: a photo drawn w times takes part in
-each of its pairs w times, and a pair of draws of one photo is left out. Both clusterings see the same draws.
+Pairwise F is a ratio of sums over pairs, so photos are drawn, not pairs: a photo drawn w times takes part in each of
+its pairs w times, and pairs of draws of one photo are left out. Both clusterings see the same draws.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from aeret.rng import generator
 
 Assignments = Sequence[NDArray[np.integer]]
 _MOST = 4_000
-"""Photos at most, drawn at random: the matrix of all pairs must fit into memory."""
+"""Most photos used, drawn at random: the matrix of all pairs must fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class FDifference:
     """Candidate minus baseline, each a mean over its clusterings (seeds)."""
 
     difference: float
-    """Of the photos that were drawn from, at most 4,000."""
+    """On the photos that were drawn from, at most 4,000."""
     low: float
     high: float
     """95 % percentile interval over draws of photos."""
@@ -41,13 +41,13 @@ def f_difference(
 
     Args:
         labels: bool (n, categories).
-        baseline: clusters of the photos, integers (n,), one clustering a seed.
+        baseline: clusters of the photos, integers (n,), one clustering per seed.
         candidate: likewise.
         resamples: draws of photos.
         seed: of the draws.
 
     Raises:
-        UsageError: no clustering, or one of other photos.
+        UsageError: an arm has no clustering, or one of another number of photos.
     """
     arms = {"baseline": baseline, "candidate": candidate}
     for name, arm in arms.items():

@@ -14,7 +14,7 @@ from aeret.evaluation.significance import Values, interval
 
 @dataclass(frozen=True)
 class Resampled:
-    """Statistics of a measure's mean over samples of the queries, one entry a measure, float64 (m,)."""
+    """Statistics of measures' means over samples of the queries, float64 (m,) each."""
 
     mean: Values
     sd: Values
@@ -28,8 +28,7 @@ def sample_queries(count: int, fraction: float, resamples: int, rng: np.random.G
     """Draw query samples, int64 (resamples, size), size at least 1.
 
     A fraction below 1 draws without replacement: with one half, the sd over samples estimates the standard error of
-    the mean over all queries (half-sampling). Fraction 1 draws with replacement (bootstrap): without it, every sample
-    would be the same.
+    the mean over all queries (half-sampling). Fraction 1 draws with replacement (bootstrap).
 
     Raises:
         UsageError: there is no query, or the fraction is outside (0, 1].

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +107,7 @@ def _bca(values: Values, draws: Values, level: float) -> tuple[float, float]:
     # Draws equal to the mean but for rounding must count as equal.
     draws = np.where(np.isclose(draws, values.mean(), rtol=_FLAT), values.mean(), draws)
     made = SimpleNamespace(bootstrap_distribution=draws)
-    options = {"n_resamples": 0, "confidence_level": level, "method": "BCa", "bootstrap_result": made}
+    options: dict[str, Any] = {"n_resamples": 0, "confidence_level": level, "method": "BCa", "bootstrap_result": made}
     found = stats.bootstrap((values,), np.mean, **options).confidence_interval
     return float(found.low), float(found.high)
 

@@ -1,13 +1,9 @@
-"""How well do text queries find photos? Queries are made of what is true of the query photos, and judged by masks.
+"""Evaluate text queries, made of what is true of the query photos and judged by the gallery's masks.
 
-Every kind of query the grammar knows is drawn from the things in the query photos' masks (:mod:`things`): pairs of
-categories in a relation, a category at a place, big or small, in number, two categories together, one without another.
-A photo of the gallery is right where the whole query holds in its masks (:mod:`truth`); a photo that shows both
-categories in another relation is wrong.
-
-Beside each P@10 stand what it must beat and what bounds it: a random order; the label part alone; *true labels*, the
-expectation of an oracle that knows every photo's categories and nothing of where they are; and the most that ten
-results can reach where fewer than ten photos are right.
+Every kind of query that the grammar knows is drawn: pairs of categories in a relation, a category at a place, big or
+small, in number, two categories together, one without another. A gallery photo is right if the whole query holds in its
+masks. Beside each P@10 stand a random order, the label part alone, *true labels* (the expectation of an oracle that
+knows every photo's categories and nothing of where they are), and the most that ten results can reach.
 """
 
 from __future__ import annotations
@@ -93,16 +89,16 @@ def precision_table(
 
     Args:
         queries: of :func:`text_queries`.
-        parts: distances of the gallery for each query, ``labels`` and maybe ``layout``, float64 (g,).
+        parts: distances of the gallery for each query, ``labels`` and optionally ``layout``, float64 (g,).
         things: in the masks of the gallery.
         typical: what ``big`` and ``small`` mean.
         seed: of the statistics.
-        weights: of the parts; those of :mod:`aeret.retrieval.text.search` unless given.
+        weights: of the parts; those of :mod:`aeret.retrieval.text.search` by default.
 
     Returns:
-        A row a kind and one for ``all``: queries, P@10 of both parts fused with its 95 % interval, of each part alone,
+        A row per kind and one for ``all``: queries, P@10 of both parts fused with its 95 % interval, of each part,
         of a random order, of true labels, the most possible; the gain over labels alone with its interval and Holm's p
-        of a paired randomisation test. And a row a query. Queries that hold nowhere in the gallery are left out.
+        of a paired randomisation test. And a row per query; queries that hold nowhere in the gallery are left out.
     """
     rows = []
     for query, part in zip(queries, parts, strict=True):
@@ -110,17 +106,17 @@ def precision_table(
         if not right.any():
             continue
         candidates = holds(_labels_only(query.scene), things, typical)
-        fused = _precision(rank(part, TOP, weights).ranking.rows[0], right)
+        alone = {
+            name: _precision({name: part[name]}, right, {name: 1.0}) for name in ("labels", "layout") if name in part
+        }
         rows.append(
             {
                 "kind": query.kind,
                 "query": query.text,
                 "right": int(right.sum()),
-                "P@10": fused,
-                "labels": _precision(rank({"labels": part["labels"]}, TOP, {"labels": 1.0}).ranking.rows[0], right),
-                "layout": _precision(rank({"layout": part["layout"]}, TOP, {"layout": 1.0}).ranking.rows[0], right)
-                if "layout" in part
-                else np.nan,
+                "P@10": _precision(part, right, weights),
+                "labels": alone["labels"],
+                "layout": alone.get("layout", np.nan),
                 "random": right.mean(),
                 "true labels": right.sum() / candidates.sum() * min(1.0, candidates.sum() / TOP),
                 "most": min(1.0, right.sum() / TOP),
@@ -157,19 +153,19 @@ def _summary(kind: str, table: pd.DataFrame, seed: int) -> dict[str, Any]:
     }
 
 
-def _precision(rows: NDArray[np.int64], right: NDArray[np.bool_]) -> float:
-    return float(right[rows].sum() / TOP)
+def _precision(part: Mapping[str, Floats], right: NDArray[np.bool_], weights: Mapping[str, float] | None) -> float:
+    return float(right[rank(part, TOP, weights).ranking.rows[0]].sum() / TOP)
 
 
 def _labels_only(scene: Scene) -> Scene:
-    """Return the query without all that its labels do not say."""
+    """Return the query reduced to its categories."""
     return Scene(tuple(Thing(row) for row in dict.fromkeys(each.category for each in scene.things)), (), scene.absent)
 
 
 def _true_of(
     category: NDArray[np.int16], boxes: NDArray[np.float32], names: Sequence[str], typical: Typical
 ) -> list[tuple[str, str]]:
-    """Return kind and text of all that holds in one photo."""
+    """Return kind and text of every query that holds in one photo."""
     found: list[tuple[str, str]] = []
     for kind, spoken in SPOKEN.items():
         table = related(kind, boxes, boxes)
@@ -190,7 +186,7 @@ def _true_of(
 
 
 def _without(counts: Counter[tuple[str, str]], names: Sequence[str], fewest: int) -> Counter[tuple[str, str]]:
-    """Return "A without B" for categories that often share a photo; of others B is hardly worth leaving out."""
+    """Return "A without B" for categories that often share a photo."""
     found: Counter[tuple[str, str]] = Counter()
     for first in names:
         for second in names:

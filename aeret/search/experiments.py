@@ -56,7 +56,7 @@ def report_experiments(
     every = [trial.artifacts for experiment in experiments for trial in experiment.trials]
     records = [read_record(folder) for folder in sorted({folder for each in every for folder in each.values()})]
     versions = {name: version for record in records for name, version in record.versions.items()}
-    # What a reader must know of a collection is the same for all runs on it.
+    # The warnings of a collection are the same for all runs on it.
     collections = {each["prepare"]: each for each in every}.values()
     said = dict.fromkeys((*warnings, *(text for each in collections for text in Embedded(each).warnings())))
     background = Background(title, about, facts, sum(record.seconds for record in records), tuple(said), versions)

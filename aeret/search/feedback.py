@@ -32,10 +32,9 @@ def simulate_run(inputs: Mapping[str, Path], relevance: str, seed: int, rounds: 
     """
     import numpy as np
 
-    from aeret.evaluation.clicks import SHOWN, query_contexts, simulate
+    from aeret.evaluation.clicks import SHOWN, channel_vectors, query_contexts, ranked, simulate, weightings
     from aeret.evaluation.relevance import Truth
     from aeret.evaluation.relevance import relevance as bind
-    from aeret.retrieval.feedback.channels import channel_vectors, ranked, weightings
 
     embedded = Embedded(inputs)
     queries, gallery = embedded.queries, embedded.gallery
@@ -44,10 +43,9 @@ def simulate_run(inputs: Mapping[str, Path], relevance: str, seed: int, rounds: 
     rows = np.unique(np.linspace(0, len(queries) - 1, min(_MOST_QUERIES, len(queries))).round().astype(np.int64))
     truth = Truth(queries.labels, gallery.labels, every, queries.masks, gallery.masks)
     rule = bind(relevance, truth)
-    channels = channel_vectors(found.vectors, found.matrices["codes"], found.matrices["label_scores"])
-    wanted = channels
-    if asking is not found:
-        wanted = channel_vectors(asking.vectors, asking.matrices["codes"], asking.matrices["label_scores"])
+    channels, wanted = (
+        channel_vectors(each.vectors, each.matrices["codes"], each.matrices["label_scores"]) for each in (found, asking)
+    )
     wanted = {name: vectors[rows] for name, vectors in wanted.items()}
     weights = weightings(len(channels))
     shown = ranked(wanted, channels, weights, SHOWN, every[rows])

@@ -182,7 +182,7 @@ def test_bca_where_there_is_little_or_nothing() -> None:
     assert np.isnan(bootstrap_interval(np.zeros((0, 1)), rng(0), 100, method="bca")[0][0])
     low, high = bootstrap_interval(np.array([[0.0]] * 400 + [[1.0]]), rng(0), 20, method="bca")
     assert 0 <= low[0] < high[0] <= 1
-    with pytest.raises(UnknownNameError, match="no interval 'bcA'. Known: bca"):
+    with pytest.raises(UnknownNameError, match=r"no interval 'bcA'\. Known: bca"):
         bootstrap_interval(values, rng(0), 10, method="bcA")
 
 

@@ -31,7 +31,8 @@ def _describe(photos: Photos) -> Vectors:
     """Return the local descriptors of photos, one after the other, float32 (b, grid * 56)."""
     squares = (np.asarray(Image.fromarray(each).resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)) for each in photos)
     shape = {"step": _STEP, "radius": _RADIUS, "rings": 1, "histograms": 6, "orientations": 8}
-    return np.stack([daisy(grey(each[None])[0], **shape).ravel() for each in squares]).astype(np.float32)
+    local = [daisy(grey(each[None])[0], **shape).ravel() for each in squares]  # type: ignore[no-untyped-call]
+    return np.stack(local).astype(np.float32)
 
 
 def _fit(described: Vectors) -> dict[str, Vectors]:

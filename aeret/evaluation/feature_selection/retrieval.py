@@ -69,8 +69,9 @@ def retrieval(
         )
     query, query_labels = np.asarray(queries[0])[asking], np.asarray(queries[1])[asking]
     base, labels = np.asarray(gallery[0])[found], np.asarray(gallery[1])[found]
-    inner = _Search(base, base, labels, labels, np.arange(len(base)), asked, similarity)
-    final = _Search(query, base, query_labels, labels, np.full(len(query), -1), asked, similarity)
+    how = (asked, similarity == "cosine")
+    inner = _Search((base, base), (labels, labels), np.arange(len(base)), *how)
+    final = _Search((query, base), (query_labels, labels), np.full(len(query), -1), *how)
     return Subject(
         name="embedding",
         title="An embedding: which dimensions carry the retrieval?",
@@ -89,41 +90,32 @@ def retrieval(
 
 
 class _Search:
-    """Exhaustive search on some dimensions, and its value."""
+    """Values of exhaustive searches on some dimensions."""
 
     def __init__(
         self,
-        queries: Vectors,
-        gallery: Vectors,
-        query_labels: Labels,
-        labels: Labels,
-        exclude: NDArray[np.int64],
+        sides: tuple[Vectors, Vectors],
+        labels: tuple[Labels, Labels],
+        exclude: Chosen,
         asked: Measure,
-        similarity: str,
+        cosine: bool,
     ) -> None:
-        self._queries, self._gallery, self._exclude, self._asked = queries, gallery, exclude, asked
-        self._cosine = similarity == "cosine"
-        self._judge = Judge(Truth(query_labels, labels, exclude), threads=1)
-        # What the gallery gives in all is summed now, not by several threads at once.
-        self.value(np.arange(gallery.shape[1]))
+        self._sides, self._exclude, self._asked, self._cosine = sides, exclude, asked, cosine
+        self._judge = Judge(Truth(*labels, exclude), threads=1)
+        # The judge sums up what the gallery gives in all on first use, which must not be on several threads at once.
+        self.value(np.arange(sides[0].shape[1]))
 
     def value(self, chosen: Chosen) -> float:
-        return self._of(self._queries[:, chosen], self._gallery[:, chosen])
+        """Return the value of a search on the chosen dimensions."""
+        return self._value(*(side[:, chosen] for side in self._sides))
 
     def floor(self, seed: int) -> float:
-        """Return the mean over some random orders of the gallery."""
+        """Return the mean value of some random orders of the gallery."""
         rng = generator(seed, "feature-selection", "floor")
-        return float(
-            np.mean(
-                [self._of(*(rng.normal(size=(len(part), 16)) for part in self._sides)) for _ in range(_RANDOM_ORDERS)]
-            )
-        )
+        drawn = ([rng.normal(size=(len(side), 16)) for side in self._sides] for _ in range(_RANDOM_ORDERS))
+        return float(np.mean([self._value(*sides) for sides in drawn]))
 
-    @property
-    def _sides(self) -> tuple[Vectors, Vectors]:
-        return self._queries, self._gallery
-
-    def _of(self, queries: Vectors, gallery: Vectors) -> float:
+    def _value(self, queries: Vectors, gallery: Vectors) -> float:
         if self._cosine:
             queries, gallery = l2_normalise(queries), l2_normalise(gallery)
         asked = self._asked

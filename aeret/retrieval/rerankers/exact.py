@@ -17,7 +17,7 @@ from aeret.retrieval.rerankers.reranker import Candidates, Reranker, Scores, cos
 
 def _score(found: Candidates, options: Mapping[str, Any]) -> Scores:
     if options["metric"] == "euclidean":
-        return np.linalg.norm(found.vectors - found.query, axis=1)
+        return np.asarray(np.linalg.norm(found.vectors - found.query, axis=1))
     if options["metric"] == "cosine":
         return 1 - cosines(unit(found.query), unit(found.vectors))
     return -cosines(found.query, found.vectors)
