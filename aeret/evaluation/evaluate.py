@@ -35,9 +35,8 @@ from aeret.evaluation.measures import (
     random_floors,
 )
 from aeret.evaluation.memory import available_bytes, estimate_bytes, refuse_beyond
-from aeret.evaluation.metrics import FixedOrder, Judge, WholeGallery
+from aeret.evaluation.metrics import FixedOrder, Judge, Orders, WholeGallery
 from aeret.evaluation.metrics.curve import LEVELS
-from aeret.evaluation.metrics.sources import Source
 from aeret.evaluation.query_by_layout import LayoutCodes
 from aeret.evaluation.relevance import Truth
 from aeret.evaluation.result import Evaluation
@@ -189,7 +188,7 @@ def _checked(
     exclude = _rows_of(queries.ids, gallery.ids) if leave_one_out else np.full(len(queries.ids), -1, np.int64)
     truth = Truth(queries.labels, gallery.labels, exclude, queries.masks, gallery.masks)
     masked = queries.masks is not None and gallery.masks is not None
-    judge = Judge(truth, threads)
+    judge = Judge(truth)
     rules = tuple(name for name in ("any", *GRADED) if name != "layout" or masked)
     for name in rules:
         judge.rule(name)  # says now what does not fit
@@ -225,7 +224,7 @@ def _evaluate(
         task.query_vectors, task.gallery_vectors, clustering, task.truth.exclude, task.settings.results,
         task.lead, task.threads, task.progress,
     )  # fmt: skip
-    sums = gallery_sums(task.judge, task.rules, TOP, task.threads, task.progress)
+    sums = gallery_sums(task.judge, task.rules, TOP, task.progress)
     fixed = floors.query_free_order(sums.total_gain["any"])
     walks = _walks(task, clustering, fixed)
     methods = {name: _per_query(task, ranking, walks.get(name)) for name, ranking in rankings.items()}
@@ -305,13 +304,13 @@ def _evaluate(
 def _walks(task: _Task, clustering: Clustering, fixed: NDArray[np.int32]) -> dict[str, PerQuery]:
     """Return what needs whole-gallery orders, of every search that has them, and of the query-free order."""
     asked, searched = task.query_vectors, task.gallery_vectors
-    tasks: dict[str, tuple[tuple[str, ...], Source]] = {
+    tasks: dict[str, tuple[tuple[str, ...], Orders]] = {
         EXHAUSTIVE: ((AP, CLASS_AP, CURVE), WholeGallery(asked, searched)),
         SEQUENTIAL: ((AP, CLASS_AP), WholeGallery(asked, searched, clustering)),
         "query-free": ((AP, CLASS_AP, CURVE), FixedOrder(fixed, len(asked))),
     }
     return {
-        name: measured(names, orders, task.judge, task.threads, task.progress)
+        name: measured(names, orders, task.judge, task.progress)
         for name, (names, orders) in tasks.items()
     }
 
@@ -319,7 +318,7 @@ def _walks(task: _Task, clustering: Clustering, fixed: NDArray[np.int32]) -> dic
 def _per_query(task: _Task, ranking: Ranking, walk: PerQuery | None) -> PerQuery:
     labels = label_names(task.cutoffs, task.settings.results)
     graded = [graded_name(rule) for rule in task.rules if rule != "any"]
-    values = measured([*labels, *graded], ranking, task.judge, task.threads)
+    values = measured([*labels, *graded], ranking, task.judge)
     found = {name: values[name] for name in labels}
     if walk is not None:
         found[AP] = walk[AP]
@@ -327,7 +326,7 @@ def _per_query(task: _Task, ranking: Ranking, walk: PerQuery | None) -> PerQuery
 
 
 def _per_class(task: _Task, ranking: Ranking, walk: PerQuery | None) -> PerQuery:
-    values = measured([CLASS_P], ranking, task.judge, task.threads)
+    values = measured([CLASS_P], ranking, task.judge)
     if walk is not None:
         values[CLASS_AP] = walk[CLASS_AP]
     return values

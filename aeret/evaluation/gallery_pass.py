@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.embeddings.blocks import over_blocks
 from aeret.evaluation.memory import block_size
 from aeret.evaluation.metrics.judge import Judge, Totals, best_gains
 from aeret.evaluation.metrics.ndcg import discounted
@@ -40,40 +39,29 @@ class GallerySums:
         return {name: discounted(gains, np.array([gains.shape[1]]))[:, 0] for name, gains in graded.items()}
 
 
-def gallery_sums(
-    judge: Judge, rules: Sequence[str], top: int, threads: int = 0, progress: Progress = silent
-) -> GallerySums:
-    """Sum the gains of every rule over the gallery and over the queries, and find each query's largest.
+def gallery_sums(judge: Judge, rules: Sequence[str], top: int, progress: Progress = silent) -> GallerySums:
+    """Sum the gains of every rule over the gallery and over the queries, and keep each query's largest.
 
     Args:
         judge: of the search task; it knows the totals afterwards.
         rules: names; ``any`` gives the counts, all others are graded.
-        top: largest gains kept.
-        threads: 0 means one per core; never changes a result.
+        top: number of largest gains kept.
         progress: shows queries done.
     """
     queries, gallery = len(judge), len(judge.truth.gallery_labels)
-    bound = {name: judge.rule(name) for name in rules}
-    row_sums = {name: np.zeros(queries) for name in rules}
     kept = {name: 0 if name == "any" else min(top, gallery) for name in rules}
     totals = {name: Totals(np.zeros(queries, np.int64), np.zeros((queries, kept[name]), np.float32)) for name in rules}
-
-    def work(start: int, stop: int) -> dict[str, Values]:
-        rows = np.arange(start, stop)
-        sums = {}
-        for name, rule in bound.items():
-            gains = rule.gains(rows)
-            row_sums[name][start:stop] = gains.sum(axis=1, dtype=np.float64)
-            sums[name] = gains.sum(axis=0, dtype=np.float64)
-            totals[name].relevant[start:stop] = np.count_nonzero(gains, axis=1)
-            totals[name].ideal[start:stop] = best_gains(gains, kept[name])
-        return sums
-
-    total = {name: np.zeros(gallery) for name in rules}
+    row_sums, total = {name: np.zeros(queries) for name in rules}, {name: np.zeros(gallery) for name in rules}
     with progress("relevance of the whole gallery", queries, unit="query") as step:
-        for part in over_blocks(queries, block_size(gallery), work, threads, step):
-            for name, gains in part.items():
-                total[name] += gains
+        for start in range(0, queries, block_size(gallery)):
+            rows = np.arange(start, min(start + block_size(gallery), queries))
+            for name in rules:
+                gains = judge.rule(name).gains(rows)
+                row_sums[name][rows] = gains.sum(axis=1, dtype=np.float64)
+                total[name] += gains.sum(axis=0, dtype=np.float64)
+                totals[name].relevant[rows] = np.count_nonzero(gains, axis=1)
+                totals[name].ideal[rows] = best_gains(gains, kept[name])
+            step(len(rows))
     judge.know(totals)
     mean = {name: sums / np.maximum(judge.candidates, 1) for name, sums in row_sums.items()}
     return GallerySums(totals, judge.candidates, mean, total)

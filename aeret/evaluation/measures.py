@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from aeret.evaluation import floors
 from aeret.evaluation.gallery_pass import GallerySums
-from aeret.evaluation.metrics import Judge, measure
+from aeret.evaluation.metrics import Judge, Orders, measure
 from aeret.evaluation.metrics.ranked import Values
-from aeret.evaluation.metrics.sources import Source
 from aeret.progress import Progress, silent
 from aeret.retrieval.ranking import Ranking
 
@@ -49,12 +48,10 @@ def label_names(cutoffs: Sequence[int], results: int) -> list[str]:
 
 
 def measured(
-    names: Iterable[str], ranking: Ranking | Source, judge: Judge, threads: int = 0, progress: Progress = silent
+    names: Iterable[str], ranking: Ranking | Orders, judge: Judge, progress: Progress = silent
 ) -> PerQuery:
     """Return measures by name, float64 (q,), as :func:`aeret.evaluation.metrics.measure` gives them."""
-    return {
-        str(each): values for each, values in measure(names, ranking, judge, threads=threads, progress=progress).items()
-    }
+    return {str(each): values for each, values in measure(names, ranking, judge, progress=progress).items()}
 
 
 def listed(rows: NDArray[np.int64]) -> Ranking:

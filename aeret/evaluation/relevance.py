@@ -14,17 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from aeret.data.masks import MaskPlanes
 from aeret.errors import UsageError
 from aeret.registry import lookup
-from aeret.retrieval.bits import ones, words_of_bools
 from aeret.retrieval.mask_overlap import MaskOverlap
 
 Gains = NDArray[np.float32]
+_WHOLE = 16  # from this share of the gallery on, judging all of it is faster than gathering labels
 
 
 @dataclass(frozen=True)
@@ -54,26 +53,32 @@ class Relevance(Protocol):
 
 
 class _Labels:
-    """``any`` and ``jaccard``: both depend on label sets alone."""
+    """``any`` and ``jaccard``: both depend on the label sets alone."""
 
     def __init__(self, truth: Truth, graded: bool) -> None:
-        self._queries = words_of_bools(truth.query_labels)
-        self._columns = np.ascontiguousarray(words_of_bools(truth.gallery_labels).T)
-        self._sizes = truth.gallery_labels.sum(axis=1).astype(np.uint64)
-        self._exclude = truth.exclude
-        self._graded = graded
+        self._queries = truth.query_labels.astype(np.float32)
+        self._gallery = truth.gallery_labels.astype(np.float32)
+        self._exclude, self._graded = truth.exclude, graded
 
     def gains(self, query_rows: NDArray[np.int64]) -> Gains:
-        out = np.empty((len(query_rows), len(self._sizes)), np.float32)
-        queries, exclude = self._queries[query_rows], self._exclude[query_rows]
-        _label_gains(queries, self._columns, self._sizes, exclude, self._graded, out)
-        return out
+        queries, own = self._queries[query_rows], self._exclude[query_rows]
+        sizes = queries.sum(axis=1)[:, None] + self._gallery.sum(axis=1)
+        found = self._gained(queries @ self._gallery.T, sizes)
+        known = np.flatnonzero(own >= 0)
+        found[known, own[known]] = 0
+        return found
 
     def at(self, query_rows: NDArray[np.int64], gallery_rows: NDArray[np.int64]) -> Gains:
-        out = np.empty(gallery_rows.shape, np.float32)
-        queries, exclude = self._queries[query_rows], self._exclude[query_rows]
-        _label_gains_at(queries, self._columns, self._sizes, gallery_rows, exclude, self._graded, out)
-        return out
+        if gallery_rows.shape[1] > len(self._gallery) // _WHOLE:
+            return np.take_along_axis(self.gains(query_rows), gallery_rows, axis=1)
+        queries, found = self._queries[query_rows], self._gallery[gallery_rows]
+        sizes = queries.sum(axis=1)[:, None] + found.sum(axis=2)
+        shared = np.matmul(found, queries[:, :, None])[:, :, 0]
+        return np.where(gallery_rows == self._exclude[query_rows][:, None], np.float32(0), self._gained(shared, sizes))
+
+    def _gained(self, shared: Gains, sizes: Gains) -> Gains:
+        """Return gains from the number of shared labels and the summed sizes of both label sets."""
+        return shared / np.maximum(sizes - shared, 1) if self._graded else (shared > 0).astype(np.float32)
 
 
 class _Layout:
@@ -121,44 +126,3 @@ def relevance(name: str, truth: Truth) -> Relevance:
         if given != expected:
             raise UsageError(f"{part} has {given} rows where the labels have {expected}.")
     return build(truth)
-
-
-@numba.njit(nogil=True, cache=True)
-def _label_gains(queries, columns, sizes, exclude, graded, out):  # type: ignore[no-untyped-def]
-    """Gains of all gallery photos, whose label words are ``columns`` (w, g) and whose labels number ``sizes``."""
-    tile = 1024
-    shared = np.empty(tile, np.uint64)
-    for i in range(queries.shape[0]):
-        size = np.uint64(0)
-        for w in range(queries.shape[1]):
-            size += ones(queries[i, w])
-        for first in range(0, columns.shape[1], tile):
-            width = min(tile, columns.shape[1] - first)
-            shared[:width] = 0
-            for w in range(columns.shape[0]):
-                mine = queries[i, w]
-                for v in range(width):
-                    shared[v] += ones(mine & columns[w, first + v])
-            for v in range(width):
-                either = size + sizes[first + v] - shared[v]
-                gain = np.float32(shared[v]) / np.float32(max(either, np.uint64(1)))
-                out[i, first + v] = gain if graded else np.float32(shared[v] != 0)
-        if exclude[i] >= 0:
-            out[i, exclude[i]] = 0.0
-
-
-@numba.njit(nogil=True, cache=True)
-def _label_gains_at(queries, columns, sizes, rows, exclude, graded, out):  # type: ignore[no-untyped-def]
-    for i in range(rows.shape[0]):
-        size = np.uint64(0)
-        for w in range(queries.shape[1]):
-            size += ones(queries[i, w])
-        for r in range(rows.shape[1]):
-            j = rows[i, r]
-            shared = np.uint64(0)
-            for w in range(columns.shape[0]):
-                shared += ones(queries[i, w] & columns[w, j])
-            gain = np.float32(shared) / np.float32(max(size + sizes[j] - shared, np.uint64(1)))
-            if not graded:
-                gain = np.float32(shared != 0)
-            out[i, r] = 0.0 if j == exclude[i] else gain

@@ -101,7 +101,7 @@ class _Search:
         cosine: bool,
     ) -> None:
         self._sides, self._exclude, self._asked, self._cosine = sides, exclude, asked, cosine
-        self._judge = Judge(Truth(*labels, exclude), threads=1)
+        self._judge = Judge(Truth(*labels, exclude))
         # The judge sums up what the gallery gives in all on first use, which must not be on several threads at once.
         self.value(np.arange(sides[0].shape[1]))
 
@@ -121,4 +121,4 @@ class _Search:
         asked = self._asked
         queries, gallery = queries.astype(np.float32), gallery.astype(np.float32)
         ranking = search(queries, gallery, int(asked.cutoff or 1), self._exclude, threads=1)
-        return average(asked, measured([asked], ranking, self._judge, threads=1)[asked])
+        return average(asked, measured([asked], ranking, self._judge)[asked])

@@ -1,8 +1,7 @@
-"""Area under the ROC curve."""
+"""Compute the area under the ROC curve."""
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from aeret.evaluation.metrics.definition import BY_QUERY, Definition, Options, parameters
@@ -10,28 +9,19 @@ from aeret.evaluation.metrics.ranked import Counts, Ranked, Values
 
 
 def _auc(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
-    out = np.empty((len(ranked.relevant), 1))
-    _ordered(ranked.hits, ranked.sizes, ranked.relevant, ranked.candidates, out)
-    return out
+    others = ranked.candidates - ranked.relevant
+    if ranked.ties is None:
+        misses_before = np.cumsum(1 - ranked.hits.astype(np.int64), axis=1)
+        after = others[:, None] - misses_before  # a hit is no miss, so its own place adds none
+    else:  # a pair inside a tie counts half
+        ties = ranked.ties
+        after = others[:, None] - (ties.before - ties.found) - (ties.size - ties.hits) / 2
+    pairs = (ranked.hits * after).sum(axis=1)
+    return np.asarray(pairs / np.maximum(others * ranked.relevant, 1), np.float64)[:, None]
 
 
 def _known(ranked: Ranked) -> Values:
     return ((ranked.relevant > 0) & (ranked.relevant < ranked.candidates)).astype(np.float64)
-
-
-@numba.njit(nogil=True, cache=True)
-def _ordered(hits, sizes, relevant, candidates, out):  # type: ignore[no-untyped-def]
-    tied = sizes.shape[1] > 0
-    for i in range(hits.shape[0]):
-        others = candidates[i] - relevant[i]
-        # Twice the pairs in order, so that a tie's half is a whole number: exact.
-        before, pairs = np.int64(0), np.int64(0)
-        for r in range(hits.shape[1]):
-            hit = np.int64(hits[i, r])
-            miss = (np.int64(sizes[i, r]) if tied else np.int64(1)) - hit
-            pairs += hit * (2 * (others - before) - (miss if tied else 0))
-            before += miss
-        out[i, 0] = pairs / (2 * others * relevant[i]) if others * relevant[i] else 0.0
 
 
 AUC = Definition(

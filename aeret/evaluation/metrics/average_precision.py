@@ -1,135 +1,65 @@
-"""Average precision, in each convention of its denominator, with ties broken or by exact expectation."""
+"""Compute average precision with every convention of its denominator."""
 
 from __future__ import annotations
 
-import math
-
-import numba
 import numpy as np
+from scipy.stats import hypergeom
 
 from aeret.evaluation.metrics.definition import BY_QUERY, Definition, Options, Parameter, parameters
-from aeret.evaluation.metrics.ranked import Counts, Ranked, Values
-
-_SHORT = 256
-"""Ranks of a tie that are summed one by one; longer ties take the difference of two harmonic numbers."""
-
-_PART = 1024
-"""Ranks that are looked at together: their places and precisions stay in the first-level cache."""
+from aeret.evaluation.metrics.ranked import Counts, Ranked, Ties, Values, at_cutoffs
 
 
 def _average_precision(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
     relevant = ranked.relevant[:, None]
-    cuts = ranked.cutoffs(cutoffs)
+    cuts = np.broadcast_to(cutoffs, (len(relevant), len(cutoffs)))
     if options["depth"] == "relevant":
         cuts = np.minimum(cuts, relevant)
-    by_hits = options["denominator"] == "hits"
-    total = np.empty((len(relevant), cuts.shape[1]))
-    if ranked.sizes.shape[1]:
-        longest = int(ranked.sizes.sum(axis=1).max(initial=0))
-        harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, longest + 1))])
-        _expected(ranked.hits, ranked.sizes, cuts, harmonic, by_hits, total)
-        if by_hits:
-            return total
-    else:
-        _summed(ranked.hits, cuts, total)
-    if by_hits:
-        return total / np.maximum(ranked.found(cuts), 1)
+    total = at_cutoffs(np.cumsum(_contributions(ranked), axis=1), cuts)
+    if options["denominator"] == "hits":
+        values = total / np.maximum(ranked.found(cuts), 1)
+        return values if ranked.ties is None else _over_expected_hits(values, total, cuts, ranked.ties)
     capped = np.minimum(relevant, cuts) if options["denominator"] == "capped" else relevant
     return total / np.maximum(capped, 1)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _summed(hits, cutoffs, out):  # type: ignore[no-untyped-def]
-    """Sum of the precision at each hit up to each cut-off, every fourth hit in one of four sums."""
-    places, parts = np.empty(_PART, np.int32), np.empty(_PART + 7)
-    for i in range(hits.shape[0]):
-        row, cuts = hits[i], cutoffs[min(i, cutoffs.shape[0] - 1)]
-        place, found = 0, 0
-        # Four sums side by side need not wait for each other; which of them a hit goes to depends on its number alone,
-        # so that no other cut-off changes a value.
-        s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-        for c in range(cuts.shape[0]):
-            last = min(cuts[c], row.shape[0])
-            for start in range(place, last, _PART):
-                count = 0
-                for r in range(start, min(start + _PART, last)):
-                    places[count] = r + 1
-                    count += row[r]
-                first = found % 4
-                parts[:first] = 0
-                for h in range(count):
-                    parts[first + h] = np.float64(found + h + 1) / np.float64(places[h])
-                parts[first + count : first + count + 3] = 0
-                for h in range(0, first + count, 4):
-                    s0 += parts[h]
-                    s1 += parts[h + 1]
-                    s2 += parts[h + 2]
-                    s3 += parts[h + 3]
-                found += count
-            place = max(place, last)
-            out[i, c] = (s0 + s1) + (s2 + s3)
+def _contributions(ranked: Ranked) -> Values:
+    """Return the (expected) precision at each rank if it is a hit, else 0, float64 (p, N).
 
-
-@numba.njit(nogil=True, cache=True)
-def _part(size, relevant, found, before, count, harmonic):  # type: ignore[no-untyped-def]
-    """Expected sum of precision at the hits among the first ``count`` of a tie (McSherry and Najork 2008).
-
-    (r/n) sum_{i=1..m} (F + 1 + (i - 1)(r - 1)/(n - 1)) / (N + i), N results and F hits before the tie.
+    In a tie of n results with r hits after N results with F hits, rank N + i contributes
+    (r / n) (F + 1 + (i - 1) (r - 1) / (n - 1)) / (N + i) (McSherry and Najork 2008).
     """
-    inverse, weighted = 0.0, 0.0
-    if count <= _SHORT:
-        for i in range(1, count + 1):
-            inverse += 1.0 / (before + i)
-            weighted += (i - 1) / (before + i)
-    else:
-        inverse = harmonic[before + count] - harmonic[before]
-        weighted = count - (before + 1) * inverse
-    slope = (relevant - 1) / (size - 1) if size > 1 else 0.0
-    return relevant / size * ((found + 1) * inverse + slope * weighted)
+    ranks = np.arange(1, ranked.hits.shape[1] + 1)
+    if ranked.ties is None:
+        return np.cumsum(ranked.hits, axis=1, dtype=np.float64) * ranked.hits / ranks
+    ties = ranked.ties
+    slope = (ties.hits - 1) / np.maximum(ties.size - 1, 1)
+    return ties.hits / ties.size * (ties.found + 1 + (ties.place - 1) * slope) / ranks
 
 
-@numba.njit(nogil=True, cache=True)
-def _expected(hits, sizes, cutoffs, harmonic, by_hits, out):  # type: ignore[no-untyped-def]
-    for i in range(hits.shape[0]):
-        cuts = cutoffs[min(i, cutoffs.shape[0] - 1)]
-        column, before, found, total = 0, 0, 0, 0.0
-        for c in range(cuts.shape[0]):
-            while column < hits.shape[1] and before + sizes[i, column] <= cuts[c]:
-                size, relevant = sizes[i, column], hits[i, column]
-                if relevant:
-                    total += _part(size, relevant, found, before, size, harmonic)
-                before += size
-                found += relevant
-                column += 1
-            rest, relevant = 0, 0
-            if column < hits.shape[1]:
-                rest, relevant = cuts[c] - before, hits[i, column]
-            if not by_hits:
-                more = _part(sizes[i, column], relevant, found, before, rest, harmonic) if rest and relevant else 0.0
-                out[i, c] = total + more
-            elif rest and relevant:
-                out[i, c] = _over_hits(sizes[i, column], relevant, found, before, rest, total, harmonic)
-            else:
-                out[i, c] = total / found if found else 0.0
-
-
-@numba.njit(nogil=True, cache=True)
-def _over_hits(size, relevant, found, before, count, total, harmonic):  # type: ignore[no-untyped-def]
-    """Expected sum over hits where the cut-off goes through a tie: the number of hits varies too (hypergeometric)."""
-    value = 0.0
-    for h in range(max(0, count - (size - relevant)), min(count, relevant) + 1):
-        if not found + h:
+def _over_expected_hits(values: Values, total: Values, cuts: Counts, ties: Ties) -> Values:
+    """Correct AP over hits where a cut-off divides a tie, so that the number of hits varies too."""
+    width = ties.size.shape[1]
+    for row, column in zip(*np.nonzero((cuts > 0) & (cuts < width)), strict=True):
+        last = int(cuts[row, column]) - 1
+        size, relevant = int(ties.size[row, last]), int(ties.hits[row, last])
+        before, found = int(ties.before[row, last]), int(ties.found[row, last])
+        count = last + 1 - before
+        if count == size or relevant == 0:
             continue
-        chance = math.exp(_ways(relevant, h) + _ways(size - relevant, count - h) - _ways(size, count))
-        # Given h hits among them, all orders of the first ``count`` are alike: a tie of their own.
-        more = _part(count, h, found, before, count, harmonic) if h else 0.0
-        value += chance * (total + more) / (found + h)
-    return value
+        start = float(total[row, column]) - float(_part(size, relevant, found, before, count))
+        hits = np.arange(max(0, count - (size - relevant)), min(count, relevant) + 1)
+        # Given the number of hits among them, all orders of the first ``count`` are alike: a tie of their own.
+        parts = np.array([start + _part(count, each, found, before, count) for each in hits.tolist()])
+        chances = hypergeom.pmf(hits, size, relevant, count)
+        values[row, column] = float((chances * parts / np.maximum(found + hits, 1)).sum())
+    return values
 
 
-@numba.njit(nogil=True, cache=True)
-def _ways(n, k):  # type: ignore[no-untyped-def]
-    return math.lgamma(n + 1.0) - math.lgamma(k + 1.0) - math.lgamma(n - k + 1.0)
+def _part(size: int, hits: int, found: int, before: int, count: int) -> float:
+    """Return what the first ``count`` results of a tie contribute."""
+    place = np.arange(1, count + 1)
+    slope = (hits - 1) / max(size - 1, 1)
+    return float((hits / size * (found + 1 + (place - 1) * slope) / (before + place)).sum())
 
 
 AVERAGE_PRECISION = Definition(

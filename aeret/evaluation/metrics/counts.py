@@ -1,16 +1,15 @@
-"""Measures that count hits: precision, recall, F, hit rate, CMC and R-precision."""
+"""Count hits: precision, recall, F, hit rate, CMC and R-precision."""
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from aeret.evaluation.metrics.definition import BY_QUERY, POOLED, Definition, Options, Parameter, parameters
-from aeret.evaluation.metrics.ranked import Counts, Ranked, Values
+from aeret.evaluation.metrics.ranked import Counts, Ranked, Values, at_cutoffs
 
 
 def _precision(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
-    return ranked.found(ranked.cutoffs(cutoffs)) / cutoffs
+    return ranked.found(cutoffs) / cutoffs
 
 
 def _cutoffs(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
@@ -25,7 +24,7 @@ def _possible(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
 
 
 def _recall(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
-    return ranked.found(ranked.cutoffs(cutoffs)) / _possible(ranked, cutoffs, options)
+    return ranked.found(cutoffs) / _possible(ranked, cutoffs, options)
 
 
 def _f_weight(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
@@ -33,15 +32,17 @@ def _f_weight(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
 
 
 def _f(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
-    return 2 * ranked.found(ranked.cutoffs(cutoffs)) / _f_weight(ranked, cutoffs, options)
+    return 2 * ranked.found(cutoffs) / _f_weight(ranked, cutoffs, options)
 
 
 def _hit(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
-    if not ranked.sizes.shape[1]:
-        return (ranked.found(ranked.cutoffs(cutoffs)) > 0).astype(np.float64)
-    out = np.empty((len(ranked.relevant), len(cutoffs)))
-    _chance_of_a_hit(ranked.hits, ranked.sizes, cutoffs, out)
-    return out
+    if ranked.ties is None:
+        return (ranked.found(cutoffs) > 0).astype(np.float64)
+    ties = ranked.ties
+    drawn = ties.place - 1
+    # The chance that this result misses too, given that all before it in its group do.
+    misses = np.maximum(ties.size - ties.hits - drawn, 0) / np.maximum(ties.size - drawn, 1)
+    return at_cutoffs(1 - np.cumprod(misses, axis=1), cutoffs)
 
 
 def _r_precision(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
@@ -50,24 +51,6 @@ def _r_precision(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
 
 def _relevant(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
     return ranked.relevant[:, None].astype(np.float64)
-
-
-@numba.njit(nogil=True, cache=True)
-def _chance_of_a_hit(hits, sizes, cutoffs, out):  # type: ignore[no-untyped-def]
-    for i in range(hits.shape[0]):
-        column, place = 0, 0
-        while column < hits.shape[1] and hits[i, column] == 0:
-            place += sizes[i, column]
-            column += 1
-        for c in range(cutoffs.shape[0]):
-            miss = 1.0
-            if column < hits.shape[1]:
-                size, relevant = sizes[i, column], hits[i, column]
-                for drawn in range(min(cutoffs[c] - place, size)):
-                    miss *= max(size - relevant - drawn, 0) / (size - drawn)
-                    if miss == 0.0:
-                        break
-            out[i, c] = 1.0 - miss
 
 
 PRECISION = Definition(

@@ -1,8 +1,7 @@
-"""The precision-recall curve."""
+"""Compute the precision-recall curve."""
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from aeret.evaluation.metrics.definition import Definition, Options, parameters
@@ -13,31 +12,13 @@ LEVELS = 101
 
 
 def _curve(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
-    out = np.zeros((len(ranked.relevant), 1, LEVELS))
-    _interpolated(ranked.hits, ranked.relevant, out)
-    return out
-
-
-@numba.njit(nogil=True, cache=True)
-def _interpolated(hits, relevant, out):  # type: ignore[no-untyped-def]
-    steps = out.shape[2] - 1
-    positions = np.empty(hits.shape[1] + 1, np.int32)
-    for i in range(hits.shape[0]):
-        found = 0
-        for r in range(hits.shape[1]):
-            positions[found] = r + 1
-            found += hits[i, r]
-        best, level = 0.0, steps
-        # Levels that the results do not reach have precision 0.
-        while level >= 0 and level * relevant[i] > found * steps:
-            level -= 1
-        for h in range(found, 0, -1):
-            best = max(best, h / positions[h - 1])
-            # Recall h / R reaches every level l with l / 100 <= h / R that h - 1 does not reach.
-            while level >= 0 and level * relevant[i] > (h - 1) * steps:
-                out[i, 0, level] = best
-                level -= 1
-        out[i, 0, : level + 1] = best
+    found = np.cumsum(ranked.hits, axis=1, dtype=np.int64)
+    precision = found * ranked.hits / np.arange(1, ranked.hits.shape[1] + 1)
+    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    best = np.concatenate([best, np.zeros((len(best), 1))], axis=1)  # levels that the results do not reach
+    needed = -(-np.arange(LEVELS) * ranked.relevant[:, None] // (LEVELS - 1))  # hits at each level, rounded up
+    places = [np.searchsorted(own, hits) for own, hits in zip(found, needed, strict=True)]
+    return np.take_along_axis(best, np.array(places, np.int64).reshape(needed.shape), axis=1)[:, None]
 
 
 CURVE = Definition(

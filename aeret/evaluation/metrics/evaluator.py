@@ -1,48 +1,53 @@
-"""All measures of one set of results from one pass over it: per query, in bounded memory."""
+"""Compute measures per query from one pass over the results, in bounded memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import groupby
-from queue import SimpleQueue
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.cores import cores
-from aeret.embeddings.blocks import over_blocks
-from aeret.embeddings.products import Scratch
 from aeret.errors import UsageError
 from aeret.evaluation.memory import available_bytes, refuse_beyond
 from aeret.evaluation.metrics.averages import mean
-from aeret.evaluation.metrics.judge import BLOCK_BYTES, Judge, Judged
+from aeret.evaluation.metrics.judge import BLOCK_BYTES, Judge
 from aeret.evaluation.metrics.naming import Measure, parse
-from aeret.evaluation.metrics.ranked import EVERYTHING, Counts, Ranked, Values, all_hits
-from aeret.evaluation.metrics.sources import Block, Listed, Source, sums_of_ties
+from aeret.evaluation.metrics.orders import Listed, Orders
+from aeret.evaluation.metrics.ranked import EVERYTHING, Counts, Ranked, Ties, Values
 from aeret.evaluation.relevance import Truth
 from aeret.progress import Progress, silent
 from aeret.retrieval.ranking import Ranking
 
-_BLOCK_BYTES, _ALL_BYTES = 192 * 2**20, 2**30
-"""Of one block, and of the blocks of all threads."""
+_BLOCK_BYTES = 128 * 2**20
 _LARGEST_BLOCK = 512
-_PANEL = 32
-"""Queries that distances of whole galleries are made for at once: a part of it costs as much as the whole."""
+_ORDER_BYTES, _HIT_BYTES, _TIE_BYTES, _GAIN_BYTES = 40, 40, 80, 32
+"""Bytes for each query and result of a block: its order, hits and sums of them, groups of ties, and graded gains."""
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Measures that differ in their cut-off alone."""
+    """Measures that differ in nothing but their cut-off."""
 
-    first: Measure
     measures: tuple[Measure, ...]
     cutoffs: Counts
-    """int64 (m,), rising; EVERYTHING where there is none."""
+    """int64 (m,), rising; EVERYTHING for a measure without one."""
+
+    @property
+    def first(self) -> Measure:
+        return self.measures[0]
+
+    @property
+    def graded(self) -> bool:
+        return self.first.definition.graded
 
     @property
     def by_class(self) -> bool:
         return self.first.options.get("average") == "class"
+
+    @property
+    def pooled(self) -> bool:
+        return self.first.options.get("average") == "micro"
 
     @property
     def tied(self) -> bool:
@@ -52,240 +57,158 @@ class _Group:
     def with_self(self) -> bool:
         return self.first.options["self"] == "included"
 
-    @property
-    def input(self) -> tuple[bool, str, bool, bool, str]:
-        """What the results must be judged by: groups that share it share the work."""
-        gain = self.first.options["gain"] if self.first.definition.graded else ""
-        return self.with_self, self.first.rel, self.by_class, self.tied, gain
 
+@dataclass(frozen=True)
+class _Block:
+    """Ordered results of consecutive queries."""
 
-_Job = tuple[_Group, Values, Values | None]
-"""Measures, where their values go, and their queries' weights where they are pooled."""
+    queries: Counts
+    rows: NDArray[np.int64]
+    tied: NDArray[np.bool_] | None
 
 
 def measure(
-    measures: Iterable[Measure | str],
-    ranking: Ranking | Source,
-    truth: Truth | Judge,
-    *,
-    threads: int = 0,
-    progress: Progress = silent,
+    measures: Iterable[Measure | str], results: Ranking | Orders, truth: Truth | Judge, *, progress: Progress = silent
 ) -> dict[Measure, Values]:
-    """Return each measure of every query, in the order asked for.
+    """Compute each measure for every query, in the order asked for.
 
     Args:
-        measures: values or their names.
-        ranking: the results of a search; or whole-gallery orders, which are made block by block.
-        truth: labels, masks and which gallery row each query is; or a :class:`Judge` that knows totals already.
-        threads: 0 means one per core; never changes a number.
-        progress: shows queries done, and says how much memory is needed.
+        measures: measures or their names.
+        results: the ranking of a search, or whole-gallery orders, which are made block by block.
+        truth: labels, masks and the gallery row of each query; or a :class:`Judge` that knows totals already.
+        progress: shows queries done and how much memory is needed.
 
     Returns:
-        float64 (q,); with ``average=class`` (q, c), NaN where the query has not the class; of a curve (q, levels). NaN
-        where a query is skipped. Every plain mean is the measure's average (:func:`average`).
+        float64 (q,); with ``average=class`` (q, c), NaN if the query does not have the class; for a curve (q, levels).
+        NaN marks a skipped query. :func:`average` turns the values into the measure's average.
 
     Raises:
         UsageError: a name is wrong, or the results are too few for a measure, or do not fit the truth.
         RunError: the machine has less memory than this needs.
+
+    Example:
+        >>> values = measure(["P@10", "nDCG(rel=jaccard)@10"], ranking, truth)  # doctest: +SKIP
     """
-    asked = tuple(dict.fromkeys(parse(each) if isinstance(each, str) else each for each in measures))
-    judge = truth if isinstance(truth, Judge) else Judge(truth, threads=threads)
-    source = Listed(ranking) if isinstance(ranking, Ranking) else ranking
-    if source.queries != len(judge):
-        raise UsageError(f"There are results of {source.queries} queries and the labels of {len(judge)}.")
-    groups = _grouped(asked)
+    groups, orders, judge = _asked(measures, results, truth)
+    if orders.queries != len(judge):
+        raise UsageError(f"There are results of {orders.queries} queries and the labels of {len(judge)}.")
     for group in groups:
-        _check(group, source, judge.with_self if group.with_self else judge, judge.truth.exclude)
-    needed = _peak(groups, source, judge, threads)
+        _check(group, orders, judge.with_self if group.with_self else judge, judge.truth.exclude)
+    needed = _peak(groups, orders, judge)
     refuse_beyond(needed, available_bytes())
-    return _measure(asked, groups, source, judge, needed, threads, progress)
+    out, weights = [_empty(group, judge) for group in groups], [_empty(group, judge) for group in groups]
+    size = _block_size(groups, orders, judge)
+    with progress(f"measures, about {-(-needed // 2**20)} MiB of memory", orders.queries, unit="query") as step:
+        for start in range(0, orders.queries, size):
+            stop = min(start + size, orders.queries)
+            _measure_block(groups, orders, judge, (start, stop), out, weights)
+            step(stop - start)
+    found: dict[Measure, Values] = {}
+    for group, values, weight in zip(groups, out, weights, strict=True):
+        for row, each in enumerate(group.measures):
+            scale = mean(weight[row]) if group.pooled else 0.0
+            found[each] = values[row] * weight[row] / scale if scale > 0 else values[row]
+    return {each: found[each] for each in _parsed(measures)}
 
 
-def peak_bytes(
-    measures: Iterable[Measure | str], ranking: Ranking | Source, truth: Truth | Judge, threads: int = 0
-) -> int:
-    """Return the estimated peak of memory, bytes, that :func:`measure` of the same arguments adds to its inputs."""
-    asked = tuple(dict.fromkeys(parse(each) if isinstance(each, str) else each for each in measures))
-    judge = truth if isinstance(truth, Judge) else Judge(truth, threads=threads)
-    source = Listed(ranking) if isinstance(ranking, Ranking) else ranking
-    return _peak(_grouped(asked), source, judge, threads)
+def peak_bytes(measures: Iterable[Measure | str], results: Ranking | Orders, truth: Truth | Judge) -> int:
+    """Estimate the peak of memory, bytes, that :func:`measure` adds to the same arguments."""
+    return _peak(*_asked(measures, results, truth))
 
 
-def _peak(groups: list[_Group], source: Source, judge: Judge, threads: int) -> int:
-    queries, gallery = judge.truth.query_labels.shape[0], judge.truth.gallery_labels.shape[0]
-    classes = judge.truth.gallery_labels.shape[1]
-    numbers = sum(len(g.measures) * (classes if g.by_class else max(1, g.first.definition.levels)) for g in groups)
-    # Labels as words and as bits of each class; with averages by class, as bytes too.
-    words = (queries + 4 * gallery) * 8 * -(-classes // 64) + classes * gallery // 8
-    words += classes * gallery if any(g.by_class for g in groups) else 0
-    summed = [g for g in groups if g.first.rel == "layout" or (g.first.definition.graded and g.first.rel != "any")]
-    totals = queries * 4 * max((int(g.cutoffs[-1]) for g in summed if g.first.definition.graded), default=0)
-    totals += (threads or cores()) * BLOCK_BYTES if summed else 0
-    at_once = min(queries, (threads or cores()) * _block_size(groups, source, judge, threads))
-    blocks = at_once * _query_bytes(groups, source, judge)
-    working = (threads or cores()) * 2 * 8 * source.results
-    return int(queries * numbers * 8 + words + totals + 5 * blocks // 4 + working + 2**23)
+def _parsed(measures: Iterable[Measure | str]) -> tuple[Measure, ...]:
+    return tuple(dict.fromkeys(parse(each) if isinstance(each, str) else each for each in measures))
 
 
-def _grouped(measures: tuple[Measure, ...]) -> list[_Group]:
+def _asked(
+    measures: Iterable[Measure | str], results: Ranking | Orders, truth: Truth | Judge
+) -> tuple[list[_Group], Orders, Judge]:
     alike: dict[tuple[object, ...], list[Measure]] = {}
-    for each in measures:
+    for each in _parsed(measures):
         alike.setdefault((each.name, each.rel, each.changed), []).append(each)
     groups = []
     for some in alike.values():
         some.sort(key=lambda each: each.cutoff or EVERYTHING)
-        groups.append(_Group(some[0], tuple(some), np.array([each.cutoff or EVERYTHING for each in some], np.int64)))
-    return groups
+        groups.append(_Group(tuple(some), np.array([each.cutoff or EVERYTHING for each in some], np.int64)))
+    orders: Orders = Listed(results) if isinstance(results, Ranking) else results
+    return groups, orders, truth if isinstance(truth, Judge) else Judge(truth)
 
 
-def _check(group: _Group, source: Source, judge: Judge, whose: Counts) -> None:
-    """Refuse what the results are too few for; ``whose`` are the gallery rows of the queries."""
-    last, one = group.measures[-1], group.first
-    if group.with_self and (whose >= 0).any() and not _holds(source, whose):
+# --- what the results must hold ---------------------------------------------------------------------------------------
+
+
+def _check(group: _Group, orders: Orders, judge: Judge, own: Counts) -> None:
+    """Raise if the results are too few for a measure; ``own`` is each query's gallery row, or -1."""
+    last = group.measures[-1]
+    if group.with_self and (own >= 0).any() and not _holds(orders, own):
         raise UsageError(f"{last}: the query found itself in none of the results. Search without leaving it out.")
-    if group.tied and not source.has_distances:
+    if group.tied and not orders.has_distances:
         raise UsageError(f"{last} looks at ties, and one fixed order has no distances.")
-    if _complete(source, judge):
+    if orders.results >= int(judge.candidates.max(initial=0)):
         return
-    found = source.results
-    if isinstance(source, Listed):
-        found -= int(_holds(source, judge.truth.exclude))
+    found = orders.results - int(not orders.whole and _holds(orders, judge.truth.exclude))
     wanted, why = int(group.cutoffs[-1]), "all of the gallery"
-    if "relevant" in (one.definition.depth, one.options.get("depth")):
-        most = int(_relevant(group, judge).max(initial=0))
-        wanted, why = min(wanted, most), f"as many results as there are relevant photos ({min(wanted, most)})"
+    if "relevant" in (group.first.definition.depth, group.first.options.get("depth")):
+        wanted = min(wanted, int(_relevant(group, judge).max(initial=0)))
+        why = f"as many results as there are relevant photos ({wanted})"
     elif last.cutoff is not None:
         why = f"{wanted} results"
+    remedy = "Search for more results, or measure whole-gallery orders (WholeGallery, WholeCodes)."
     if wanted > found:
         raise UsageError(
-            f"{last} needs {why}; the ranking holds {found} of {int(judge.candidates.max())} photos. Search for more "
-            "results, or measure whole-gallery orders (WholeGallery, WholeCodes)."
+            f"{last} needs {why}; the ranking holds {found} of {int(judge.candidates.max())} photos. {remedy}"
         )
-    if group.tied and isinstance(source, Listed):
-        distances = source.ranking.distances
+    if group.tied and isinstance(orders, Listed):
+        distances = orders.ranking.distances
         open_end = distances[:, min(wanted, found) - 1] == distances[:, -1]
         if open_end.any():
             raise UsageError(
                 f"{last}: what ties with result {min(wanted, found)} may go on beyond the {found} results of "
-                f"{int(open_end.sum())} queries, the first of them number {int(open_end.argmax())}. Search for more "
-                "results, or measure whole-gallery orders (WholeGallery, WholeCodes)."
+                f"{int(open_end.sum())} queries, the first of them number {int(open_end.argmax())}. {remedy}"
             )
 
 
-def _complete(source: Source, judge: Judge) -> bool:
-    return source.results >= int(judge.candidates.max(initial=0))
-
-
-def _counted(group: _Group, source: Source, judge: Judge) -> bool:
-    """Whether relevant photos are counted among the hits, as all of the gallery is judged anyway."""
-    whole = _complete(source, judge) and not isinstance(source, Listed)
-    return whole and not (group.by_class or group.first.definition.graded or judge.knows(group.first.rel))
-
-
-def _holds(source: Source, own: Counts) -> bool:
-    """Whether any query is among its results."""
+def _holds(orders: Orders, own: Counts) -> bool:
+    """Return whether any query is among its own results."""
     if (own < 0).all():
         return False
-    return not isinstance(source, Listed) or bool((source.ranking.rows == own[:, None]).any())
+    return not isinstance(orders, Listed) or bool((orders.ranking.rows == own[:, None]).any())
 
 
 def _relevant(group: _Group, judge: Judge) -> Counts:
     return judge.held[judge.truth.query_labels] if group.by_class else judge.totals(group.first.rel).relevant
 
 
-def _rows_per_query(group: _Group, judge: Judge) -> float:
-    if not group.by_class or not len(judge):
-        return 1.0
-    return max(1.0, float(judge.truth.query_labels.sum(axis=1).mean()) * 2)
+# --- memory -----------------------------------------------------------------------------------------------------------
 
 
-def _query_bytes(groups: list[_Group], source: Source, judge: Judge) -> int:
-    """Bytes of one query of a block at the most: its results, and the dearest of the judgements made of them."""
-    dearest = 64.0
+def _query_bytes(groups: Sequence[_Group], orders: Orders, judge: Judge) -> int:
+    """Return the bytes of one query of a block: its order, and the largest of the judgements of it."""
+    largest = 0.0
     for group in groups:
-        rows = _rows_per_query(group, judge)
-        results = min(source.results, len(judge.truth.gallery_labels))
-        # Hits by labels are bytes at once, by other rules gains before.
-        hit = source.tie_bytes if group.tied else 3 if group.first.rel == "any" else 5
-        judged = results * (hit * rows + (16 if group.first.definition.graded else 0))
-        columns = len(group.measures) * max(1, group.first.definition.levels)
-        dearest = max(dearest, judged + rows * columns * 8 * 3)
-    graded, tied = any(group.first.definition.graded for group in groups), all(group.tied for group in groups)
-    return int(source.results * source.pair_bytes(rows=graded, hits=not tied) + dearest)
+        rows = max(1.0, float(judge.truth.query_labels.sum(axis=1).mean())) if group.by_class and len(judge) else 1.0
+        each = _HIT_BYTES + _TIE_BYTES * group.tied + _GAIN_BYTES * group.graded
+        columns = len(group.measures) * max(1, group.first.definition.levels) * 24
+        largest = max(largest, rows * (orders.results * each + columns))
+    # Relevance of a whole gallery is judged in its own order first.
+    return int(orders.results * _ORDER_BYTES + largest)
 
 
-def _block_size(groups: list[_Group], source: Source, judge: Judge, threads: int) -> int:
-    """Queries of a block, no more than leave work for every thread. No number depends on it."""
-    threads = threads or cores()
-    room = min(_BLOCK_BYTES, _ALL_BYTES // threads) // max(1, _query_bytes(groups, source, judge))
-    queries = int(np.clip(room, 1, _LARGEST_BLOCK))
-    panels = min(queries // _PANEL, -(-source.queries // (threads * _PANEL)))
-    return max(panels * _PANEL, min(queries, _PANEL - 1))
+def _block_size(groups: Sequence[_Group], orders: Orders, judge: Judge) -> int:
+    """Return the number of queries in a block; no number depends on it."""
+    return int(np.clip(_BLOCK_BYTES // max(1, _query_bytes(groups, orders, judge)), 1, _LARGEST_BLOCK))
 
 
-def _measure(
-    asked: tuple[Measure, ...],
-    groups: list[_Group],
-    source: Source,
-    judge: Judge,
-    needed: int,
-    threads: int,
-    progress: Progress,
-) -> dict[Measure, Values]:
-    out = [_empty(group, judge) for group in groups]
-    weights = [
-        np.full(values.shape, np.nan) if _pooled(group) else None for group, values in zip(groups, out, strict=True)
-    ]
-    _prepare(groups, source, judge)
-    # One block and one judgement of it are in memory at a time: what shares them stands together.
-    jobs = sorted(zip(groups, out, weights, strict=True), key=lambda job: job[0].input)
-    spare: SimpleQueue[Scratch] = SimpleQueue()
-    for _ in range(threads or cores()):
-        spare.put(Scratch())
-
-    def work(start: int, stop: int) -> None:
-        scratch = spare.get()
-        try:
-            for with_self, some in groupby(jobs, lambda job: job[0].with_self):
-                judging = judge.with_self if with_self else judge
-                block = source.block(judging, start, stop, scratch)
-                for _, alike in groupby(some, lambda job: job[0].input):
-                    put(block, judging, list(alike), start, stop)
-                del block  # before the next is made
-        finally:
-            spare.put(scratch)
-
-    def put(block: Block, judging: Judge, alike: list[_Job], start: int, stop: int) -> None:
-        judged, ranked = _input(alike[0][0], groups, source, block, judging, start, stop)
-        for group, values, weight in alike:
-            definition, options = group.first.definition, group.first.options
-            found = definition.values(ranked, group.cutoffs, options)
-            if judged.classes is not None:
-                values[:, judged.queries, judged.classes] = found.T
-            elif definition.levels:
-                values[0, start:stop] = found[:, 0]
-            else:
-                values[:, start:stop] = found.T
-                if weight is not None and definition.weight is not None:
-                    weight[:, start:stop] = np.where(
-                        np.isfinite(found), definition.weight(ranked, group.cutoffs, options), np.nan
-                    ).T
-
-    with progress(f"measures, about {-(-needed // 2**20)} MiB of memory", source.queries, unit="query") as step:
-        for _ in over_blocks(source.queries, _block_size(groups, source, judge, threads), work, threads, step):
-            pass
-    results: dict[Measure, Values] = {}
-    for group, values, weight in zip(groups, out, weights, strict=True):
-        for row, each in enumerate(group.measures):
-            results[each] = values[row]
-            if weight is not None:
-                scale = mean(weight[row])
-                results[each] = values[row] * weight[row] / scale if scale > 0 else values[row]
-    return {each: results[each] for each in asked}
+def _peak(groups: Sequence[_Group], orders: Orders, judge: Judge) -> int:
+    queries, classes = judge.truth.query_labels.shape
+    numbers = sum(len(g.measures) * (classes if g.by_class else max(1, g.first.definition.levels)) for g in groups)
+    labels = 4 * classes * (queries + len(judge.truth.gallery_labels))
+    ideal = queries * 4 * max((int(g.cutoffs[-1]) for g in groups if g.graded), default=0)
+    block = min(queries, _block_size(groups, orders, judge)) * _query_bytes(groups, orders, judge)
+    return int(2 * queries * numbers * 8 + labels + ideal + block + BLOCK_BYTES + 2**23)
 
 
-def _pooled(group: _Group) -> bool:
-    return group.first.options.get("average") == "micro"
+# --- one block --------------------------------------------------------------------------------------------------------
 
 
 def _empty(group: _Group, judge: Judge) -> Values:
@@ -294,53 +217,81 @@ def _empty(group: _Group, judge: Judge) -> Values:
         width = (judge.truth.query_labels.shape[1],)
     elif group.first.definition.levels:
         width = (group.first.definition.levels,)
-    shape = (len(group.measures), len(judge), *width)
-    return np.full(shape, np.nan) if group.by_class else np.empty(shape)
+    return np.full((len(group.measures), len(judge), *width), np.nan)
 
 
-def _prepare(groups: list[_Group], source: Source, judge: Judge) -> None:
-    """Sum what the gallery gives before the threads start, so that none does it twice."""
-    for group in groups:
+def _measure_block(
+    groups: Sequence[_Group],
+    orders: Orders,
+    judge: Judge,
+    span: tuple[int, int],
+    out: Sequence[Values],
+    weights: Sequence[Values],
+) -> None:
+    """Fill in the values of the queries ``span[0]`` to ``span[1]``."""
+    blocks: dict[bool, _Block] = {}
+    for group, values, weight in zip(groups, out, weights, strict=True):
         judging = judge.with_self if group.with_self else judge
-        if group.first.definition.graded and group.first.rel != "any":
-            judging.totals(group.first.rel, int(group.cutoffs[-1]))
-        elif group.by_class:
-            _ = judging.by_class, judging.held
-        else:
-            if group.first.rel != "any" or group.first.definition.graded:
-                judging.rule(group.first.rel)
-            _ = judging.words if isinstance(source, Listed) else judging.members
-            if not _counted(group, source, judging):
-                judging.totals(group.first.rel)
+        if group.with_self not in blocks:
+            blocks.clear()  # one order is in memory at a time
+            queries = np.arange(*span)
+            blocks[group.with_self] = _Block(queries, *orders.block(*span, judging.truth.exclude[queries]))
+        block = blocks[group.with_self]
+        definition, options = group.first.definition, group.first.options
+        if group.by_class:
+            owners, classes = np.nonzero(judging.truth.query_labels[block.queries])
+            ranked = _class_ranked(block, judging, owners, classes, group.tied)
+            values[:, block.queries[owners], classes] = definition.values(ranked, group.cutoffs, options).T
+            continue
+        ranked = _graded(group, block, judging) if group.graded else _judged(group, block, judging)
+        found = definition.values(ranked, group.cutoffs, options)
+        if definition.levels:
+            values[0, block.queries] = found[:, 0]
+            continue
+        values[:, block.queries] = found.T
+        if group.pooled and definition.weight is not None:
+            share = definition.weight(ranked, group.cutoffs, options)
+            weight[:, block.queries] = np.where(np.isfinite(found), share, np.nan).T
 
 
-def _input(
-    group: _Group, groups: list[_Group], source: Source, block: Block, judge: Judge, start: int, stop: int
-) -> tuple[Judged, Ranked]:
-    judged = Judged(judge, group.first.rel, group.by_class, start, stop)
-    candidates = judge.candidates[judged.queries]
-    none, nothing = np.empty((len(candidates), 0), np.int32), np.empty((len(candidates), 0))
-    if not group.first.definition.graded:
-        sizes, hits = block.tied_hits(judged) if group.tied else (none, block.hits(judged))
-        relevant = all_hits(hits) if _counted(group, source, judge) else judged.relevant
-        return judged, Ranked(relevant, candidates, hits, sizes, nothing, nothing)
-    relevant = judged.relevant
-    top = max(int(each.cutoffs[-1]) for each in groups if each.input == group.input)
-    top = min(top, len(judge.truth.gallery_labels))
-    rule, queries = judge.rule(group.first.rel), np.arange(start, stop)
-    if group.first.rel == "any":
-        ideal = (np.arange(top) < relevant[:, None]).astype(np.float64)
-    else:
-        ideal = judge.totals(group.first.rel, top).ideal[start:stop].astype(np.float64)
-    ideal = _gained(ideal, group)
-    hits = np.empty((len(relevant), 0), np.uint8)
-    if not group.tied:
-        gains = _gained(rule.at(queries, block.rows(top)).astype(np.float64), group)
-        return judged, Ranked(relevant, candidates, hits, none, gains, ideal)
-    rows, tied = block.tied_rows(top)
-    sizes, gains = sums_of_ties(_gained(rule.at(queries, rows).astype(np.float64), group), tied)
-    return judged, Ranked(relevant, candidates, hits, sizes, gains, ideal)
+def _judged(group: _Group, block: _Block, judge: Judge) -> Ranked:
+    hits = judge.rule(group.first.rel).at(block.queries, block.rows) > 0
+    relevant = judge.totals(group.first.rel).relevant[block.queries]
+    return _ranked(hits, relevant, judge.candidates[block.queries], block.tied if group.tied else None)
 
 
-def _gained(gains: NDArray[np.float64], group: _Group) -> Values:
+def _class_ranked(block: _Block, judge: Judge, owners: Counts, classes: Counts, tied: bool) -> Ranked:
+    """Return one row for each pair of a query and one of its classes."""
+    queries = block.queries[owners]
+    hits = judge.class_hits(queries, classes, block.rows[owners])
+    groups = block.tied[owners] if tied and block.tied is not None else None
+    return _ranked(hits, judge.held[queries, classes], judge.candidates[queries], groups)
+
+
+def _ranked(hits: NDArray[np.bool_], relevant: Counts, candidates: Counts, tied: NDArray[np.bool_] | None) -> Ranked:
+    none = np.empty((len(hits), 0))
+    plain = Ranked(relevant, candidates, hits.view(np.uint8), none, none)
+    if tied is None:
+        return plain
+    ties = Ties.of(plain.hits, tied)
+    return replace(plain, hits=ties.hits / ties.size, ties=ties)
+
+
+def _graded(group: _Group, block: _Block, judge: Judge) -> Ranked:
+    top = min(int(group.cutoffs[-1]), len(judge.truth.gallery_labels))
+    totals = judge.totals(group.first.rel, top)
+    ideal = _gained(totals.ideal[block.queries, :top].astype(np.float64), group)
+    width = block.rows.shape[1] if group.tied else top  # a tie may go on beyond the cut-off
+    gains = _gained(judge.rule(group.first.rel).at(block.queries, block.rows[:, :width]).astype(np.float64), group)
+    if group.tied and block.tied is not None:
+        ties = Ties.of(np.zeros(gains.shape, np.int64), block.tied)
+        sums = np.cumsum(gains, axis=1)
+        last = ties.before + ties.size - 1
+        first = np.take_along_axis(sums, ties.before, axis=1) - np.take_along_axis(gains, ties.before, axis=1)
+        gains = (np.take_along_axis(sums, last, axis=1) - first) / ties.size
+    none = np.empty((len(gains), 0))
+    return Ranked(totals.relevant[block.queries], judge.candidates[block.queries], none, gains, ideal)
+
+
+def _gained(gains: Values, group: _Group) -> Values:
     return np.exp2(gains) - 1 if group.first.options["gain"] == "exponential" else gains

@@ -20,8 +20,7 @@ def example(measure: Measure) -> float:
     hits = np.array([EXAMPLE_HITS], np.uint8)
     relevant = np.array([hits.sum()], np.int64)
     gains = hits.astype(np.float64)
-    none = np.empty((1, 0), np.int32)
-    ranked = Ranked(relevant, np.array([hits.shape[1]]), hits, none, gains, -np.sort(-gains, axis=1))
+    ranked = Ranked(relevant, np.array([hits.shape[1]]), hits, gains, -np.sort(-gains, axis=1))
     options = dict(measure.options) | {"average": "query"}
     values = measure.definition.values(ranked, np.array([measure.cutoff or EVERYTHING]), options)
     return float(values.mean())

@@ -1,11 +1,10 @@
-"""What a measure is computed from: the results of some queries, judged, in order or in groups of ties."""
+"""Hold judged results: what every measure is computed from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,11 +16,49 @@ EVERYTHING = 2**62
 
 
 @dataclass(frozen=True)
+class Ties:
+    """Groups of equally distant results, described at every rank of the group, int64 (p, N) each."""
+
+    size: Counts
+    """Results in the group."""
+    hits: Counts
+    """Relevant results in the group."""
+    before: Counts
+    """Results before the group."""
+    found: Counts
+    """Relevant results before the group."""
+
+    @classmethod
+    def of(cls, hits: NDArray[Any], tied: NDArray[np.bool_]) -> Ties:
+        """Describe the groups of results in order.
+
+        Args:
+            hits: 0 or 1, integers (p, N).
+            tied: whether each result is as far as the one before it, bool (p, N).
+        """
+        rows, width = hits.shape
+        first = ~tied
+        first[:, :1] = True
+        group = np.cumsum(first, axis=1) - 1 + np.arange(rows)[:, None] * width
+        groups = max(1, rows * width)
+        size = np.bincount(group.ravel(), minlength=groups)
+        sums = np.rint(np.bincount(group.ravel(), weights=hits.ravel(), minlength=groups)).astype(np.int64)
+        size, own = size[group], sums[group]
+        starts = np.maximum.accumulate(np.where(first, np.arange(width), 0), axis=1)
+        before_each = np.cumsum(hits, axis=1, dtype=np.int64) - hits
+        return cls(size, own, starts, np.take_along_axis(before_each, starts, axis=1))
+
+    @property
+    def place(self) -> Counts:
+        """Place within the group, from 1, int64 (p, N)."""
+        return np.arange(1, self.size.shape[1] + 1) - self.before
+
+
+@dataclass(frozen=True)
 class Ranked:
     """Results of ``p`` queries (or of ``p`` pairs of a query and a class), best first.
 
-    Without ``sizes``, column r is the result at rank r + 1. With them, it is the r-th group of results that are equally
-    far: ``sizes`` many, and ``hits`` and ``gains`` are sums over the group; empty groups may follow.
+    With ``ties``, hits and gains are expected values: each result of a group has the group's mean.
     """
 
     relevant: Counts
@@ -29,67 +66,24 @@ class Ranked:
     candidates: Counts
     """Photos that could be found, int64 (p,)."""
     hits: NDArray[Any]
-    """Relevant results, uint8 (p, N), or int32 (p, T) of groups; (p, 0) where only gains are wanted."""
-    sizes: NDArray[np.int32]
-    """Results in each group, int32 (p, T); (p, 0) where ties are broken."""
+    """Relevance of each result, 0 to 1, (p, N)."""
     gains: Values
-    """Graded gains, float64 (p, N) or (p, T); (p, 0) where only hits are wanted."""
+    """Graded gains, float64 (p, N); (p, 0) for measures of hits."""
     ideal: Values
-    """The largest gains of the gallery, falling, float64 (p, K)."""
-
-    def cutoffs(self, cutoffs: Counts) -> Counts:
-        """Return cut-offs int64 (m,) as the kernels want them, int64 (1, m)."""
-        return cutoffs.reshape(1, -1)
+    """The largest gains of the gallery in descending order, float64 (p, K)."""
+    ties: Ties | None = None
 
     def found(self, cutoffs: Counts) -> Values:
         """Return the (expected) hits up to each cut-off, float64 (p, m).
 
         Args:
-            cutoffs: rising, int64 (1, m) or of each query (p, m).
+            cutoffs: int64 (m,), or (p, m) if they differ between queries.
         """
-        out = np.empty((len(self.relevant), cutoffs.shape[1]))
-        _found(self.hits, self.sizes, cutoffs, out)
-        return out
+        return at_cutoffs(np.cumsum(self.hits, axis=1, dtype=np.float64), cutoffs)
 
 
-def all_hits(hits: NDArray[Any]) -> Counts:
-    """Return the hits of each query, int64 (p,), of uint8 (p, N) or int32 (p, T) of groups."""
-    out = np.empty(len(hits), np.int64)
-    _all_hits(hits, out)
-    return out
-
-
-@numba.njit(nogil=True, cache=True)
-def _all_hits(hits, out):  # type: ignore[no-untyped-def]
-    for i in range(hits.shape[0]):
-        total = 0
-        for r in range(hits.shape[1]):
-            total += hits[i, r]
-        out[i] = total
-
-
-@numba.njit(nogil=True, cache=True)
-def _found(hits, sizes, cutoffs, out):  # type: ignore[no-untyped-def]
-    tied = sizes.shape[1] > 0
-    for i in range(hits.shape[0]):
-        cuts = cutoffs[min(i, cutoffs.shape[0] - 1)]
-        column, place, total = 0, 0, 0.0
-        for c in range(cuts.shape[0]):
-            cut = cuts[c]
-            if tied:
-                while column < hits.shape[1] and place + sizes[i, column] <= cut:
-                    total += hits[i, column]
-                    place += sizes[i, column]
-                    column += 1
-                part = 0.0
-                if column < hits.shape[1]:
-                    part = (cut - place) * hits[i, column] / sizes[i, column]
-                out[i, c] = total + part
-            else:
-                last = min(cut, hits.shape[1])
-                inside = 0
-                for r in range(column, last):
-                    inside += hits[i, r]
-                column = max(column, last)
-                total += inside
-                out[i, c] = total
+def at_cutoffs(sums: Values, cutoffs: Counts) -> Values:
+    """Return running sums (p, N) at cut-offs (m,) or (p, m), float64 (p, m); 0 for no results."""
+    cuts = np.broadcast_to(cutoffs, (len(sums), cutoffs.shape[-1]))
+    padded = np.concatenate([np.zeros((len(sums), 1)), sums], axis=1)
+    return np.take_along_axis(padded, np.clip(cuts, 0, sums.shape[1]), axis=1)

@@ -1,40 +1,25 @@
-"""Reciprocal rank of the first relevant result; its mean over queries is MRR."""
+"""Compute the reciprocal rank of the first relevant result; its mean is MRR."""
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from aeret.evaluation.metrics.definition import BY_QUERY, Definition, Options, parameters
-from aeret.evaluation.metrics.ranked import Counts, Ranked, Values
+from aeret.evaluation.metrics.ranked import Counts, Ranked, Values, at_cutoffs
 
 
 def _reciprocal_rank(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
-    out = np.empty((len(ranked.relevant), len(cutoffs)))
-    _first(ranked.hits, ranked.sizes, cutoffs, out)
-    return out
-
-
-@numba.njit(nogil=True, cache=True)
-def _first(hits, sizes, cutoffs, out):  # type: ignore[no-untyped-def]
-    tied = sizes.shape[1] > 0
-    for i in range(hits.shape[0]):
-        column, place = 0, 0
-        while column < hits.shape[1] and hits[i, column] == 0:
-            place += sizes[i, column] if tied else 1
-            column += 1
-        out[i] = 0.0
-        if column == hits.shape[1]:
-            continue
-        size, relevant = (sizes[i, column], np.int32(hits[i, column])) if tied else (np.int32(1), np.int32(1))
-        chance = relevant / size
-        # The chance that the tie's first hit is its j-th result.
-        for j in range(1, size - relevant + 2):
-            for c in range(cutoffs.shape[0]):
-                if place + j <= cutoffs[c]:
-                    out[i, c] += chance / (place + j)
-            if j < size:
-                chance *= (size - relevant - j + 1) / (size - j)
+    ranks = np.arange(1, ranked.hits.shape[1] + 1)
+    if ranked.ties is None:
+        first = (np.cumsum(ranked.hits, axis=1) == 1) & (ranked.hits > 0)
+        return at_cutoffs(np.cumsum(first / ranks, axis=1), cutoffs)
+    ties = ranked.ties
+    drawn = ties.place - 1
+    left = np.maximum(ties.size - drawn, 1)
+    misses = np.maximum(ties.size - ties.hits - drawn, 0) / left
+    # The chance that nothing before is a hit, times the chance that this one is.
+    none = np.concatenate([np.ones((len(misses), 1)), np.cumprod(misses, axis=1)[:, :-1]], axis=1)
+    return at_cutoffs(np.cumsum(none * (1 - misses) / ranks, axis=1), cutoffs)
 
 
 RECIPROCAL_RANK = Definition(
