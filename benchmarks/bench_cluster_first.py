@@ -2,8 +2,7 @@
 
 2,000 queries in one batch, then 1,000 one by one, of which p50 and p99 are given. The vectors are a mixture of 300
 overlapping Gaussians, scaled to length 1, in clusters around vectors drawn at random; the queries are of the same
-mixture and not among the vectors. aeret is a ``ClusterFirst``, made once; one row is the function ``search``, which
-checks the gallery at every call and reads members where they lie.
+mixture and not among the vectors. aeret is a ``ClusterFirst``, made once.
 
 The peers: the loop over queries that one writes in numpy, which takes the members of a cluster, their differences from
 the query, and sorts; the same written for speed, with members and norms laid out by cluster beforehand, one matrix
@@ -156,12 +155,7 @@ class _Task:
     def batch(self, peers: Mapping[str, _Loop | _Rounds]) -> list[Row]:
         queries, index = self.queries[:BATCH], cluster_first.ClusterFirst(self.gallery, self.clustering)
         prepared = partial(index.search, queries, self.results, threads=self.threads)
-        function = partial(
-            cluster_first.search, queries, self.gallery, self.clustering, self.results, threads=self.threads
-        )
         variants = [("ClusterFirst", prepared, peer) for peer in peers]
-        if self.is_first:
-            variants.append(("search()", function, "numpy, loop"))
         rows = []
         for name, ours, peer in variants:
             theirs = partial(peers[peer].search, queries, self.results)
@@ -184,10 +178,6 @@ class _Task:
                     self.row(f"one query, p{share}", peer, (a, b, b / a, low), search(queries), theirs(queries))
                 )
         return rows
-
-    @property
-    def is_first(self) -> bool:
-        return (len(self.clustering.centroids), self.results) == SIZES[0]
 
     def row(self, what: str, peer: str, timing: tuple[float, ...], ours: Ranking, theirs: Found) -> Row:
         seconds, peer_seconds, ratio, low = map(float, timing)
@@ -238,7 +228,7 @@ def main(vectors: int = VECTORS) -> list[Row]:
                 faiss.omp_set_num_threads(threads)
                 with threadpool_limits(threads, user_api="blas"):
                     rows += task.batch(peers)
-                    if task.is_first:
+                    if (k, results) == SIZES[0]:
                         rows += task.single(peers)
     finally:
         faiss.omp_set_num_threads(cores())

@@ -3,11 +3,11 @@
 ``binary-flat`` is our own scan with block pruning (``aeret/retrieval/hamming.py``), through the index's public search,
 300 queries at once; its peer is ``faiss.IndexBinaryFlat.search``, with the heap that is its default and with
 ``use_heap = False``, its counting mode; both on the same number of threads. ``same distances`` says whether all are
-equal (ties are ours to order, by id: faiss promises nothing). Random codes are the hard case for pruning; ``alike`` are
-20,000 random codes, each with copies in which every bit is flipped with a probability of 0.08. On these also
-``binary-multi``, exact, against the same peer, and ``faiss.IndexBinaryMultiHash`` (4 tables of 16 bits, 1 flip) as a
-peer that is not exact: ``recall`` is the share of its distances that are right. ``compared`` are the codes that ours
-looked at for a query: where it is all, ``binary-multi`` gave up its tables. The bar is 1.3 for the first four rows.
+equal. Random codes are the hard case for pruning; ``alike`` are 20,000 random codes, each with copies in which every
+bit is flipped with a probability of 0.08. On these also ``binary-multi``, exact, against the same peer, and
+``faiss.IndexBinaryMultiHash`` (4 tables of 16 bits, 1 flip) as a peer that is not exact: ``recall`` is the share of its
+distances that are right. ``compared`` are the codes that ours looked at for a query. The bar is 1.3 for the first four
+rows.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.cores import cores
-from aeret.retrieval.indexes.binary import Binary
-from aeret.retrieval.indexes.binary_flat import BinaryFlat
-from aeret.retrieval.indexes.binary_multi import BinaryMulti
+from aeret.retrieval.indexes.binary import BinaryFlat, BinaryMulti
 from aeret.rng import generator
 from benchmarks.measure import Row, compare, report
 
@@ -41,7 +39,7 @@ def alike(prototypes: Codes, count: int, name: str) -> Codes:
     return prototypes[rng.integers(0, len(prototypes), count)] ^ flips
 
 
-def row(what: str, peer: str, ours: Binary, theirs: Any, queries: Codes, threads: int, n: int = RESULTS) -> Row:
+def row(what: str, peer: str, ours: BinaryFlat, theirs: Any, queries: Codes, threads: int, n: int = RESULTS) -> Row:
     faiss.omp_set_num_threads(threads)
     found = ours.search(queries, n, threads=threads)
     far, _ = theirs.search(queries, n)

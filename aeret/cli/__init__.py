@@ -1,4 +1,4 @@
-"""The command line: one thin file per command. Only click is imported before a command's body runs."""
+"""Define the command line: one thin file per command, imported on use."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import click
 from aeret import __version__
 from aeret.cli.groups import LazyGroup
 
-# Command name to module; each module's `command` is imported when it is asked for.
+# Command name to module with a `command`.
 COMMANDS = {
     "run": "aeret.cli.run",
     "stage": "aeret.cli.stage",
-    "stage-ahead": "aeret.cli.ahead",
     "data": "aeret.cli.data",
     "models": "aeret.cli.models",
     "runs": "aeret.cli.runs",
@@ -43,11 +42,11 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; errors of aeret's own end with their message and exit code, never a traceback."""
+    """Run the command line and turn errors into messages and exit codes."""
     from aeret.errors import AeretError
     from aeret.pipeline.backend import settle_backend
 
-    # TensorFlow greets with a page of information at every start; its errors still come through.
+    # TensorFlow prints a page of information at every start; errors still come through.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     settle_backend()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -71,14 +70,14 @@ def main() -> None:
 
 def _interrupt(number: int, frame: Any) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would interrupt the tidying up
-    # The argument tells apart what reached this process alone from Ctrl-C, which reaches its children too.
+    # The argument tells SIGTERM, which reached this process alone, from Ctrl-C, which reached its children too.
     raise KeyboardInterrupt(signal.SIGTERM)
 
 
 def _end_interrupted() -> NoReturn:
     from aeret.pipeline.stage_process import PARENT
 
-    if PARENT not in os.environ:  # else the run that started this stage says it
+    if PARENT not in os.environ:  # otherwise the run that started this stage says so
         click.echo("Interrupted. The same command resumes.", err=True)
     sys.exit(130)
 

@@ -1,4 +1,4 @@
-"""``aeret clusters``: how many clusters a run's gallery should have."""
+"""Cluster the gallery of a finished run for several k."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from aeret.cli.groups import SuggestingGroup
-from aeret.cli.options import progress_of, runs_option
+from aeret.cli.options import progress_of, run_option, runs_option
 
 
 class Counts(click.ParamType):  # type: ignore[type-arg]
-    """Whole numbers, separated by commas."""
+    """Whole numbers separated by commas."""
 
     name = "numbers"
 
@@ -20,12 +20,12 @@ class Counts(click.ParamType):  # type: ignore[type-arg]
         try:
             return tuple(int(part) for part in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r}: give whole numbers separated by commas, such as 10,20,40.", param, ctx)
+            self.fail(f"{value!r} is not a list of whole numbers; write e.g. 10,20,40.", param, ctx)
 
 
 @click.group(cls=SuggestingGroup)
 def command() -> None:
-    """Cluster the gallery of a finished run in other ways than the run did.
+    """Cluster the gallery of a finished run for other numbers of clusters.
 
     \b
     Example:
@@ -35,19 +35,19 @@ def command() -> None:
 
 @command.command("sweep")
 @click.option("--k", "clusters", type=Counts(), default="10,20,40,80,160", show_default=True, help="Values of k.")
-@click.option("--run", "name", default="latest", show_default=True, help="Which run: an id or a unique prefix.")
+@run_option
 @click.option(
     "--sample",
     default=1000,
     show_default=True,
     type=click.IntRange(min=2),
-    help="Photos the silhouette is averaged over.",
+    help="Number of photos that the silhouette averages over.",
 )
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the report.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write the report into.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 @runs_option
 def sweep_command(clusters: tuple[int, ...], name: str, sample: int, out: Path | None, quiet: bool, root: Path) -> None:
-    """Cluster the gallery for several k, and say which k each criterion would choose.
+    """Cluster the gallery for several k and print the best k by each criterion.
 
     Prints inertia, silhouette, Davies-Bouldin, NMI, ARI, pairwise F and kappa, and writes them with a plot.
 
@@ -57,7 +57,7 @@ def sweep_command(clusters: tuple[int, ...], name: str, sample: int, out: Path |
     """
     from aeret.cli.report_lines import frame_text
     from aeret.pipeline.history import artifacts_of, find_run, settings_of
-    from aeret.stages.cluster_sweep import NEEDED, sweep_run
+    from aeret.search.cluster_sweep import NEEDED, sweep_run
 
     run = find_run(root, name)
     inputs = artifacts_of(root, run, NEEDED)
@@ -67,5 +67,5 @@ def sweep_command(clusters: tuple[int, ...], name: str, sample: int, out: Path |
     click.echo(frame_text(sweep))
     click.echo("")
     for criterion, k in chosen.items():
-        click.echo(f"{criterion:<15} would choose k = {k}")
+        click.echo(f"{criterion:<15} chooses k = {k}")
     click.echo(f"Report: {(target / 'report.html').resolve()}")

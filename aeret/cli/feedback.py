@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from aeret.cli.options import runs_option
+from aeret.cli.options import run_option, runs_option
 
 
 @click.command("feedback")
-@click.option("--run", "name", default="latest", show_default=True, help="Which run: an id or a unique prefix.")
+@run_option
 @runs_option
 @click.option(
     "--relevance",
@@ -38,7 +38,7 @@ def command(name: str, root: Path, relevance: str, rounds: int, noise: float, se
     from aeret.cli.report_lines import frame_text
     from aeret.pipeline.history import artifacts_of, find_run
     from aeret.retrieval.feedback.channels import CHANNELS
-    from aeret.stages.click_feedback import NEEDED, simulate_run
+    from aeret.search.feedback import NEEDED, simulate_run
 
     found = simulate_run(artifacts_of(root, find_run(root, name), NEEDED), relevance, seed, rounds, noise)
     click.echo(f"Users find relevant: {relevance}; {rounds} queries of each of 8 users; value = expected click rate")

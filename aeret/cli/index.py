@@ -1,4 +1,4 @@
-"""``aeret index``: plan, build and ask indexes over the embeddings of a run."""
+"""Plan, build and search indexes over the embeddings of a run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 import click
 
 from aeret.cli.groups import SuggestingGroup
-from aeret.cli.options import progress_of, runs_option
+from aeret.cli.options import progress_of, run_option, runs_option
+from aeret.cli.train_reranker import train_reranker_command, with_network
 
 
 class Quantity(click.ParamType):  # type: ignore[type-arg]
-    """A number with a unit, read as a float in the first of the units given."""
+    """Number with a unit, converted to the base unit."""
 
     def __init__(self, name: str, units: dict[str, float]) -> None:
         self.name, self._units = name, units
@@ -25,21 +26,21 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]
             return value
         found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([A-Za-z]+)\s*", str(value))
         if found is None or found[2].lower() not in self._units:
-            self.fail(f"{value!r} is no {self.name}: give a number and one of {', '.join(self._units)}.", param, ctx)
+            units = ", ".join(self._units)
+            self.fail(f"{value!r} is not a {self.name}; give a number and a unit ({units}).", param, ctx)
         amount = float(found[1]) * self._units[found[2].lower()]
         if amount <= 0:
-            self.fail(f"{value!r}: must be more than 0.", param, ctx)
+            self.fail(f"{value!r} must be more than 0.", param, ctx)
         return amount
 
 
 MEMORY = Quantity("memory", {"mb": 1.0, "kb": 1e-3, "gb": 1e3, "mib": 2**20 / 1e6, "gib": 2**30 / 1e6})
 LATENCY = Quantity("latency", {"ms": 1.0, "us": 1e-3, "s": 1e3})
-run_option = click.option("--run", "name", default="latest", show_default=True, help="Which run: an id or a prefix.")
 
 
 @click.group(cls=SuggestingGroup)
 def command() -> None:
-    """Plan, build and ask indexes over the embeddings of a finished run.
+    """Plan, build and search indexes over the embeddings of a finished run.
 
     \b
     Example:
@@ -49,15 +50,21 @@ def command() -> None:
     """
 
 
+command.add_command(train_reranker_command)
+
+
 @command.command("plan")
-@click.option("--memory", type=MEMORY, default="512MB", show_default=True, help="What the gallery's index may take.")
-@click.option("--latency", type=LATENCY, default="2ms", show_default=True, help="What one query may take, one thread.")
+@click.option("--memory", type=MEMORY, default="512MB", show_default=True, help="Largest size of the gallery's index.")
+@click.option("--latency", type=LATENCY, default="2ms", show_default=True, help="Longest query time on one thread.")
 @click.option(
-    "--measure", default="nDCG(rel=jaccard)@10", show_default=True, help="The task's measure; see `aeret metrics list`."
+    "--measure",
+    default="nDCG(rel=jaccard)@10",
+    show_default=True,
+    help="Measure to maximise (`aeret metrics list`).",
 )
-@click.option("--index", "kinds", multiple=True, help="Try this index only (repeatable); all when absent.")
-@click.option("--queries", default=1000, show_default=True, type=click.IntRange(min=2), help="At most so many queries.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the report.")
+@click.option("--index", "kinds", multiple=True, help="Try only this index. Repeatable; default: all.")
+@click.option("--queries", default=1000, show_default=True, type=click.IntRange(min=2), help="Most queries to ask.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write the report into.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 @run_option
 @runs_option
@@ -72,10 +79,10 @@ def plan_command(
     name: str,
     root: Path,
 ) -> None:
-    """Measure indexes on the run's own queries and choose one by the task's measure, within a budget.
+    """Measure indexes on the run's own queries and choose the best within a budget.
 
-    Prints the Pareto front in measure, time and memory, and writes all trials with a plot. The times are of this
-    machine.
+    Prints the Pareto front of measure, time and memory, and writes a report of all trials. Times hold for this
+    machine only.
 
     \b
     Example:
@@ -83,7 +90,7 @@ def plan_command(
       aeret index plan --measure "F(rel=any)@10" --index flat --index ivf-pq --run latest
     """
     from aeret.pipeline.history import artifacts_of, find_run, settings_of
-    from aeret.stages.index_plan import NEEDED, plan_index
+    from aeret.search.index_plan import NEEDED, plan_index
 
     run = find_run(root, name)
     inputs = artifacts_of(root, run, NEEDED)
@@ -134,11 +141,11 @@ def build_command(
     from aeret.pipeline.history import artifacts_of, find_run
     from aeret.registry import lookup
     from aeret.retrieval.indexes import INDEXES
-    from aeret.stages.index_plan import NEEDED, gallery_vectors
+    from aeret.search.index_plan import NEEDED, gallery_vectors
 
     index_type = lookup(INDEXES, kind, "index")
     if "hamming" in index_type.METRICS:
-        raise UsageError(f"The index {kind} takes binary codes, and a run has embeddings; name another.")
+        raise UsageError(f"The index {kind} holds binary codes, but a run has float embeddings; choose another index.")
     vectors, ids = gallery_vectors(artifacts_of(root, find_run(root, name), NEEDED))
     index = index_type.build(
         vectors, ids=ids, metric=metric, seed=seed, progress=progress_of(quiet), **_pairs(options, "--option")
@@ -149,12 +156,14 @@ def build_command(
 
 @command.command("search")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--photo", required=True, type=int, help="Id of a photo in the index; it is left out of its own results.")
+@click.option("--photo", required=True, type=int, help="Id of a photo in the index, excluded from its own results.")
 @click.option("--results", default=10, show_default=True, type=click.IntRange(min=1))
 @click.option("--knob", "knobs", multiple=True, metavar="KEY=VALUE", help="A knob of the search. Repeatable.")
-@click.option("--rerank", default="", metavar="NAME", help="Put the first results into another order, e.g. alpha-qe.")
-@click.option("--rerank-option", "options", multiple=True, metavar="KEY=VALUE", help="An option of it. Repeatable.")
-@click.option("--top", default=100, show_default=True, type=click.IntRange(min=1), help="Results that are re-ranked.")
+@click.option("--rerank", default="", metavar="NAME", help="Re-rank the first results, e.g. with alpha-qe.")
+@click.option(
+    "--rerank-option", "options", multiple=True, metavar="KEY=VALUE", help="A re-ranker's option. Repeatable."
+)
+@click.option("--top", default=100, show_default=True, type=click.IntRange(min=1), help="Number of results to re-rank.")
 def search_command(
     folder: Path,
     photo: int,
@@ -164,7 +173,7 @@ def search_command(
     options: tuple[str, ...],
     top: int,
 ) -> None:
-    """Print the photos of an index that are nearest to one of its own: rank, distance, photo id.
+    """Print the nearest photos in an index to one of its own: rank, distance, id.
 
     \b
     Example:
@@ -184,9 +193,10 @@ def search_command(
     found = index.search(query, wanted, exclude=np.array([photo]), **_pairs(knobs, "--knob"))
     ids, distances = found.rows, found.distances
     if reranker is not None:
-        # Re-rankers read vectors, so they speak of rows where an index speaks of ids.
+        # Re-rankers address vectors by row, indexes by id.
         by_row = replace(found, rows=index.rows(ids))
-        again = reranker.rerank(query, by_row, index.decoded(), top=top, **_pairs(options, "--rerank-option"))
+        given = with_network(rerank, _pairs(options, "--rerank-option"))
+        again = reranker.rerank(query, by_row, index.decoded(), top=top, **given)
         ids, distances = index.ids[again.rows], again.distances
     for place, (each, distance) in enumerate(zip(ids[0, :results], distances[0, :results], strict=True), 1):
         click.echo(f"{place:>4}  {distance:.4f}  {each}")
@@ -194,7 +204,7 @@ def search_command(
 
 
 def _pairs(texts: tuple[str, ...], option: str) -> dict[str, Any]:
-    """Read KEY=VALUE; numbers and true or false become what they say."""
+    """Parse KEY=VALUE pairs; values become bool, int or float if they look like one."""
     values: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")

@@ -45,6 +45,13 @@ def runs_option(function: F) -> F:
     )(function)
 
 
+def run_option(function: F) -> F:
+    """Add ``--run``, which names a finished run."""
+    return click.option(
+        "--run", "name", default="latest", show_default=True, help="Run to use: an id, a unique prefix, or 'latest'."
+    )(function)
+
+
 def progress_of(quiet: bool) -> Any:
     """Return the progress to pass on: bars, or nothing."""
     from aeret.progress import silent, terminal

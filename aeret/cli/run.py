@@ -101,7 +101,7 @@ def _report(pipeline: Pipeline, runs: Sequence[Run], failed: Sequence[str], root
     from aeret.cli.options import progress_of
     from aeret.evaluation.experiment import Experiment
     from aeret.pipeline.history import artifacts_of
-    from aeret.stages.experiments import finished_trial, report_experiments
+    from aeret.search.experiments import finished_trial, report_experiments
 
     parts = pipeline.experiments or (pipeline,)
     experiments = []

@@ -1,4 +1,4 @@
-"""``aeret search``: find photos of a run by text."""
+"""Search the photos of a run by text."""
 
 from __future__ import annotations
 
@@ -7,35 +7,31 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aeret.cli.options import runs_option
+from aeret.cli.options import run_option, runs_option
 from aeret.retrieval.similarity_names import TEXT_LAYOUTS
 
 if TYPE_CHECKING:
-    from aeret.stages.text_search import TextSearcher
+    from aeret.search.text import TextSearcher
 
 
 @click.command("search")
 @click.argument("text", required=False)
-@click.option("--run", "name", default="latest", show_default=True, help="Which run: an id or a unique prefix.")
+@run_option
 @runs_option
-@click.option("--results", default=10, show_default=True, type=click.IntRange(min=1), help="Photos to print.")
-@click.option(
-    "--layout-weight", type=click.FloatRange(min=0), help="Weight of the layout beside the labels' 1; 0: labels alone."
-)
+@click.option("--results", default=10, show_default=True, type=click.IntRange(min=1), help="Number of photos to print.")
+@click.option("--layout-weight", type=click.FloatRange(min=0), help="Weight of the layout; labels have weight 1.")
 @click.option(
     "--similarity",
     type=click.Choice(TEXT_LAYOUTS),
     default="relations",
     show_default=True,
-    help="How layouts are compared: relations in the decoded masks, codes (cosine, euclidean), or overlap (layout).",
+    help="Compare layouts by relations in decoded masks, by codes (cosine, euclidean) or by overlap (layout).",
 )
-@click.option("--explain", is_flag=True, help="Say how the query was read, and draw the boxes it was compiled to.")
+@click.option("--explain", is_flag=True, help="Print how the query was read and draw its compiled boxes.")
 @click.option(
     "--page", type=click.Path(path_type=Path, dir_okay=False), help="Also write an HTML page with the photos."
 )
-@click.option(
-    "--evaluate", is_flag=True, help="Instead of searching, measure P@10 of queries that are true in the masks."
-)
+@click.option("--evaluate", is_flag=True, help="Measure P@10 on generated queries instead of searching.")
 def command(
     text: str | None,
     name: str,
@@ -47,9 +43,9 @@ def command(
     page: Path | None,
     evaluate: bool,
 ) -> None:
-    """Find the photos of a run that show what TEXT says: categories and simple relations between them.
+    """Find the photos of a run that match TEXT: categories, places and relations.
 
-    Prints rank, distance, its two parts (labels, layout) and the file of each photo; smaller is better.
+    Prints the rank, distance, its two parts (labels, layout) and the file of each photo, nearest first.
 
     \b
     Example:
@@ -61,7 +57,7 @@ def command(
     from aeret.pipeline.history import artifacts_of, find_run
     from aeret.retrieval.text.grammar import parse
     from aeret.retrieval.text.search import WEIGHTS
-    from aeret.stages.text_search import NEEDED, TextSearcher
+    from aeret.search.text import NEEDED, TextSearcher
 
     if evaluate == (text is not None):
         raise click.UsageError('Give a query, for example `aeret search "person left of dog"`, or --evaluate.')
@@ -69,10 +65,10 @@ def command(
     weights = {**WEIGHTS} if layout_weight is None else {**WEIGHTS, "layout": layout_weight}
     if text is None:
         if searcher.photos() is None:
-            raise click.UsageError("--evaluate needs a run of prepared photos with masks, not of a folder of photos.")
+            raise click.UsageError("--evaluate needs a run with masks; this one embedded a folder of photos.")
         _evaluate(searcher, weights)
         return
-    scene = parse(text, searcher.vocabulary)  # what is wrong with the text is said before anything is loaded
+    scene = parse(text, searcher.vocabulary)  # before anything large is loaded
     found = searcher.search(scene, results, weights)
     if explain:
         from aeret.reporting.text_search import ascii_layout
@@ -108,7 +104,7 @@ def _evaluate(searcher: TextSearcher, weights: dict[str, float]) -> None:
     scenes = [query.scene for query in queries]
     summary, _ = precision_table(queries, searcher.parts(scenes), things, searcher.typical, 0, weights)
     if summary.empty:
-        click.echo("The query photos hold nothing that a text query could ask for.")
+        click.echo("The query photos hold no objects, so there is no text query to evaluate.")
         return
     click.echo(f"P@10 of {len(queries)} text queries against masks; weights {_words(weights)}")
     click.echo(frame_text(summary))

@@ -161,7 +161,7 @@ def assign(vectors: NDArray[np.floating], centroids: NDArray[np.floating], threa
 
 
 def _start(vectors: Vectors, k: int, seed: int, iterations: int, tolerance: float) -> Clustering:
-    trainer = faiss.Kmeans(
+    trainer: Any = faiss.Kmeans(
         vectors.shape[1],
         k,
         niter=iterations,

@@ -1,4 +1,4 @@
-"""Do photos that are learnt from leak into those that are searched? Every check names its pairs of photos.
+"""Find photos that leak from the splits that are learnt from into those that are searched.
 
 *Train* and *validation* share no photo with *query* and *gallery*; these two share none either, unless they are the
 same photos (leave one out). The same photo is known by its id, its file name, its number in COCO's names of 2014 and
@@ -7,13 +7,11 @@ same photos (leave one out). The same photo is known by its id, its file name, i
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,30 +19,28 @@ import numpy as np
 import numpy.typing as npt
 
 from aeret.data.audit_hash import MIRROR, Hashes, grey_thumbnails, near_pairs, perceptual_hashes
+from aeret.data.audit_leaks import Allowed, Leak, mark_allowed
 from aeret.data.audit_pixels import SOURCE, agreement
 from aeret.progress import Progress, silent
 
 NEAR_BITS = 16
-"""Hashes that differ in at most so many of 64 bits are looked at; photos of different things differ in about 32."""
+"""Pairs whose hashes differ in at most this many of 64 bits are compared; unrelated photos differ in about 32."""
 EDGES, LEVELS = 0.6, 0.9
 """Least correlation of edges and of grey levels of a near-duplicate. On COCO and drawn photos a crop of a twentieth has
-0.84 and 0.93 at least, one of a tenth 0.78 and 0.92, and other photos at most 0.65 and 0.88, seldom both."""
+at least 0.84 and 0.93, one of a tenth 0.78 and 0.92; other photos have at most 0.65 and 0.88, seldom both."""
 SURE_EDGES = 0.8
-"""From this correlation of edges on, grey levels need not agree: a photo may have been brightened until it clips."""
+"""At this correlation of edges grey levels need not agree: a photo may have been brightened until it clips."""
 MOST = 100_000
-"""Pairs listed; a collection with more is not one to be mended pair by pair."""
+"""Most pairs listed; nobody mends more one by one."""
 _PER_PHOTO = 32
 _BLOCK = 512
 
 COCO_NAME = re.compile(r"(?:.*/)?(COCO_(?:train|val|test)\d{4}_)?(\d{12})\.\w+", re.IGNORECASE)
 """File names of COCO: those of 2014 have a prefix, those of 2017 are the number alone."""
-_PHOTO = ("split", "photo_id", "file_name")
-_COLUMNS = (*_PHOTO, *(f"other_{name}" for name in _PHOTO), "kinds", "why", "sure", "allowed")
-Allowed = str | int | Sequence[str | int]
 
 
 class AuditedSplit(Protocol):
-    """What is read of a split (:class:`aeret.data.prepared.PreparedSplit`)."""
+    """The part of :class:`aeret.data.prepared.PreparedSplit` that an audit reads."""
 
     name: str
     photo_ids: npt.NDArray[np.int64]
@@ -59,49 +55,18 @@ class AuditedSplit(Protocol):
 
 
 @dataclass(frozen=True)
-class Leak:
-    """One photo in two splits that must share none."""
-
-    splits: tuple[str, str]
-    ids: tuple[int, int]
-    files: tuple[str, str]
-    kinds: tuple[str, ...]
-    """``id``, ``file name``, ``COCO number``, ``bytes``, ``near-duplicate`` or ``mirrored near-duplicate``."""
-    why: str
-    sure: str
-    """``certain``, ``almost certain`` or ``likely``."""
-    allowed: bool = False
-
-    @property
-    def near_only(self) -> bool:
-        """Whether only what the photos show speaks for it."""
-        return all("near-duplicate" in kind for kind in self.kinds)
-
-    @property
-    def chooses(self) -> bool:
-        """Whether checkpoints would be chosen on a photo that is searched."""
-        return "validation" in self.splits
-
-    def line(self) -> str:
-        """Return the pair in one line."""
-        (first, second), (one, other) = self.splits, self.files
-        extra = "; checkpoints would be chosen on it" if self.chooses else ""
-        return f"{first} {one} (id {self.ids[0]}) = {second} {other} (id {self.ids[1]}): {self.why}; {self.sure}{extra}"
-
-
-@dataclass(frozen=True)
 class Audit:
-    """What was found, and what was looked at."""
+    """Leaks, and what was compared to find them."""
 
     leaks: tuple[Leak, ...]
     photos: Mapping[str, int]
     """Split to photos."""
     plain: int
-    """Photos that show a plain surface, which only id, name and bytes can tell apart."""
+    """Photos of a plain surface, compared by id, name and bytes alone."""
     absent: int
-    """Original files that are gone, so that their bytes were not compared."""
+    """Original files that are missing, so that their bytes were not compared."""
     candidates: int
-    """Pairs whose hashes were near."""
+    """Pairs with near hashes."""
     unused: tuple[str, ...]
     """Allowances that no leak needed."""
 
@@ -136,16 +101,16 @@ def audit_splits(
     near_duplicates: bool = True,
     progress: Progress = silent,
 ) -> Audit:
-    """Look for photos that two splits share although they must not.
+    """Find photos that two splits share although they must not.
 
-    Photos are read once, block by block; of each, 8 bytes stay in memory. Bytes are read only of files that have the
-    size of one on the other side.
+    Photos are read once, block by block; 8 bytes per photo stay in memory. Files are hashed only if a file of the same
+    size is on the other side.
 
     Args:
         splits: ``train``, ``validation``, ``query`` and ``gallery``.
         leave_one_out: query and gallery are the same photos, each searched without itself.
-        ids_are_global: equal ids mean the same photo; not where each annotation file numbers its photos from 1.
-        allow: what is known and accepted: a file name or photo id (any pair it is part of), or a pair of them.
+        ids_are_global: equal ids mean the same photo; false if each annotation file numbers its photos from 1.
+        allow: known leaks: a file name or photo id (any pair it is part of), or a pair of them.
         near_duplicates: whether to compare what photos show.
         progress: opens the bars.
 
@@ -174,7 +139,7 @@ def audit_splits(
             break
     order = ("certain", "almost certain", "likely")
     leaks.sort(key=lambda leak: (order.index(leak.sure), leak.splits, leak.files))
-    marked, unused = _mark_allowed(leaks[:MOST], allow)
+    marked, unused = mark_allowed(leaks[:MOST], allow)
     fingerprinted = sum(len(side.rows) for side in sides.values())
     total = sum(len(side.split) for side in sides.values())
     return Audit(
@@ -185,20 +150,6 @@ def audit_splits(
         candidates=candidates,
         unused=unused,
     )
-
-
-def leaks_csv(leaks: Iterable[Leak]) -> str:
-    """Return all pairs as CSV."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(_COLUMNS)
-    for leak in leaks:
-        (first, second), (one, other), (name, other_name) = leak.splits, leak.ids, leak.files
-        allowed = "yes" if leak.allowed else "no"
-        table.writerow(
-            [first, one, name, second, other, other_name, " + ".join(leak.kinds), leak.why, leak.sure, allowed]
-        )
-    return text.getvalue()
 
 
 def coco_number(file_name: str) -> tuple[int, bool] | None:
@@ -332,26 +283,3 @@ def _leak(
         why=", ".join(evidence.why),
         sure=evidence.sure,
     )
-
-
-def _mark_allowed(leaks: Sequence[Leak], allow: Sequence[Allowed]) -> tuple[list[Leak], tuple[str, ...]]:
-    used = [False] * len(allow)
-    marked = []
-    for leak in leaks:
-        names = [{file, Path(file).name, str(number)} for file, number in zip(leak.files, leak.ids, strict=True)]
-        allowed = False
-        for place, entry in enumerate(allow):
-            if isinstance(entry, str | int):
-                fits = any(str(entry) in each for each in names)
-            else:
-                one, other = map(str, entry)
-                fits = any(one in a and other in b for a, b in (names, names[::-1]))
-            used[place] |= fits
-            allowed |= fits
-        marked.append(replace(leak, allowed=allowed))
-    unused = tuple(_said(entry) for entry, seen in zip(allow, used, strict=True) if not seen)
-    return marked, unused
-
-
-def _said(entry: Allowed) -> str:
-    return str(entry) if isinstance(entry, str | int) else " = ".join(map(str, entry))

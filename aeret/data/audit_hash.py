@@ -1,8 +1,8 @@
-"""Perceptual hashes of prepared photos, and the pairs of photos whose hashes are near.
+"""Hash prepared photos by what they show, and find pairs whose hashes are near.
 
 The hash is that of the DCT (pHash, Zauner 2010): the signs of 64 low frequencies of a small grey picture. Brightness,
 contrast, re-encoding and a slight crop or resize leave most of them. Mirroring a photo flips the sign of every odd
-horizontal frequency, so the mirror image's hash is known without hashing again.
+horizontal frequency, so the hash of the mirror image follows from the hash.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Hashes = npt.NDArray[np.uint64]
 Grey = npt.NDArray[np.float32]
 
 SIDE = 32
-"""Side of the grey picture that is hashed."""
+"""Side of the hashed grey picture, pixels."""
 FLAT = 2.0
-"""A grey picture whose levels (0 to 255) have a smaller standard deviation has nothing to compare."""
+"""Least standard deviation of the levels (0 to 255) of a picture worth comparing."""
 _CELLS = 1 << 22  # of a block of distances
 _BANDS = 10  # low frequencies a side, of which the 64 lowest are taken
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -39,7 +39,7 @@ MIRROR = np.bitwise_or.reduce(np.where(_HORIZONTAL % 2 == 1, np.uint64(1) << np.
 
 
 def grey_thumbnails(photos: npt.NDArray[np.uint8], side: int = SIDE) -> Grey:
-    """Return photos as small grey squares, each pixel the mean of the area under it.
+    """Shrink photos to grey squares, each pixel the mean of the area under it.
 
     Args:
         photos: uint8 (b, S, S, 3).
@@ -54,13 +54,13 @@ def grey_thumbnails(photos: npt.NDArray[np.uint8], side: int = SIDE) -> Grey:
 
 
 def window(size: int, side: int, start: float, stop: float) -> npt.NDArray[np.float32]:
-    """Return the weights that take the part [start, stop) of ``size`` pixels to ``side`` pixels, by area.
+    """Return area weights that resize the part [start, stop) of ``size`` pixels to ``side``.
 
     Args:
-        size: pixels there are.
-        side: pixels wanted.
-        start: where the part begins, as a share of the whole.
-        stop: where it ends.
+        size: pixels of the source.
+        side: pixels of the result.
+        start: begin of the part, share of the whole.
+        stop: end of the part, share of the whole.
 
     Returns:
         float32 (side, size), each row adding up to 1.
@@ -79,7 +79,7 @@ def perceptual_hashes(grey: Grey) -> tuple[Hashes, npt.NDArray[np.bool_]]:
         grey: float32 (b, side, side), levels 0 to 255.
 
     Returns:
-        The hashes, uint64 (b,), and whether a picture has anything to compare, bool (b,): a plain surface has not.
+        The hashes, uint64 (b,), and whether a picture is more than a plain surface, bool (b,).
     """
     spectrum = dctn(grey, axes=(1, 2), norm="ortho")
     bits = spectrum[:, _VERTICAL, _HORIZONTAL] > 0
@@ -91,23 +91,21 @@ def perceptual_hashes(grey: Grey) -> tuple[Hashes, npt.NDArray[np.bool_]]:
 def near_pairs(
     first: Hashes, second: Hashes, bits: int, most: int, done: Callable[[int], Any] = lambda count: None
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Yield the pairs of hashes that differ in few bits, block by block; memory holds one block.
-
-    All distances are counted, 64 bits at a time: tables keyed by parts of the hash (multi-index hashing) save nothing
-    at a radius as wide as near-duplicates need, because most keys are then within reach of each other.
+    """Yield the pairs of hashes that differ in few bits, block by block.
 
     Args:
         first: uint64 (n,).
         second: uint64 (m,).
         bits: most bits that differ.
-        most: for each of ``second``, at most so many of ``first`` are kept: the nearest, ties by row.
-        done: called with how many of ``second`` have been looked at.
+        most: pairs kept for each of ``second``: the nearest, ties by row.
+        done: called with how many more of ``second`` are done.
 
     Yields:
         Rows of ``first`` and of ``second``, int64 (k,) each.
     """
     if not len(first):
         return
+    # All distances are counted: multi-index hashing saves nothing at the wide radius that near-duplicates need.
     block = max(1, _CELLS // len(first))
     for start in range(0, len(second), block):
         distances = np.bitwise_count(second[start : start + block, None] ^ first)

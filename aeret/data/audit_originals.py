@@ -1,7 +1,7 @@
-"""Photos as they were before their background was removed: what two photos show is compared in these.
+"""Read photos as they were before their background was removed, to compare them.
 
-Where masks were cut out and the rest filled with one colour, two photos of one thing in one place look alike that have
-nothing else in common; and a photo that is in two splits, cut in only one of them, does not look alike any more.
+Once backgrounds are filled with one colour, two unrelated photos look alike when the same object is at the same place;
+and a photo in two splits, cut in only one of them, does not look like itself.
 """
 
 from __future__ import annotations
@@ -19,18 +19,14 @@ from aeret.data.prepared import PreparedSplit
 
 
 class Originals:
-    """A prepared split whose photos are decoded from their files again, when they are asked for.
+    """A prepared split whose photos are decoded from their files, on demand.
 
-    In threads: a few hundred are asked for at a time, and to start processes for them would take longer.
+    Args:
+        split: of a prepared collection; its stored photos are not read.
+        workers: threads that decode; 0 means one per core.
     """
 
     def __init__(self, split: PreparedSplit, workers: int = 0) -> None:
-        """Take a split.
-
-        Args:
-            split: of a prepared collection; its photos are not looked at.
-            workers: threads that decode; 0 means one per core.
-        """
         self.name, self.photo_ids = split.name, split.photo_ids
         self.file_names, self.paths = split.file_names, split.paths
         self._sizes, self._side, self._workers = split.sizes, split.mapped.shape[1], workers or cores()
@@ -45,10 +41,10 @@ class Originals:
             positions: int (b,) positions within the split, or a slice of them.
 
         Raises:
-            DataError: a file is gone or broken.
+            DataError: a file is missing or broken.
         """
         rows = np.arange(len(self))[positions]
-        # To decode a photo sets the filters of warnings aside; threads that do so at once would not all put them back.
+        # decode_photo changes the warning filters; threads that do so at once would not all restore them.
         with warnings.catch_warnings(), ThreadPoolExecutor(self._workers) as pool:
             found = list(pool.map(self._decoded, rows.tolist()))
         return np.stack(found) if found else np.zeros((0, self._side, self._side, 3), np.uint8)

@@ -1,7 +1,7 @@
-"""Whether two photos whose hashes are near show the same picture: their edges are laid over each other.
+"""Compare the edges of photos whose hashes are near.
 
 Two sunsets have nearly the same hash, and nearly the same grey levels once shrunk; their edges differ. A crop moves the
-edges, so one picture is compared with windows of the other, and the best fit counts.
+edges, so each picture is compared with windows of the other, and the best fit counts.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ import numpy.typing as npt
 from aeret.data.audit_hash import Grey, window
 
 SOURCE = 64
-"""Side of the grey pictures that are compared."""
-_SIDE = 32  # of the windows once they are laid over each other
+"""Side of the compared grey pictures, pixels."""
+_SIDE = 32  # of the resized windows
 _SCALES = (0.97, 0.94, 0.91, 0.88)
 """Sides of the windows as shares of the whole."""
 _PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Where a window of each side lies, down and across: from one edge to the other."""
+"""Places of a window down and across, from one edge to the other."""
 
 Scores = npt.NDArray[np.float32]
 
 
 def agreement(first: Grey, second: Grey) -> tuple[Scores, Scores]:
-    """Return how well two pictures agree where one is the other or a window of it.
+    """Measure how well pictures agree if one is the other or a window of it.
 
     Args:
         first: grey pictures, float32 (b, side, side).
         second: the same number, of the same side.
 
     Returns:
-        The normalised correlation of their edges (grey levels' differences between neighbours) in the window where it
-        is highest, and that of their grey levels there; float32 (b,) each, in [-1, 1].
+        float32 (b,) each, in [-1, 1]: normalised correlation of their edges (differences between neighbours) in the
+        window where it is highest, and of their grey levels there.
     """
     edges: Scores = np.full(len(first), -np.inf, np.float32)
     levels: Scores = np.full(len(first), -1, np.float32)
@@ -76,6 +76,6 @@ def _levels(pictures: Grey) -> npt.NDArray[np.float32]:
 
 
 def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return vectors at length 1; zeros stay, those of a plain surface."""
+    """Return vectors at length 1; those of a plain surface stay zero."""
     length = np.sqrt(np.einsum("bi,bi->b", vectors, vectors))[:, None]
     return np.asarray(np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-6), np.float32)

@@ -1,15 +1,12 @@
-"""One file over HTTP: resumed where it broke off, checked, and under its name only when complete.
+"""Download one file over HTTP; an interrupted download resumes where it broke off.
 
-The standard library's ``urllib`` does the transport: proxies, redirects and TLS are handled there, and what is missing
-(resuming with ``If-Range``, retries, checks) is below.
+``urllib`` does the transport (proxies, redirects, TLS). No library we use resumes with ``If-Range``, hence this file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import http.client
-import json
-import math
 import re
 import time
 import urllib.error
@@ -23,9 +20,11 @@ from aeret import __version__
 from aeret.artifacts import flush, system_error
 from aeret.data.manifest import Download
 from aeret.errors import DataError, RunError
-from aeret.progress import Progress, Step
+from aeret.progress import Progress
 
 _BLOCK = 1 << 18
+_TRY_AGAIN = {408, 425, 429}
+_BROKEN = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, UnicodeError)
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,6 @@ class _BrokenOff(Exception):
         self.wait = wait
 
 
-class _Damaged(Exception):
-    """A complete file whose content is not that of the manifest."""
-
-
 def download_file(
     item: Download,
     target: Path,
@@ -64,223 +59,179 @@ def download_file(
     patience: Patience = PATIENT,
     room_for: Callable[[int], None] = lambda size: None,
 ) -> None:
-    """Fetch one file to ``target``, by way of ``<target>.part``, which a later call continues.
-
-    A partial file is continued only when the server still has the same content (``If-Range`` with the ETag or the date
-    of the first answer), or where the sha256 is known and so will tell.
+    """Download one file to ``target``, by way of ``<target>.part``, which a later call continues.
 
     Args:
-        item: what to fetch; size and sha256 are checked where given.
+        item: what to fetch; size and sha256 are checked if given.
         target: where to; replaced only by a complete, checked file.
         progress: opens a bar in bytes.
         patience: retries.
         room_for: called with the bytes still to come, before they are written; raises if there is no room.
 
     Raises:
-        DataError: the server refuses the URL, or what it has is not what the manifest says.
+        DataError: the server refuses the URL, or the file is not what the manifest says.
         RunError: the connection failed again and again; what has arrived is kept for the next call.
         AeretError: the part cannot be written (:func:`aeret.artifacts.system_error`); ResourceError: the disk is full.
     """
-    part = target.with_name(target.name + ".part")
-    resumed = _transfer(item, part, progress, patience, room_for)
-    try:
-        _check(item, part, progress)
-    except _Damaged:
-        if not resumed:
-            raise DataError(_discard(item, part)) from None
+    transfer = _Transfer(item, target.with_name(target.name + ".part"), progress, patience, room_for)
+    joined = transfer.finish()
+    if joined and not transfer.is_sound():
         # Pieces of two different contents, perhaps: once more from the first byte.
-        part.unlink()
-        _transfer(item, part, progress, patience, room_for)
-        try:
-            _check(item, part, progress)
-        except _Damaged:
-            raise DataError(_discard(item, part)) from None
-    flush(part)
-    part.replace(target)
-    _note(part).unlink(missing_ok=True)
+        transfer.part.unlink()
+        joined = transfer.finish()
+    if not transfer.is_sound():
+        raise DataError(transfer.discard())
+    flush(transfer.part)
+    transfer.part.replace(target)
+    transfer.note.unlink(missing_ok=True)
 
 
-def _transfer(
-    item: Download, part: Path, progress: Progress, patience: Patience, room_for: Callable[[int], None]
-) -> bool:
-    """Fetch until the file is complete; return whether it was put together from more than one answer."""
-    failures = 0
-    resumed = False
-    most = _bytes_of(part)
-    while True:
-        resumed |= _bytes_of(part) > 0
-        try:
-            _attempt(item, part, progress, patience, room_for)
-            return resumed
-        except _BrokenOff as error:
-            # Of what was ever held: a server without Range starts over, and what it sends again is nothing new.
-            failures = failures + 1 if _bytes_of(part) <= most else 1
-            most = max(most, _bytes_of(part))
-            if failures >= patience.attempts:
-                raise RunError(
-                    f"{item.url}: {error}; gave up after {failures} attempts without a new byte. "
-                    f"{_bytes_of(part):,} bytes are kept in {part}: run the same command again to go on from there."
-                ) from None
-            wait = patience.first_wait * 2 ** (failures - 1) if error.wait is None else error.wait
-            time.sleep(min(wait, patience.longest_wait))
-        except OSError as error:
-            raise system_error(f"{part} cannot be written", error, "--root") from None
+class _Transfer:
+    """One file on its way; ``note`` keeps the validator of the server's content for ``If-Range``."""
 
+    def __init__(
+        self, item: Download, part: Path, progress: Progress, patience: Patience, room_for: Callable[[int], None]
+    ) -> None:
+        self.item, self.part, self.note = item, part, part.with_name(part.name + ".etag")
+        self.progress, self.patience, self.room_for = progress, patience, room_for
+        self._digest = ""
 
-def _attempt(
-    item: Download, part: Path, progress: Progress, patience: Patience, room_for: Callable[[int], None]
-) -> None:
-    have = _resumable(item, part)
-    if item.size is not None and have == item.size:
-        return
-    headers = {"User-Agent": f"aeret/{__version__}", "Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-        if validator := _read_note(part):
-            headers["If-Range"] = validator
-    response = _open(urllib.request.Request(item.url, headers=headers), patience, part)
-    if response is None:
-        return
-    with response:
-        start, total = _extent(response, have)
-        if start != have:
+    def finish(self) -> bool:
+        """Fetch until the file is complete; return whether it was joined from more than one answer."""
+        failures, joined, most = 0, False, self._bytes()
+        self._digest = ""
+        while True:
+            joined |= self._bytes() > 0
+            try:
+                self._attempt()
+                return joined
+            except _BrokenOff as error:
+                # A server without Range starts over; what it sends again is nothing new.
+                failures = failures + 1 if self._bytes() <= most else 1
+                most = max(most, self._bytes())
+                if failures >= self.patience.attempts:
+                    raise RunError(
+                        f"{self.item.url}: {error}; gave up after {failures} attempts without a new byte. "
+                        f"{self._bytes():,} bytes are kept in {self.part}: run the same command again to go on."
+                    ) from None
+                wait = self.patience.first_wait * 2 ** (failures - 1) if error.wait is None else error.wait
+                time.sleep(min(wait, self.patience.longest_wait))
+            except OSError as error:
+                raise system_error(f"{self.part} cannot be written", error, "--root") from None
+
+    def is_sound(self) -> bool:
+        """Compare size and sha256 with the manifest."""
+        item = self.item
+        if item.size is not None and self._bytes() != item.size:
+            return False
+        return item.sha256 is None or self._sha256() == item.sha256
+
+    def discard(self) -> str:
+        """Delete what arrived; return the message."""
+        expected = f"sha256 {self.item.sha256}" if self.item.sha256 else f"{self.item.size:,} bytes"
+        found = f"{self._bytes():,} bytes, sha256 {self._sha256()}"
+        self.part.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
+        return (
+            f"{self.item.url}: what arrived ({found}) is not what the manifest says ({expected}); it was deleted. "
+            "Fetch again; if that does not help, compare with the publisher's page and correct the manifest."
+        )
+
+    def _attempt(self) -> None:
+        have, validator = self._bytes(), self.note.read_text(errors="replace") if self.note.is_file() else ""
+        if have == self.item.size and have:
+            return
+        if have > (self.item.size or have) or not (self.item.sha256 or validator):
             have = 0
-            if start:
+        headers = {"User-Agent": f"aeret/{__version__}", "Accept-Encoding": "identity"}
+        if have:
+            headers |= {"Range": f"bytes={have}-"} | ({"If-Range": validator} if validator else {})
+        response = self._open(urllib.request.Request(self.item.url, headers=headers))
+        if response is None:
+            return
+        with response:
+            start, total = _extent(response)
+            if start not in (0, have):
                 raise _BrokenOff(f"the server answered from byte {start:,}")
-        if item.size is not None and total is not None and total != item.size:
-            part.unlink(missing_ok=True)
-            raise DataError(
-                f"{item.url}: the server offers {total:,} bytes, the manifest says {item.size:,}; the file has changed "
-                "or the manifest is wrong: compare with the publisher's page, then mend the manifest."
-            )
-        _write_note(part, response.headers)
-        size = total if total is not None else item.size
-        room_for((size or have) - have)
-        with (
-            progress(f"fetch {item.file_name}", size or 0, unit="B", done=have) as step,
-            part.open("r+b" if have else "wb") as file,
-        ):
-            file.seek(have)
-            file.truncate()
-            arrived = have + _pour(response, file, step)
-    if size is not None and arrived != size:
-        raise _BrokenOff(f"the connection ended after {arrived:,} of {size:,} bytes")
+            if self.item.size is not None and total is not None and total != self.item.size:
+                self.part.unlink(missing_ok=True)
+                raise DataError(
+                    f"{self.item.url}: the server offers {total:,} bytes, the manifest says {self.item.size:,}; the "
+                    "file has changed or the manifest is wrong: compare with the publisher's page."
+                )
+            self.note.write_text(_validator(response.headers))
+            size = self.item.size if total is None else total
+            self.room_for((size or start) - start)
+            self._pour(response, start, size)
+        if size is not None and self._bytes() != size:
+            raise _BrokenOff(f"the connection ended after {self._bytes():,} of {size:,} bytes")
 
-
-def _open(request: urllib.request.Request, patience: Patience, part: Path) -> Any:
-    """Return the answer, or ``None`` where the server says that nothing follows what is there."""
-    try:
-        return urllib.request.urlopen(request, timeout=patience.timeout)
-    except urllib.error.HTTPError as error:
-        with error:
-            if error.code == 416:
-                if error.headers.get("Content-Range", "") == f"bytes */{_bytes_of(part)}":
-                    return None
-                part.unlink(missing_ok=True)
-                raise _BrokenOff("the server does not know the range") from None
-            if error.code in {408, 425, 429} or error.code >= 500:
-                raise _BrokenOff(f"the server answered {error.code} {error.reason}", _retry_after(error)) from None
-            raise DataError(
-                f"{request.full_url}: the server answered {error.code} {error.reason}; check the URL in the manifest."
-            ) from None
-    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, UnicodeError) as error:
-        raise _BrokenOff(f"no connection ({getattr(error, 'reason', error)})") from None
-
-
-def _pour(response: Any, file: Any, step: Step) -> int:
-    count = 0
-    while True:
+    def _open(self, request: urllib.request.Request) -> Any:
+        """Return the answer; None if the server says that nothing follows what is there."""
         try:
-            block = response.read(_BLOCK)
-        except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
-            file.flush()
-            raise _BrokenOff(f"the connection broke ({error})") from None
-        if not block:
-            return count
-        file.write(block)
-        count += len(block)
-        step(len(block))
+            return urllib.request.urlopen(request, timeout=self.patience.timeout)
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code == 416:
+                    if error.headers.get("Content-Range", "") == f"bytes */{self._bytes()}":
+                        return None
+                    self.part.unlink(missing_ok=True)
+                    raise _BrokenOff("the server does not know the range") from None
+                answer = f"the server answered {error.code} {error.reason}"
+                if error.code in _TRY_AGAIN or error.code >= 500:
+                    seconds = error.headers.get("Retry-After", "")
+                    raise _BrokenOff(answer, float(seconds) if seconds.isdigit() else None) from None
+                raise DataError(f"{request.full_url}: {answer}; check the URL in the manifest.") from None
+        except _BROKEN as error:
+            raise _BrokenOff(f"no connection ({getattr(error, 'reason', error)})") from None
 
+    def _pour(self, response: Any, start: int, size: int | None) -> None:
+        title = f"fetch {self.item.file_name}"
+        with (
+            self.progress(title, size or 0, unit="B", done=start) as step,
+            self.part.open("r+b" if start else "wb") as file,
+        ):
+            file.seek(start)
+            file.truncate()
+            while True:
+                try:
+                    block = response.read(_BLOCK)
+                except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+                    raise _BrokenOff(f"the connection broke ({error})") from None
+                if not block:
+                    return
+                file.write(block)
+                step(len(block))
 
-def _extent(response: Any, have: int) -> tuple[int, int | None]:
-    """Return the first byte that the answer holds, and the size of the whole file if it is told."""
-    length = response.headers.get("Content-Length")
-    if response.status != 206:
-        return 0, int(length) if length and length.isdigit() else None
-    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", "").strip())
-    if not match:
-        raise _BrokenOff("the server answered a part without saying which")
-    total = int(match[3]) if match[3] != "*" else None
-    return int(match[1]), total
+    def _bytes(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
 
-
-def _check(item: Download, part: Path, progress: Progress) -> None:
-    if item.size is not None and _bytes_of(part) != item.size:
-        raise _Damaged
-    if item.sha256 is not None and _sha256(part, progress) != item.sha256:
-        raise _Damaged
-
-
-def _discard(item: Download, part: Path) -> str:
-    size = _bytes_of(part)
-    found = _sha256(part, None)
-    part.unlink(missing_ok=True)
-    _note(part).unlink(missing_ok=True)
-    expected = f"sha256 {item.sha256}" if item.sha256 else f"{item.size:,} bytes"
-    return (
-        f"{item.url}: what arrived ({size:,} bytes, sha256 {found}) is not what the manifest says ({expected}); it was "
-        "deleted. Fetch again; if it stays so, compare with the publisher's page and mend the manifest."
-    )
-
-
-def _sha256(path: Path, progress: Progress | None) -> str:
-    sink = hashlib.sha256()
-    with path.open("rb") as file:
-        if progress is None:
-            while block := file.read(_BLOCK):
-                sink.update(block)
-        else:
-            with progress(f"check {path.stem}", path.stat().st_size, unit="B") as step:
+    def _sha256(self) -> str:
+        if not self._digest:
+            sink = hashlib.sha256()
+            with (
+                self.progress(f"check {self.part.stem}", self._bytes(), unit="B") as step,
+                self.part.open("rb") as file,
+            ):
                 while block := file.read(_BLOCK):
                     sink.update(block)
                     step(len(block))
-    return sink.hexdigest()
+            self._digest = sink.hexdigest()
+        return self._digest
 
 
-def _resumable(item: Download, part: Path) -> int:
-    """Return how many bytes of the partial file can be built on."""
-    have = _bytes_of(part)
-    if not have or (item.size is not None and have > item.size):
-        return 0
-    return have if item.sha256 or _read_note(part) else 0
+def _extent(response: Any) -> tuple[int, int | None]:
+    """Return the first byte that the answer holds, and the size of the whole file if the server says it."""
+    if response.status != 206:
+        length = response.headers.get("Content-Length", "")
+        return 0, int(length) if length.isdigit() else None
+    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+    if not match:
+        raise _BrokenOff("the server answered a part without saying which")
+    return int(match[1]), int(match[3]) if match[3] != "*" else None
 
 
-def _bytes_of(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _note(part: Path) -> Path:
-    return part.with_name(part.name + ".json")
-
-
-def _write_note(part: Path, headers: Any) -> None:
-    """Keep what tells whether the server's content is still the same: only a strong ETag may go into If-Range."""
+def _validator(headers: Any) -> str:
+    """Return what tells whether content is still the same; only a strong ETag may go into If-Range."""
     etag = headers.get("ETag", "")
-    validator = etag if etag.startswith('"') else headers.get("Last-Modified", "")
-    _note(part).write_text(json.dumps({"validator": validator}), encoding="utf-8")
-
-
-def _read_note(part: Path) -> str:
-    try:
-        return str(json.loads(_note(part).read_text(encoding="utf-8"))["validator"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-
-
-def _retry_after(error: urllib.error.HTTPError) -> float | None:
-    text = error.headers.get("Retry-After", "") if error.headers else ""
-    try:
-        seconds = float(text)
-    except ValueError:
-        return None
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
+    return str(etag if etag.startswith('"') else headers.get("Last-Modified", ""))

@@ -1,13 +1,11 @@
-"""Mask encodings: how the mask of a photo, one plane a category, becomes the channels an autoencoder sees.
+"""Encode the mask of a photo, one plane per category, as the channels an autoencoder sees.
 
-- ``onehot``: one channel a category. Loses nothing; many and sparse channels.
-- ``supercategory``: one channel a supercategory, the union of its categories.
-- ``binary``: one channel, the union of all categories: where anything is.
-- ``supercategory+binary``: the channels of both; the last one lets a code say "something is here" before it says what.
+- ``onehot``: one channel per category. Loses nothing; many and sparse channels.
+- ``supercategory``: one channel per supercategory, the union of its categories.
+- ``binary``: one channel, the union of all categories.
+- ``supercategory+binary``: the channels of both.
 - ``index``: one channel, ``(row of the category + 1) / categories`` and 0 for background. The paper's wording can be
-  read so; it invents an order among categories and keeps one category a cell, so never make it the only one.
-
-NumPy, and one numba kernel: encoding runs for every batch of a training, beside the step.
+  read so; it invents an order among categories and keeps one category per cell, so never make it the only one.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -156,21 +153,11 @@ def _paint(present: npt.NDArray[np.bool_]) -> npt.NDArray[np.int16]:
     return result
 
 
-def _unite(dense: Floats, groups: npt.NDArray[np.int64], count: int) -> Floats:
-    """Unite categories into ``count`` groups by the largest coverage, which the union's is at least; exact on 0/1."""
-    united: Floats = np.zeros((*dense.shape[:-1], count), np.float32)
-    _unite_cells(np.ascontiguousarray(dense).reshape(-1, dense.shape[-1]), groups, united.reshape(-1, count))
-    return united
-
-
-@numba.njit(cache=True, nogil=True)
-def _unite_cells(dense, groups, united):  # type: ignore[no-untyped-def]
-    for cell in range(dense.shape[0]):
-        for category in range(dense.shape[1]):
-            value = dense[cell, category]
-            # Nearly all are 0.
-            if value > 0 and value > united[cell, groups[category]]:
-                united[cell, groups[category]] = value
+def _unite(dense: Floats, groups: npt.NDArray[np.int64]) -> Floats:
+    """Unite the categories of each group by the largest coverage, a lower bound of the union's; exact on 0 and 1."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    return np.asarray(np.maximum.reduceat(dense[..., order], starts, axis=-1), np.float32)
 
 
 def _unite_planes(planes: MaskPlanes, groups: tuple[npt.NDArray[np.int64], ...], channels: int) -> MaskPlanes:
@@ -198,7 +185,7 @@ def _supercategory(categories: Sequence[Named]) -> MaskEncoding:
     groups = np.array([names.index(category.supercategory) for category in categories])
 
     def encode(dense: Floats) -> Floats:
-        return _unite(dense, groups, len(names))
+        return _unite(dense, groups)
 
     return MaskEncoding("supercategory", len(categories), names, names, encode, _threshold, (groups,))
 
@@ -207,7 +194,7 @@ def _binary(categories: Sequence[Named]) -> MaskEncoding:
     groups = np.zeros(len(categories), np.int64)
 
     def encode(dense: Floats) -> Floats:
-        return _unite(dense, groups, 1)
+        return _unite(dense, groups)
 
     return MaskEncoding("binary", len(categories), ("anything",), ("anything",), encode, _threshold, (groups,))
 

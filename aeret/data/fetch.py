@@ -1,7 +1,7 @@
-"""Fetch the files of a manifest: room checked first, downloads resumed and checked, archives unpacked safely.
+"""Fetch the files of a manifest: check the room, download, unpack.
 
-Everything happens below the manifest's root. ``.fetch/`` there holds what is under way and one small receipt for each
-file that is done, so that a second call returns at once and a killed one goes on.
+Everything happens below the manifest's root. ``.fetch/`` there holds unfinished downloads and one small receipt per
+finished file, so that a second call returns at once and a killed one continues.
 """
 
 from __future__ import annotations
@@ -15,33 +15,19 @@ import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from aeret.artifacts import system_error, write_json
 from aeret.data.download import PATIENT, Patience, download_file
 from aeret.data.manifest import Download, Manifest
-from aeret.errors import DataError, ResourceError, RunError
+from aeret.errors import DataError, RunError
+from aeret.parts import demand_room
 from aeret.progress import Progress, silent
 
 _SPARE = 64 << 20
 """Bytes that stay free on the disk."""
 _BROUGHT = "brought"
-
-
-@dataclass(frozen=True)
-class _Receipt:
-    """What is known of a file that was fetched."""
-
-    brought: tuple[str, ...] | None
-    """Files below the root; None in an older receipt, which does not say."""
-
-    def holds(self, root: Path, path: Path) -> bool:
-        """Whether a file or folder is known to have come with it."""
-        if self.brought is None or not path.is_relative_to(root):
-            return False
-        name = path.relative_to(root).as_posix()
-        return any(name in {".", each} or each.startswith(f"{name}/") for each in self.brought)
 
 
 def fetch(manifest: Manifest, progress: Progress = silent, patience: Patience = PATIENT) -> list[str]:
@@ -55,7 +41,7 @@ def fetch(manifest: Manifest, progress: Progress = silent, patience: Patience = 
         patience: when to try again and when to give up.
 
     Returns:
-        Names of the files fetched by this call; none where all were there.
+        Names of the files fetched by this call.
 
     Raises:
         DataError: the manifest names no URL, or what a server has is not what the manifest says.
@@ -171,42 +157,33 @@ def _inside(folder: Path, info: zipfile.ZipInfo, archive: Path, keep: Collection
 
 
 def _missing(manifest: Manifest, state: Path) -> list[Download]:
-    """Return what has no receipt, or brought something that a source names and that is gone."""
-    known = {item.file_name: _read_receipt(state, item) for item in manifest.downloads}
-    return [item for item in manifest.downloads if _is_missing(manifest, item, known)]
+    """Return the files without a receipt, and those that brought something that is gone."""
+    found = []
+    for item in manifest.downloads:
+        receipt = _read_receipt(state, item)
+        sources = [source for source in manifest.sources.values() if item in source.urls]
+        gone = [source.annotations for source in sources if not source.annotations.is_file()]
+        gone += [source.photos for source in sources if not source.photos.is_dir()]
+        if receipt is None or any(_brought(receipt, path, manifest.root) for path in gone):
+            found.append(item)
+    return found
 
 
-def _is_missing(manifest: Manifest, item: Download, known: Mapping[str, _Receipt | None]) -> bool:
-    """Tell by the receipts.
-
-    An older receipt does not say what its file brought. What is gone then counts as brought by it, unless another file
-    of the same source is still to come or is known to have brought it.
-    """
-    receipt = known[item.file_name]
-    if receipt is None:
+def _brought(receipt: Mapping[str, Any], path: Path, root: Path) -> bool:
+    """Return whether a file or folder came with a download; older receipts do not say, and count as yes."""
+    if _BROUGHT not in receipt:
         return True
-    for source in (source for source in manifest.sources.values() if item in source.urls):
-        others = [known[other.file_name] for other in source.urls if other.file_name != item.file_name]
-        there = {source.annotations: source.annotations.is_file(), source.photos: source.photos.is_dir()}
-        for path in (path for path, found in there.items() if not found):
-            if receipt.brought is not None:
-                blamed = receipt.holds(manifest.root, path)
-            else:
-                blamed = not any(other is None or other.holds(manifest.root, path) for other in others)
-            if blamed:
-                return True
-    return False
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else None
+    return any(name in {".", each} or each.startswith(f"{name}/") for each in receipt[_BROUGHT])
 
 
-def _read_receipt(state: Path, item: Download) -> _Receipt | None:
-    """Return the receipt for this very file; None where there is none."""
+def _read_receipt(state: Path, item: Download) -> dict[str, Any] | None:
+    """Return the receipt for this very file, if there is one."""
     try:
         receipt = json.loads(_receipt(state, item).read_text(encoding="utf-8"))
-        brought = receipt.pop(_BROUGHT, None)
-        found = _Receipt(None if brought is None else tuple(map(str, brought)))
-    except (OSError, ValueError, AttributeError, TypeError):
+        return receipt if receipt | item.model_dump() == receipt else None
+    except (OSError, ValueError, TypeError):
         return None
-    return found if receipt == item.model_dump() else None
 
 
 def _receipt(state: Path, item: Download) -> Path:
@@ -217,21 +194,13 @@ def _bytes_needed(item: Download, state: Path) -> int:
     """Return what is still to be downloaded, plus as much again for unpacking (photos hardly shrink in a zip)."""
     if item.size is None:
         return 0
-    have = max((path.stat().st_size for path in _under_way(state, item) if path.exists()), default=0)
+    under_way = [state / item.file_name, state / f"{item.file_name}.part"]
+    have = max((path.stat().st_size for path in under_way if path.exists()), default=0)
     return item.size - min(have, item.size) + (item.size if item.file_name.endswith(".zip") else 0)
 
 
-def _under_way(state: Path, item: Download) -> tuple[Path, Path]:
-    return state / item.file_name, state / f"{item.file_name}.part"
-
-
 def _demand_room(folder: Path, size: int, purpose: str) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < size + _SPARE:
-        raise ResourceError(
-            f"{folder}: {size / 1e9:,.2f} GB are needed {purpose}, {free / 1e9:,.2f} GB are free; free some, or fetch "
-            "into another folder with --root."
-        )
+    demand_room(folder, size + _SPARE, purpose, "free some, or fetch into another folder with --root.")
 
 
 @contextmanager

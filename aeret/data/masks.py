@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -12,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aeret.data.collection import NO_MASK, Collection
-from aeret.data.raster import cover_annotations, cover_planes, spread_planes
+from aeret.data.raster import cover_annotations, cover_planes
 from aeret.errors import DataError
+from aeret.parts import Parts
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,63 @@ class MaskPlanes:
 
     def take(self, rows: ArrayLike) -> MaskPlanes:
         """Return the planes of the photos ``rows`` (k integers, in that order, repeats allowed) as arrays in memory."""
-        starts, counts = self._spans(rows)
-        offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
-        planes = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
+        photo, planes = self.planes_of(rows)
+        offsets = np.append(0, np.cumsum(np.bincount(photo, minlength=np.size(rows)))).astype(np.int64)
         return MaskPlanes(self.size, self.categories, offsets, self.category[planes], self.bits[planes])
 
     def dense(self, rows: ArrayLike) -> NDArray[np.uint8]:
         """Return uint8 (k, size, size, categories), 1 where photo ``rows[i]`` has the category, else 0."""
-        starts, counts = self._spans(rows)
-        return spread_planes(starts, starts + counts, self.category, self.bits, self.size, self.categories)
+        photo, planes = self.planes_of(rows)
+        dense = np.zeros((np.size(rows), self.size, self.size, self.categories), np.uint8)
+        dense[photo, :, :, self.category[planes]] = self.cells(planes)
+        return dense
+
+    def planes_of(self, rows: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the planes of photos, in order.
+
+        Args:
+            rows: k photos, repeats allowed.
+
+        Returns:
+            int64 (q,) each: for every plane its place in ``rows``, and its row in ``category`` and ``bits``.
+        """
+        chosen = np.asarray(rows, np.int64).reshape(-1)
+        if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(self)):
+            raise IndexError(f"rows {chosen.min()} to {chosen.max()} asked of the mask planes of {len(self)} photos")
+        starts, counts = self.offsets[chosen], self.offsets[chosen + 1] - self.offsets[chosen]
+        first = np.cumsum(counts) - counts
+        planes = np.arange(counts.sum()) + np.repeat(starts - first, counts)
+        return np.repeat(np.arange(len(chosen)), counts), planes
+
+    def cells(self, planes: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return uint8 (q, size, size) of 0 and 1: the cells of q planes."""
+        bits = np.unpackbits(np.asarray(self.bits[planes]), axis=1, count=self.size * self.size)
+        return bits.reshape(-1, self.size, self.size)
 
     def save(self, folder: Path) -> None:
-        """Write the planes into ``folder``: three ``.npy`` files, then ``planes.json``, which makes them complete."""
-        save_planes(folder, self.size, self.categories, self.offsets, self.category, [self.bits])
+        """Write the planes into ``folder``; ``planes.json`` comes last and makes them complete."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "category.npy", self.category)
+        np.save(folder / "bits.npy", self.bits)
+        _complete(folder, self.size, self.categories, self.offsets)
+
+    @staticmethod
+    def save_parts(folder: Path, parts: Parts, size: int, categories: int) -> None:
+        """Write into ``folder`` what :meth:`save` writes, from parts that need not fit into memory together.
+
+        Args:
+            folder: is made if it is not there.
+            parts: with ``counts`` int64 (n), planes of each photo; ``category`` and ``bits`` as in this class.
+            size: cells along each side.
+            categories: how many there are.
+
+        Raises:
+            OSError: a file cannot be written.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "planes.json").unlink(missing_ok=True)
+        parts.join(folder, ["category", "bits"])
+        _complete(folder, size, categories, np.append(0, np.cumsum(parts.gather("counts"))))
 
     @classmethod
     def open(cls, folder: Path, mmap: bool = True) -> Self:
@@ -88,45 +132,10 @@ class MaskPlanes:
             and (not len(category) or (category.min() >= 0 and category.max() < self.categories))
         )
 
-    def _spans(self, rows: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        chosen = np.asarray(rows, np.int64).reshape(-1)
-        if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(self)):
-            raise IndexError(f"rows {chosen.min()} to {chosen.max()} asked of the mask planes of {len(self)} photos")
-        starts = self.offsets[chosen]
-        return starts, self.offsets[chosen + 1] - starts
 
-
-def save_planes(
-    folder: Path,
-    size: int,
-    categories: int,
-    offsets: NDArray[np.int64],
-    category: NDArray[np.int16],
-    bits: Iterable[NDArray[np.uint8]],
-) -> None:
-    """Write what :meth:`MaskPlanes.save` writes, with the bits in consecutive blocks that need not be in memory.
-
-    Args:
-        folder: is made if it is not there.
-        size: cells along each side.
-        categories: how many there are.
-        offsets: int64 (n + 1), as in :class:`MaskPlanes`.
-        category: int16 (p), as in :class:`MaskPlanes`.
-        bits: uint8 (k, ceil(size * size / 8)) each, p planes in all, in order.
-
-    Raises:
-        OSError: a file cannot be written.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
+def _complete(folder: Path, size: int, categories: int, offsets: NDArray[np.int64]) -> None:
     np.save(folder / "offsets.npy", offsets)
-    np.save(folder / "category.npy", category)
-    shape = (len(category), -(-size * size // 8))
-    with (folder / "bits.npy").open("wb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for block in bits:
-            file.write(np.ascontiguousarray(block).data)
-    facts = {"size": size, "categories": categories, "photos": len(offsets) - 1, "planes": len(category)}
+    facts = {"size": size, "categories": categories, "photos": len(offsets) - 1, "planes": int(offsets[-1])}
     (folder / "planes.json").write_text(json.dumps(facts) + "\n")
 
 

@@ -19,11 +19,9 @@ import struct
 import threading
 import warnings
 import zlib
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
 from multiprocessing import connection
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +32,7 @@ from PIL import Image, UnidentifiedImageError
 
 from aeret.cores import cores
 from aeret.errors import DataError, RunError
+from aeret.parts import in_order
 
 Photos = npt.NDArray[np.uint8]
 Change = Callable[[Photos], tuple[Photos, list[int]]]
@@ -150,19 +149,13 @@ def decode_changed(
     count = min(workers or cores(), len(batches))
     if count <= 1 or sum(map(len, batches)) <= _INLINE:
         for number, batch in enumerate(batches):
-            yield _checked(*_decode_batch(batch, size, change(number)))
+            yield _checked(*_decode_batch((batch, size, change(number))))
         return
+    work = ((batch, size, change(number)) for number, batch in enumerate(batches))
     pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=start_worker)
     try:
-        waiting: deque[Future[tuple[Photos, list[int], list[str]]]] = deque()
-        rest = enumerate(batches)
-        for number, batch in islice(rest, 2 * count):
-            waiting.append(pool.submit(_decode_batch, batch, size, change(number)))
-        while waiting:
-            result = _checked(*waiting.popleft().result())
-            for number, batch in islice(rest, 1):
-                waiting.append(pool.submit(_decode_batch, batch, size, change(number)))
-            yield result
+        for result in in_order(pool, _decode_batch, work, 2 * count):
+            yield _checked(*result)
     except BrokenProcessPool:
         raise RunError(
             "A process that decodes photos was killed, perhaps for lack of memory; the same command resumes. "
@@ -172,8 +165,9 @@ def decode_changed(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _decode_batch(batch: Sequence[PhotoFile], size: int, change: Change | None) -> tuple[Photos, list[int], list[str]]:
+def _decode_batch(job: tuple[Sequence[PhotoFile], int, Change | None]) -> tuple[Photos, list[int], list[str]]:
     """Decode all photos of a batch; problems are collected, so that one run names them all."""
+    batch, size, change = job
     result = np.zeros((len(batch), size, size, 3), np.uint8)
     problems = []
     for row, photo in enumerate(batch):

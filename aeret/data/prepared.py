@@ -1,21 +1,15 @@
-"""Prepared data: a collection as memory-mapped arrays, so that what learns and measures touches no JPEG or JSON.
+"""Open and save prepared data: a collection as memory-mapped arrays.
 
-Layout of the folder, one subfolder per source of the manifest::
-
-    prepared.json               sizes, categories, and which rows of which source each split has
-    <source>/photos.npy         uint8 (n, S, S, 3), photos stretched to a square
-    <source>/masks/             MaskPlanes at mask_size, aligned with the photos
-    <source>/labels.npy         uint8 (n, ceil(categories / 8)), one bit per category, np.packbits order
-    <source>/photos.parquet     photo_id, file_name, path, width, height, split, flag:<name>..., subset:<name>...
-
-The rows of a source are grouped by split, so every split is one contiguous range of rows and all its arrays are views
-into the mapped files.
+Training and evaluation read these arrays and touch no JPEG or JSON. :class:`PreparedFiles` names what the folder holds:
+the record and, in one subfolder per source of the manifest, photos, masks, labels and a table. The rows of a source are
+grouped by split, so every split is one contiguous range of rows and all its arrays are views into the mapped files.
 """
 
 from __future__ import annotations
 
 import json
 import mmap
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,12 +20,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as parquet
 
+from aeret.artifacts import write_json
 from aeret.data.masks import MaskPlanes
 from aeret.data.transforms import crop_flip_photos
 from aeret.errors import DataError
 from aeret.registry import lookup
 
-RECORD = "prepared.json"
 VERSION = 1
 SPLITS = ("train", "validation", "query", "gallery")
 FLAG, SUBSET = "flag:", "subset:"
@@ -123,11 +117,82 @@ class PreparedSplit:
 
 
 @dataclass(frozen=True)
+class SourceFiles:
+    """The files of one source of prepared data."""
+
+    folder: Path
+
+    @property
+    def photos(self) -> Path:
+        """uint8 (n, S, S, 3), photos stretched to a square."""
+        return self.folder / "photos.npy"
+
+    @property
+    def labels(self) -> Path:
+        """uint8 (n, ceil(categories / 8)), one bit per category, ``np.packbits`` order."""
+        return self.folder / "labels.npy"
+
+    @property
+    def table(self) -> Path:
+        """Columns photo_id, file_name, path, width, height, split, flag:<name>..., subset:<name>..."""
+        return self.folder / "photos.parquet"
+
+    @property
+    def masks(self) -> Path:
+        """Folder of :class:`MaskPlanes` at mask_size, aligned with the photos."""
+        return self.folder / "masks"
+
+    @property
+    def photo_parts(self) -> Path:
+        """Folder of what is done of the photos, until all is complete."""
+        return self.folder / "photos.parts"
+
+    @property
+    def mask_parts(self) -> Path:
+        """Folder of the masks in parts, until all is complete."""
+        return self.folder / "masks.parts"
+
+
+@dataclass(frozen=True)
+class PreparedFiles:
+    """The files of prepared data."""
+
+    folder: Path
+
+    @property
+    def record(self) -> Path:
+        """Sizes, categories, and which rows of which source each split has."""
+        return self.folder / "prepared.json"
+
+    @property
+    def dropped(self) -> Path:
+        """What was left out and why, as CSV."""
+        return self.folder / "dropped.csv"
+
+    @property
+    def sheet(self) -> Path:
+        """Photos before and after their background was removed."""
+        return self.folder / "background.png"
+
+    def source(self, name: str) -> SourceFiles:
+        """Return the files of one source."""
+        return SourceFiles(self.folder / name)
+
+
+@dataclass(frozen=True)
 class Prepared:
     """Prepared data, opened."""
 
     folder: Path
     record: Mapping[str, Any]
+
+    def save(self, folder: Path) -> None:
+        """Write the record, which makes the data complete, and remove the parts that the arrays were joined from."""
+        files = PreparedFiles(folder)
+        write_json(files.record, self.record)
+        for name in {place["source"] for place in self.record["splits"].values()}:
+            shutil.rmtree(files.source(name).photo_parts, ignore_errors=True)
+            shutil.rmtree(files.source(name).mask_parts, ignore_errors=True)
 
     @classmethod
     def open(cls, folder: Path) -> Prepared:
@@ -136,13 +201,13 @@ class Prepared:
         Raises:
             DataError: the folder holds no prepared data, or of another version.
         """
-        path = folder / RECORD
+        path = PreparedFiles(folder).record
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             version = record["version"]
         except FileNotFoundError:
             raise DataError(
-                f"{folder}: holds no prepared data (no {RECORD}); `aeret stage prepare` makes it."
+                f"{folder}: holds no prepared data (no {path.name}); `aeret stage prepare` makes it."
             ) from None
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise DataError(f"{path}: is damaged ({error!r}); delete {folder} and prepare again.") from None
@@ -182,11 +247,12 @@ class Prepared:
         """
         place = lookup(self.record["splits"], name, "split")
         source, start, stop = place["source"], int(place["start"]), int(place["stop"])
-        folder = self.folder / source
+        files = PreparedFiles(self.folder).source(source)
+        folder = files.folder
         try:
-            photos = np.load(folder / "photos.npy", mmap_mode="r")
-            bits = np.load(folder / "labels.npy", mmap_mode="r")
-            table = parquet.read_table(folder / "photos.parquet")
+            photos = np.load(files.photos, mmap_mode="r")
+            bits = np.load(files.labels, mmap_mode="r")
+            table = parquet.read_table(files.table)
         except (OSError, ValueError) as error:
             raise DataError(f"{folder}: prepared data is damaged ({error}); delete it and prepare again.") from None
         if not len(photos) == len(bits) == len(table) >= stop:
@@ -213,7 +279,7 @@ class Prepared:
             paths=columns["path"].to_pylist(),
             sizes=np.stack([columns["height"].to_numpy(), columns["width"].to_numpy()], axis=1).astype(np.int32),
             labels=np.unpackbits(bits[start:stop], axis=1, count=len(self.categories)).astype(np.bool_),
-            masks=_range(MaskPlanes.open(folder / "masks", mmap=True), start, stop),
+            masks=_range(MaskPlanes.open(files.masks), start, stop),
             subsets=booleans(SUBSET),
             flags=booleans(FLAG),
             mapped=photos[start:stop],

@@ -1,21 +1,17 @@
-"""Kernels that turn polygons and runs into exact area coverage on a small grid.
+"""Turn polygons and run lengths into exact area coverage on a small grid.
 
 A photo of any shape is stretched to a square of ``size`` by ``size`` cells. The coverage of a cell is the area of the
-mask inside it over the area of the cell. Nothing is ever drawn at the photo's own resolution: the cost is that of the
+mask inside it over the area of the cell. Nothing is drawn at the photo's own resolution: the cost is that of the
 outline.
 
-*Polygons*: each edge adds, to the cells it passes, the signed area between itself and the right border of the grid; a
-running sum along each row then gives the winding number times the area (the accumulation buffer of the font
-rasterisers, e.g. Levien's font-rs, 2016). Its absolute value, cut at 1, is the coverage: the *non-zero* rule, so that a
-part that winds twice around an area covers it once. pycocotools fills by the even-odd rule: the two differ only where a
-part crosses itself. Parts are united by adding their coverages and cutting at 1. Edges are clipped at the border of the
-photo.
+Each edge of a polygon adds, to the cells it passes, the signed area between itself and the right border of the grid; a
+running sum along each row then gives the winding number times the area (the accumulation buffer of font rasterisers,
+e.g. Levien's font-rs, 2016). Its absolute value, cut at 1, is the coverage: the *non-zero* rule, so that a part that
+winds twice around an area covers it once. pycocotools fills by the even-odd rule; the two differ only where a part
+crosses itself. Parts are united by adding their coverages and cutting at 1. Edges are clipped at the photo's border.
 
-*Runs*: a run of ones down the columns adds its two ends to a table of differences; a running sum gives coverage, so
-that the cost is that of the runs, and no mask is decoded.
-
-Every kernel that adds coverage widens a *window* (first row, end row, first column, end column) to what it touched:
-clearing and reading a grid costs the window, not the grid.
+Kernels that add coverage widen a *window* (first row, end row, first column, end column) to what they touched; clearing
+and reading a grid costs the window, not the grid.
 """
 
 from __future__ import annotations
@@ -23,6 +19,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from aeret.data.raster_runs import add_runs, widen
 
 _Float = NDArray[np.float64]
 _Int = NDArray[np.int64]
@@ -111,14 +109,6 @@ def _add_edge(acc: _Float, size: int, x0: float, y0: float, x1: float, y1: float
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _widen(window: _Int, top: int, bottom: int, left: int, right: int) -> None:
-    """Make a window hold a rectangle of cells."""
-    if top < bottom and left < right:
-        window[0], window[1] = min(window[0], top), max(window[1], bottom)
-        window[2], window[3] = min(window[2], left), max(window[3], right)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def _clear(out: _Float, window: _Int) -> None:
     """Set the cells of a window to 0, and make the window empty."""
     for row in range(window[0], window[1]):
@@ -145,7 +135,7 @@ def _add_part(
     last_row = int(np.ceil(min(max(high_y, 0.0), float(size))))
     first = int(min(max(low_x, 0.0), float(size)))
     last = min(int(np.ceil(min(max(high_x, 0.0), float(size)))), size)
-    _widen(window, first_row, last_row, first, last)
+    widen(window, first_row, last_row, first, last)
     for row in range(first_row, last_row):
         total = 0.0
         for column in range(first, last):
@@ -154,86 +144,6 @@ def _add_part(
             out[row, column] = min(out[row, column] + abs(total), 1.0)
         acc[row, last] = 0.0
         acc[row, last + 1 if last < size else size + 1] = 0.0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _add_end(steps: _Float, column: int, y: float, weight: float) -> None:
-    """Start (or, with a negative weight, end) at height ``y`` a strip that covers ``weight`` of one column of cells."""
-    row = int(y)
-    below = y - row
-    steps[row, column] += weight * (1.0 - below)
-    steps[row + 1, column] += weight * below
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _add_box(steps: _Float, size: int, x0: float, x1: float, y0: float, y1: float) -> None:
-    """Add one rectangle, in cells."""
-    for column in range(int(x0), min(int(np.ceil(x1)), size)):
-        weight = min(x1, column + 1.0) - max(x0, float(column))
-        _add_end(steps, column, y0, weight)
-        _add_end(steps, column, y1, -weight)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _add_runs(
-    out: _Float, window: _Int, steps: _Float, size: int, text: NDArray[np.uint8], height: int, width: int
-) -> bool:
-    """Add the coverage of one RLE string to ``out``, cut at 1; False where its runs do not fill ``height * width``.
-
-    ``steps`` (size + 2, size) is zero before and after.
-    """
-    scale_x, scale_y = size / width, size / height
-    pixels = height * width
-    before, two_before = 0, 0
-    position, index, at = 0, 0, 0
-    sound = True
-    first, last = size, 0
-    while at < len(text) and sound:
-        run, shift, more = 0, 0, True
-        while more and at < len(text):
-            code = int(text[at]) - 48
-            at += 1
-            run |= (code & 0x1F) << shift
-            shift += 5
-            more = (code & 0x20) != 0
-            if not more and code & 0x10:
-                run -= 1 << shift
-            if code < 0 or code > 63 or shift > 40:
-                sound = False
-        if index > 2:
-            run += two_before
-        if more or run < 0 or position + run > pixels:
-            sound = False
-        elif index % 2 == 1 and run > 0:
-            column, top = position // height, position % height
-            first = min(first, int(column * scale_x))
-            last = min(int(np.ceil(((position + run - 1) // height + 1) * scale_x)), size)
-            left = run
-            if top:
-                part = min(left, height - top)
-                _add_box(steps, size, column * scale_x, (column + 1) * scale_x, top * scale_y, (top + part) * scale_y)
-                left -= part
-                column += 1
-            whole = left // height
-            if whole:
-                _add_box(steps, size, column * scale_x, (column + whole) * scale_x, 0.0, float(size))
-                left -= whole * height
-                column += whole
-            if left:
-                _add_box(steps, size, column * scale_x, (column + 1) * scale_x, 0.0, left * scale_y)
-        position += run
-        two_before, before = before, run
-        index += 1
-    _widen(window, 0, size, first, last)
-    for row in range(size):
-        for column in range(first, last):
-            out[row, column] = min(out[row, column] + max(steps[row, column], 0.0), 1.0)
-            steps[row + 1, column] += steps[row, column]
-            steps[row, column] = 0.0
-    for row in range(size, size + 2):
-        for column in range(first, last):
-            steps[row, column] = 0.0
-    return sound and position == pixels
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -273,7 +183,7 @@ def add_annotation(
             if parts[part + 1] > parts[part]:
                 _add_part(out, window, acc, size, points[parts[part] : parts[part + 1]], size / width, size / height)
     elif kind == 2:
-        return _add_runs(out, window, steps, size, text, height, width)
+        return add_runs(out, window, steps, size, text, height, width)
     return True
 
 
@@ -363,22 +273,3 @@ def cover_planes(
                 filled[plane] |= set_here
         _clear(out, window)
     return bits, filled, bad
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def spread_planes(
-    starts: _Int, stops: _Int, category: NDArray[np.int16], bits: NDArray[np.uint8], size: int, categories: int
-) -> NDArray[np.uint8]:
-    """Return uint8 (b, size, size, categories) of 0 and 1: photo i has the planes ``starts[i]`` to ``stops[i]``."""
-    dense = np.zeros((len(starts), size, size, categories), np.uint8)
-    for i in range(len(starts)):
-        for plane in range(starts[i], stops[i]):
-            channel = category[plane]
-            for byte in range(bits.shape[1]):
-                value = bits[plane, byte]
-                if value:
-                    for bit in range(8):
-                        if value & (128 >> bit):
-                            cell = byte * 8 + bit
-                            dense[i, cell // size, cell % size, channel] = 1
-    return dense

@@ -1,8 +1,7 @@
-"""Work over blocks of rows on threads: the same result for any number of threads.
+"""Run work over blocks of rows on threads.
 
-The kernels of retrieval and evaluation release the interpreter lock and keep every sum inside one block, so plain
-Python threads drive them. No OpenMP pool is involved: those of scikit-learn, OpenBLAS and faiss in one process slow
-each other down several times.
+Kernels of ours release the interpreter lock, so plain Python threads drive them. Libraries with a pool of their own
+(BLAS, faiss) thread by themselves and are not called from here: two pools slow each other down several times.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def over_blocks(
         size: rows in one block, at least 1.
         work: called from several threads at once, or the caller's; shares nothing it writes to with another block.
         threads: how many; 0 means one per core.
-        step: told how many more rows are done.
+        step: receives how many more rows are done.
     """
     threads = threads or cores()
     bounds = [(start, min(start + size, count)) for start in range(0, count, size)]

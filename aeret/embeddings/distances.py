@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import faiss
 import numpy as np
@@ -21,6 +22,7 @@ Vectors = NDArray[np.float32]
 _LARGEST = 1e15
 _PAIRS_AT_ONCE = 2**22
 _ROUNDING = 2.0**-24
+_faiss: Any = faiss  # whose stubs lack some of its names
 
 
 @contextmanager
@@ -62,7 +64,7 @@ def squared_distances(queries: Vectors, vectors: Vectors) -> Vectors:
         ours, theirs = np.ascontiguousarray(queries), np.ascontiguousarray(vectors)
         left, right, found = map(faiss.swig_ptr, (ours, theirs, out))
         # The plain metric of faiss subtracts products, which rounds away what tells near vectors apart.
-        faiss.pairwise_extra_distances(
+        _faiss.pairwise_extra_distances(
             ours.shape[1], len(ours), left, len(theirs), right, faiss.METRIC_L2, 0.0, found, -1, -1, -1
         )
     return out
@@ -78,7 +80,7 @@ def pair_distances(queries: Vectors, vectors: Vectors, rows: NDArray[np.int64], 
     out = np.zeros(rows.shape, np.float32)
     if out.size and queries.shape[1]:
         ours, theirs, which = (np.ascontiguousarray(each) for each in (queries, vectors, rows))
-        measure = faiss.fvec_inner_products_by_idx if dot else faiss.fvec_L2sqr_by_idx
+        measure = _faiss.fvec_inner_products_by_idx if dot else _faiss.fvec_L2sqr_by_idx
         measure(*map(faiss.swig_ptr, (out, ours, theirs, which)), ours.shape[1], *rows.shape)
     return -out if dot else out
 
@@ -101,9 +103,7 @@ def nearest(vectors: Vectors, centroids: Vectors, labels: NDArray[np.int32], dis
     labels[:], distances[:] = rows[:, 0], squared[:, 0]
 
 
-def nearest_rows(
-    queries: Vectors, vectors: Vectors, n: int, dot: bool = False
-) -> tuple[NDArray[np.int64], Vectors]:
+def nearest_rows(queries: Vectors, vectors: Vectors, n: int, dot: bool = False) -> tuple[NDArray[np.int64], Vectors]:
     """Return the rows, int64 (q, n), nearest to each query and their raw distances, float32 (q, n).
 
     Raw distances are squared, or with ``dot`` negated dot products; ties go to the lowest row.

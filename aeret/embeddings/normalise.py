@@ -1,4 +1,4 @@
-"""Normalisation of embeddings."""
+"""Normalise embeddings."""
 
 from __future__ import annotations
 

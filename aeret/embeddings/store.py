@@ -1,4 +1,4 @@
-"""A set of embeddings: vectors, ids and what is known of each photo; ``.npy`` files memory-mapped, and Parquet."""
+"""Save and open sets of embeddings: memory-mapped ``.npy`` files, and Parquet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,13 @@ _ID = "photo_id"
 
 @dataclass(frozen=True)
 class EmbeddingSet:
-    """Embeddings of ``n`` photos, a row each."""
+    """Hold embeddings of ``n`` photos, a row each.
+
+    Example:
+        >>> found = EmbeddingSet(np.zeros((2, 4), np.float32), np.array([7, 9]))
+        >>> len(found)
+        2
+    """
 
     vectors: NDArray[np.float32]
     """float32 (n, d)."""
@@ -79,6 +85,36 @@ class EmbeddingSet:
             raise DataError(f"{folder}: holds no embeddings ({VECTORS} and {ROWS}); run the stage embed.") from None
         except (ValueError, OSError, UsageError) as error:
             raise DataError(f"{folder}: holds damaged embeddings ({error}); run the stage embed again.") from None
+
+
+@dataclass(frozen=True)
+class EmbeddedPhotos:
+    """Find the embedding sets that the stage ``embed`` wrote: of query and gallery, or of a folder of photos."""
+
+    folder: Path
+    QUERY: ClassVar[str] = "query"
+    """Written unless the queries are the gallery."""
+    GALLERY: ClassVar[str] = "gallery"
+    FOLDER: ClassVar[str] = "photos"
+    """Written in place of the two others if a folder of photos was embedded."""
+
+    @property
+    def has_splits(self) -> bool:
+        """Whether query and gallery were embedded, not a folder of photos."""
+        return not (self.folder / self.FOLDER).is_dir()
+
+    def open(self, name: str) -> EmbeddingSet:
+        """Open one of the sets.
+
+        Raises:
+            DataError: it is missing or damaged.
+        """
+        return EmbeddingSet.open(self.folder / name)
+
+    @property
+    def searched(self) -> EmbeddingSet:
+        """The set that a search looks in: the gallery, or the folder of photos."""
+        return self.open(self.GALLERY if self.has_splits else self.FOLDER)
 
 
 def write_rows(folder: Path, ids: NDArray[np.int64], columns: Mapping[str, NDArray[Any]]) -> None:

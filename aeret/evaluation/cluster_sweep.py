@@ -1,4 +1,4 @@
-"""Clusterings of the same photos for several k, side by side, and which k each criterion would choose."""
+"""Compare clusterings of the same photos for several k, and say which k each criterion would choose."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def sweep_clusters(
         clusters: values of k, each at most n.
         seed: the run's seed, the same for every k.
         starts: of k-means.
-        iterations: limit of k-means in one stage.
+        iterations: limit of k-means in one start.
         sample: photos the silhouette is averaged over.
-        threads: 0 means one per core; never changes a number.
+        threads: 0 means one per core.
         progress: shows the clusterings.
 
     Returns:

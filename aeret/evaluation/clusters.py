@@ -1,4 +1,4 @@
-"""How good clusters are: by the vectors alone, and by labels that the clustering did not see.
+"""Measure clusters by the vectors alone, and by labels that the clustering did not see.
 
 Inertia falls with every further cluster; silhouette (Rousseeuw 1987) and the Davies-Bouldin index (1979) weigh how
 tight clusters are against how far apart. Against labels: normalised mutual information and the adjusted Rand index of
@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.metrics import adjusted_rand_score, davies_bouldin_score, normalized_mutual_info_score
 
 from aeret.embeddings.blocks import over_blocks
-from aeret.embeddings.distances import Vectors, checked, own_distances, squared_distances
+from aeret.embeddings.distances import Vectors, checked, squared_distances
 from aeret.errors import UsageError
 from aeret.rng import generator
 
 SAMPLE = 1000
-"""Photos that the silhouette is averaged over, where there are more."""
+"""Most photos that the silhouette is averaged over."""
 _DISTANCES_AT_ONCE = 2**22
 
 
@@ -60,7 +60,7 @@ def cluster_quality(
         labels: bool (n, c).
         seed: the run's seed; it draws the sample of the silhouette.
         sample: photos the silhouette is averaged over.
-        threads: 0 means one per core; never changes a number.
+        threads: 0 means one per core.
 
     Raises:
         UsageError: the three are not of the same photos.
@@ -83,9 +83,7 @@ def cluster_quality(
         ari = float(adjusted_rand_score(own, clusters[single]))
     silhouettes = _silhouettes(vectors, clusters, rows, threads)
     silhouette = float(silhouettes.mean()) if len(rows) else float("nan")
-    return ClusterQuality(
-        silhouette, len(rows), _davies_bouldin(vectors, clusters, threads), nmi, ari, int(single.sum())
-    )
+    return ClusterQuality(silhouette, len(rows), davies_bouldin(vectors, clusters), nmi, ari, int(single.sum()))
 
 
 def silhouettes(
@@ -100,10 +98,14 @@ def silhouettes(
     return _silhouettes(checked(vectors, "Embeddings that were clustered"), clusters, np.asarray(rows), threads)
 
 
-def davies_bouldin(vectors: NDArray[np.floating], assignment: NDArray[np.integer], threads: int = 0) -> float:
-    """Return the Davies-Bouldin index over clusters with members; NaN where there is but one."""
-    clusters = np.unique(assignment, return_inverse=True)[1].astype(np.int32)
-    return _davies_bouldin(checked(vectors, "Embeddings that were clustered"), clusters, threads)
+def davies_bouldin(vectors: NDArray[np.floating], assignment: NDArray[np.integer]) -> float:
+    """Return the Davies-Bouldin index over clusters with members; NaN with a single one."""
+    clusters = len(np.unique(assignment))
+    if clusters < 2:
+        return float("nan")
+    if clusters == len(assignment):  # every cluster is a point, which scikit-learn refuses
+        return 0.0
+    return float(davies_bouldin_score(checked(vectors, "Embeddings that were clustered"), assignment))
 
 
 def _silhouettes(
@@ -131,19 +133,3 @@ def _silhouettes(
 
     block = max(1, min(64, _DISTANCES_AT_ONCE // len(vectors)))
     return np.concatenate([np.zeros(0), *over_blocks(len(rows), block, work, threads)])
-
-
-def _davies_bouldin(vectors: Vectors, clusters: NDArray[np.int32], threads: int) -> float:
-    sizes = np.bincount(clusters)
-    if len(sizes) < 2:
-        return float("nan")
-    order = np.argsort(clusters, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    centres = np.add.reduceat(vectors[order], starts, axis=0, dtype=np.float64) / sizes[:, None]
-    centres32 = centres.astype(np.float32)
-    spread = np.bincount(clusters, np.sqrt(own_distances(vectors, centres32, clusters))) / sizes
-    apart = np.sqrt(squared_distances(centres32, centres32)).astype(np.float64)
-    both = spread[:, None] + spread[None]
-    # Centres in the same place are as bad as can be, and no ratio; scikit-learn leaves such pairs out too.
-    ratios = np.divide(both, apart, out=np.zeros_like(both), where=apart > 0)
-    return float(ratios.max(axis=1).mean())

@@ -1,4 +1,4 @@
-"""Is one clustering's pairwise F better than another's: a paired bootstrap over photos.
+"""Test whether one clustering has a better pairwise F than another, by a paired bootstrap over photos.
 
 Pairwise F is a ratio of sums over pairs, so photos, not pairs, are what is drawn: a photo drawn w times takes part in
 each of its pairs w times, and a pair of draws of one photo is left out. Both clusterings see the same draws.

@@ -1,4 +1,4 @@
-"""Which index? Candidates are built, searched with the run's own queries, and judged by the task's measure.
+"""Measure indexes on the run's own queries by the task's measure, and choose one.
 
 Neighbour recall says how much of an exact search survives; what counts is how much of the *measure* does, and the two
 are not the same: on many collections an index that loses a third of the exact neighbours loses nothing that a user
@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,12 +38,39 @@ _SINGLE, _LEAST_SINGLE, _SINGLE_MS, _RESAMPLES = 200, 20, 2000.0, 2000
 
 @dataclass(frozen=True)
 class Budget:
-    """What the index may take."""
+    """Limits of an index."""
 
     megabytes: float
     """Of memory for the whole gallery, in units of 10^6 bytes."""
     milliseconds: float
     """Median time of one query asked alone, on one thread."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What all indexes are asked, and how their answers are judged."""
+
+    queries: Vectors
+    """The run's own, float32 (q, d)."""
+    gallery: Vectors
+    """float32 (g, d)."""
+    exclude: NDArray[np.int64]
+    """Gallery row left out of each query's results, or -1; int64 (q,)."""
+    n: int
+    """Results per query."""
+    score: Callable[[Ranking], NDArray[np.float64]] = field(repr=False)
+    """From a ranking to the measure of each query, float64 (q,), NaN where skipped."""
+    metric: str = "cosine"
+    seed: int = 0
+
+    @cached_property
+    def exact(self) -> Ranking:
+        """The exhaustive ranking."""
+        return self.put_to(INDEXES["flat"].build(self.gallery, metric=self.metric))
+
+    def put_to(self, index: Index, threads: int = 0, progress: Progress = silent, **knobs: Any) -> Ranking:
+        """Return the answer of an index."""
+        return index.search(self.queries, self.n, exclude=self.exclude, threads=threads, progress=progress, **knobs)
 
 
 @dataclass(frozen=True)
@@ -99,16 +127,9 @@ def candidates(width: int, gallery: int, kinds: Sequence[str]) -> Iterator[tuple
 def try_index(
     kind: str,
     options: Mapping[str, Any],
-    queries: Vectors,
-    gallery: Vectors,
-    exclude: NDArray[np.int64],
-    n: int,
-    exact: Ranking,
-    score: Callable[[Ranking], NDArray[np.float64]],
+    question: Question,
     budget: Budget,
     *,
-    metric: str = "cosine",
-    seed: int = 0,
     threads: int = 0,
     progress: Progress = silent,
 ) -> list[Trial]:
@@ -117,28 +138,23 @@ def try_index(
     Args:
         kind: key of ``INDEXES``.
         options: of its build.
-        queries: float32 (q, d).
-        gallery: float32 (g, d).
-        exclude: gallery row left out of each query's results, or -1; int64 (q,).
-        n: results per query.
-        exact: the exhaustive ranking of the same queries.
-        score: from a ranking to the measure of each query, float64 (q,), NaN where skipped.
-        budget: what may be taken.
-        metric: of the index.
-        seed: the run's seed.
+        question: put to the index.
+        budget: limits of memory and time.
         threads: of the batch search; 0 means one per core. Times are of one thread.
         progress: shows the work.
     """
     start = time.perf_counter()
-    index = INDEXES[kind].build(gallery, metric=metric, seed=seed, progress=progress, **options)
+    index = INDEXES[kind].build(
+        question.gallery, metric=question.metric, seed=question.seed, progress=progress, **options
+    )
     built = time.perf_counter() - start
+    megabytes = index.bytes_per_vector * len(index) / 1e6
     trials = []
     for knobs in _knob_settings(index):
-        ranking = index.search(queries, n, exclude=exclude, threads=threads, progress=progress, **knobs)
-        values = score(ranking)
-        low, high = bootstrap_interval(values[:, None], generator(seed, "bootstrap"), _RESAMPLES)
-        megabytes = index.bytes_per_vector * len(index) / 1e6
-        ms = _single_query_ms(index, queries, exclude, n, knobs)
+        ranking = question.put_to(index, threads, progress, **knobs)
+        values = question.score(ranking)
+        low, high = bootstrap_interval(values[:, None], generator(question.seed, "bootstrap"), _RESAMPLES)
+        ms = _single_query_ms(index, question, knobs)
         trials.append(
             Trial(
                 kind,
@@ -147,7 +163,7 @@ def try_index(
                 float(np.nanmean(values)),
                 float(low[0]),
                 float(high[0]),
-                float(ranking.agreement(exact, exact.rows.shape[1]).mean()),
+                float(ranking.agreement(question.exact, question.exact.rows.shape[1]).mean()),
                 ms,
                 index.bytes_per_vector,
                 megabytes,
@@ -160,38 +176,26 @@ def try_index(
 
 
 def plan(
-    queries: Vectors,
-    gallery: Vectors,
-    exclude: NDArray[np.int64],
-    n: int,
-    score: Callable[[Ranking], NDArray[np.float64]],
+    question: Question,
     budget: Budget,
     kinds: Sequence[str] = (),
     *,
-    metric: str = "cosine",
-    seed: int = 0,
     threads: int = 0,
     progress: Progress = silent,
     note: Callable[[str], None] = lambda text: None,
 ) -> list[Trial]:
-    """Measure candidates and choose: of those within the budget the best by the measure, then the smallest, then fast.
+    """Measure candidates and choose the best within the budget; break ties by size, then speed.
 
     "Best" allows for chance: a trial is as good as the best one unless the 95 % interval of their difference, query by
     query, lies below zero; the smallest of those as good is chosen.
 
     Args:
-        queries: float32 (q, d), the run's own.
-        gallery: float32 (g, d).
-        exclude: gallery row left out of each query's results, or -1; int64 (q,).
-        n: results per query.
-        score: from a ranking to the measure of each query, float64 (q,), NaN where skipped.
-        budget: what may be taken.
-        kinds: indexes to try; all where none is named.
-        metric: of the indexes.
-        seed: the run's seed.
+        question: put to all indexes.
+        budget: limits of memory and time.
+        kinds: indexes to try; all if none is named.
         threads: of the batch searches; 0 means one per core.
         progress: shows the work.
-        note: told about a candidate that cannot be built for this gallery, and why.
+        note: receives a line on each candidate that cannot be built for this gallery, and why.
 
     Returns:
         All trials, by value, best first; one is ``chosen`` unless none fits.
@@ -199,19 +203,15 @@ def plan(
     Raises:
         UsageError: nothing could be tried.
     """
-    exact = INDEXES["flat"].build(gallery, metric=metric).search(queries, n, exclude=exclude, threads=threads)
     trials: list[Trial] = []
-    for kind, options in candidates(gallery.shape[1], len(gallery), kinds or tuple(INDEXES)):
+    for kind, options in candidates(question.gallery.shape[1], len(question.gallery), kinds or tuple(INDEXES)):
         try:
-            trials += try_index(
-                kind, options, queries, gallery, exclude, n, exact, score, budget,
-                metric=metric, seed=seed, threads=threads, progress=progress,
-            )  # fmt: skip
+            trials += try_index(kind, options, question, budget, threads=threads, progress=progress)
         except AeretError as error:
             note(f"{kind} {_words(options)} is left out: {error}")
     if not trials:
         raise UsageError("None of the indexes could be built for this gallery; see the notes above, or name others.")
-    return _chosen(_with_front(trials), seed)
+    return _chosen(_with_front(trials), question.seed)
 
 
 def plan_table(trials: Sequence[Trial]) -> pd.DataFrame:
@@ -242,16 +242,14 @@ def _knob_settings(index: Index) -> list[dict[str, Any]]:
     return [each for each in settings if each["order"] != "sequential" or each["min_probes"] == least]
 
 
-def _single_query_ms(
-    index: Index, queries: Vectors, exclude: NDArray[np.int64], n: int, knobs: Mapping[str, Any]
-) -> float:
+def _single_query_ms(index: Index, question: Question, knobs: Mapping[str, Any]) -> float:
     times: list[float] = []
-    for row in range(min(_SINGLE, len(queries))):
+    for row in range(min(_SINGLE, len(question.queries))):
         if len(times) >= _LEAST_SINGLE and sum(times) > _SINGLE_MS:
             break
-        one = queries[row : row + 1], exclude[row : row + 1]
+        one = slice(row, row + 1)
         start = time.perf_counter()
-        index.search(one[0], n, exclude=one[1], threads=1, **knobs)
+        index.search(question.queries[one], question.n, exclude=question.exclude[one], threads=1, **knobs)
         times.append(1000 * (time.perf_counter() - start))
     return statistics.median(times)
 

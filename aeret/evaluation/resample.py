@@ -1,10 +1,11 @@
-"""The paper's "simulations": the same measure on many random samples of the queries."""
+"""Measure on many random samples of the queries (the paper's "simulations")."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from aeret.errors import UsageError
@@ -42,16 +43,7 @@ def sample_queries(count: int, fraction: float, resamples: int, rng: np.random.G
 
 
 def resampled(values: Values, samples: NDArray[np.int64]) -> Resampled:
-    """Return statistics of the means of per-query values (q, m) over samples (s, size), NaN queries left out."""
-    means = np.full((len(samples), values.shape[1]), np.nan)
-    for row, sample in enumerate(samples):
-        chosen = values[sample]
-        valid = np.isfinite(chosen)
-        counts = valid.sum(axis=0)
-        sums = np.where(valid, chosen, 0.0).sum(axis=0)
-        means[row] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    known = np.isfinite(means)
-    number = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known.any(axis=0), np.where(known, means, 0.0).sum(axis=0) / number, np.nan)
-    squares = (np.where(known, means - mean, 0.0) ** 2).sum(axis=0)
-    return Resampled(mean, np.sqrt(squares / np.maximum(number - 1, 1)), *interval(means))
+    """Return statistics of the means of per-query values (q, m) over samples (s, size), NaN entries left out."""
+    means = pd.DataFrame(np.stack([pd.DataFrame(values[sample]).mean().to_numpy() for sample in samples]))
+    spread = np.zeros(values.shape[1]) if len(samples) == 1 else means.std(ddof=1).fillna(0.0).to_numpy()
+    return Resampled(means.mean().to_numpy(), spread, *interval(means.to_numpy()))

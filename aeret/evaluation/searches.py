@@ -1,4 +1,4 @@
-"""The three searches that every evaluation measures: exhaustive, and cluster-first in both orders."""
+"""Run the searches that every evaluation measures: exhaustive, and cluster-first in both orders."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def search_all(
         exclude: gallery row left out of each query's results, or -1; int64 (q,).
         n: results per query.
         lead: name of the search that comes first.
-        threads: 0 means one per core; never changes a ranking.
+        threads: 0 means one per core.
         progress: shows queries done.
     """
     prepared = cluster_first.ClusterFirst(gallery, clustering)
@@ -53,7 +53,7 @@ def search_all(
     )
     rankings, seconds = {}, {}
     for name in sorted(searches, key=lambda name: name != lead):
-        # The first call of a kernel loads or compiles it; that is no part of a search.
+        # The first call of a kernel loads or compiles it, which is no part of a search.
         searches[name](queries[:1], exclude[:1])
         start = time.perf_counter()
         rankings[name] = searches[name](queries, exclude)

@@ -1,4 +1,4 @@
-"""What each shortcut of a search costs: exact, cluster-first, compressed, hashed, and hashed with exact re-scoring.
+"""Measure what each shortcut of a search costs, from exact to hashed with exact re-scoring.
 
 Each step searches the same gallery for the same queries; beside its measures stand bytes per photo and time per query.
 The first two steps are the evaluation's own searches. ``compressed`` scans product-quantised vectors, ``hashed`` scans
@@ -69,7 +69,7 @@ def waterfall_steps(
         gallery: likewise, float32 (g, d).
         exclude: gallery row left out of each query's results, or -1; int64 (q,).
         seed: the run's seed.
-        threads: 0 means one per core; never changes a result.
+        threads: 0 means one per core.
         progress: shows the work.
     """
     exact, *others = own
@@ -156,7 +156,7 @@ def _shortcuts(
         return
     codes = fit_sign_codes(gallery, bits, seed)
     hashed = INDEXES["binary-flat"].build(codes.encode(gallery), metric="hamming", seed=seed, progress=progress)
-    # Scored again are more than are wanted: the same results in another order could not win back any.
+    # Re-score more candidates than are returned: re-ranking the same N cannot recover a missed one.
     block = max(BLOCK, _SPARE * n)
 
     def by_bits(rows: slice) -> Ranking:
@@ -169,7 +169,7 @@ def _shortcuts(
 
     def again(rows: slice) -> Ranking:
         some = Ranking(found.rows[rows], found.distances[rows], found.scanned[rows], found.probes[rows])
-        return RERANKERS["exact"].rerank(queries[rows], some, gallery, top=block, threads=threads, progress=progress)
+        return RERANKERS["exact"].rerank(queries[rows], some, gallery, top=block, progress=progress)
 
     ranking, more = _timed(again)
     yield Step("re-ranked", ranking.top(n), seconds + more, hashed.bytes_per_vector + 4 * width)

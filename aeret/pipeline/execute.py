@@ -1,4 +1,4 @@
-"""Run one task in this process, or a list of tasks each in a process of its own."""
+"""Run one task, in this process or in a fresh one."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from aeret.artifacts import (
 )
 from aeret.errors import RegressionError, ResourceError, RunError, UsageError
 from aeret.pipeline.graph import Task
-from aeret.pipeline.stage_process import StageProcesses
+from aeret.pipeline.stage_process import start
 from aeret.progress import Progress
 from aeret.settings import Settings
 from aeret.stages import load_stage
 
 
 def execute(task: Task, settings: Settings, progress: Progress, force: bool = False) -> Record:
-    """Run one task in this process, unless its artifact is there already.
+    """Run one task in this process unless its artifact exists.
 
     Raises:
         RunError: an input's artifact is missing, or another process is writing this one.
@@ -84,34 +84,28 @@ def _make(task: Task, settings: Settings, progress: Progress) -> Record:
     return record
 
 
-def execute_in_process(
-    task: Task, settings: Settings, root: Path, processes: StageProcesses, following: str = ""
-) -> Record:
-    """Run one task in a fresh process: TensorFlow's memory and threads end with it.
+def execute_in_process(task: Task, settings: Settings, root: Path) -> Record:
+    """Run one task in a fresh process, whose end frees TensorFlow's memory and threads.
 
     Args:
         task: what to run.
-        settings: of the run.
+        settings: all settings of the run.
         root: the folder of all runs.
-        processes: starts it.
-        following: the next stage, where it uses Keras, which its process then loads meanwhile.
 
     Raises:
-        AeretError: no process can be started, or the stage failed; its own message was printed already, this one says
-            what to do.
+        AeretError: no process can be started, or the stage failed; the stage has printed its own message, and this
+            one says what to do.
         KeyboardInterrupt: this process or the stage's was interrupted.
     """
-    # The settings go through a pipe: a file of them would stay for good where this process is killed.
+    # The settings go through a pipe: a file of them would be left behind if this process is killed.
     options = ["--config", "/dev/stdin", "--runs", str(root), "--quiet", "--expect", task.key]
     try:
-        process, head = processes.start(task.stage, ["stage", task.stage, *options])
+        process = start(["stage", task.stage, *options])
     except OSError as error:
         raise system_error(f"stage {task.stage}: no process can be started for it", error) from None
     try:
-        if following:
-            processes.load_ahead(following)
         # Waits for the stage too; one that ended before it read them says why by its exit code.
-        process.communicate(head + _as_yaml(settings.model_dump(mode="json")).encode())
+        process.communicate(_as_yaml(settings.model_dump(mode="json")).encode())
         code = process.returncode
     except BaseException as error:
         # Ctrl-C reached the stage as well, and it is leaving its checkpoint whole; SIGTERM did not.
@@ -122,7 +116,7 @@ def execute_in_process(
 
 
 _PATIENCE = 20.0
-"""Seconds that a stage has to end by itself, and again after it was asked to, before it is killed."""
+"""Seconds that a stage has to end by itself, and again after SIGTERM, before it is killed."""
 _INTERRUPTED = 130
 
 
@@ -157,9 +151,9 @@ def _raise_for(stage: str, code: int) -> None:
             )
         raise RunError(f"stage {stage} was killed by signal {-code} ({name}).{cause} The same command resumes it.")
     if code == UsageError.exit_code:
-        raise UsageError(f"stage {stage} cannot run with this input; mend what is said above and start again.")
+        raise UsageError(f"stage {stage} cannot run with this input; fix the problem above and start again.")
     if code == ResourceError.exit_code:
-        raise ResourceError(f"stage {stage} ended as is said above; when that is mended the same command resumes it.")
+        raise ResourceError(f"stage {stage} stopped for the reason above; once it is fixed, the same command resumes.")
     error = RunError(f"stage {stage} failed with exit code {code}; the same command resumes it.")
     error.exit_code = code if code == RegressionError.exit_code else RunError.exit_code
     raise error
@@ -175,5 +169,5 @@ def _count_attempt(partial: Path) -> int:
 
 
 def _as_yaml(values: Any) -> str:
-    """Return JSON, which YAML 1.2 includes; not in ASCII, because YAML reads JSON's pairs of surrogates as two."""
+    """Return JSON, which YAML 1.2 includes, unescaped because YAML misreads surrogate pairs."""
     return json.dumps(values, indent=2, ensure_ascii=False) + "\n"

@@ -1,26 +1,22 @@
-"""Bit words: label sets and mask planes as unsigned 64-bit integers, and the count of their ones."""
+"""Pack flags into words of 64 bits, and count the ones of a word."""
 
 from __future__ import annotations
 
-from typing import Any
-
+import numba
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-
-def _ones(typing_context, word):  # type: ignore[no-untyped-def]
-
-    def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.ctpop(arguments[0])
-
-    return types.uint64(types.uint64), build
+_PAIRS, _FOURS, _BYTES = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333), np.uint64(0x0F0F0F0F0F0F0F0F)
+_SUM = np.uint64(0x0101010101010101)
 
 
-ones: Any = intrinsic(_ones)
-"""``ones(word)`` in compiled code: how many bits of a uint64 are set, one instruction, in vectors where the processor
-has it."""
+@numba.njit(inline="always")
+def ones(word):  # type: ignore[no-untyped-def]
+    """Return how many bits of a uint64 are set, in compiled code."""
+    word = word - ((word >> np.uint64(1)) & _PAIRS)
+    word = (word & _FOURS) + ((word >> np.uint64(2)) & _FOURS)
+    word = (word + (word >> np.uint64(4))) & _BYTES
+    return (word * _SUM) >> np.uint64(56)
 
 
 def words_of_bools(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:

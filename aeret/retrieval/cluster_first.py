@@ -1,12 +1,8 @@
-"""Cluster-first top-N search (the paper's): nearest cluster first, then the next, until N results are found.
+"""Search the nearest cluster first, then the next, until N results are found (the paper's search).
 
 The rule has two readings. ``sequential`` is the literal one: all of the nearest cluster's results, ranked inside it,
 then the next cluster's. ``pooled`` visits clusters until at least N vectors are found and then ranks them together.
 They are the same when the nearest cluster holds N or more.
-
-A search of the pooled order can be asked for a minimum of probes too: it visits at least so many clusters that have
-members, also when fewer hold N. That buys recall, up to exact search when all are visited. In the sequential order a
-cluster beyond those that gave the N results cannot change them, so none is visited, whatever the minimum.
 """
 
 from __future__ import annotations
@@ -20,7 +16,7 @@ from numpy.typing import NDArray
 from aeret.clustering.kmeans import Clustering
 from aeret.cores import cores
 from aeret.embeddings.blocks import over_blocks
-from aeret.embeddings.distances import Vectors, checked, decode, nearest_rows, squared_distance
+from aeret.embeddings.distances import Vectors, checked, faiss_threads, nearest_rows
 from aeret.errors import UsageError
 from aeret.progress import Progress, silent
 from aeret.registry import lookup
@@ -33,13 +29,12 @@ ORDERS: dict[str, bool] = {"sequential": False, "pooled": True}
 
 _AHEAD = 2  # clusters put in order for every query; the few that want more order the rest for themselves
 _FEW = 4  # queries up to which a matrix product of queries and centroids does not pay, nor does a thread
-_SHARE = 32  # queries that are worth a thread
-_AT_ONCE = 1024  # queries in a block of such products, which want many
-_SHIFT = np.uint64(32)
+_LEAST, _MOST = 32, 256  # queries of one call of the kernel
+_SHIFT, _ROW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
 class ClusterFirst:
-    """A gallery prepared for cluster-first search: checked once, and copied so that a cluster's members lie together.
+    """Prepare a gallery for cluster-first search.
 
     Args:
         gallery: float32 (g, d).
@@ -49,47 +44,41 @@ class ClusterFirst:
 
     Raises:
         UsageError: shapes do not fit, or values are not finite.
+
+    Example:
+        >>> from aeret.clustering.kmeans import fit_kmeans
+        >>> gallery = np.eye(4, dtype=np.float32)
+        >>> ClusterFirst(gallery, fit_kmeans(gallery, 2, seed=0)).search(gallery[:1], 1).rows.tolist()
+        [[0]]
     """
 
     def __init__(self, gallery: NDArray[np.floating], clustering: Clustering, *, copy: bool = True) -> None:
         gallery = checked_gallery(gallery)
-        centroids = checked(clustering.centroids, "Centroids", gallery.shape[1])
-        assignment = clustering.assignment
+        checked(clustering.centroids, "Centroids", gallery.shape[1])
+        assignment, clusters = clustering.assignment, len(clustering.centroids)
         if len(assignment) != len(gallery):
             raise UsageError(f"A clustering of {len(assignment)} vectors does not fit a gallery of {len(gallery)}.")
-        if len(assignment) and not (assignment.min() >= 0 and assignment.max() < len(centroids)):
+        if len(assignment) and not (assignment.min() >= 0 and assignment.max() < clusters):
             raise UsageError(
-                f"A clustering of {len(centroids)} clusters assigns numbers from {assignment.min()} to "
-                f"{assignment.max()}; they must lie between 0 and {len(centroids) - 1}."
+                f"A clustering of {clusters} clusters assigns numbers from {assignment.min()} to "
+                f"{assignment.max()}; they must lie between 0 and {clusters - 1}."
             )
-        offsets, rows = clustering.members()
-        self._vectors = gallery[rows] if copy else gallery
-        self._prepare(centroids, offsets, rows, np.arange(len(gallery)) if copy else rows)
+        rows = clustering.members()[1]
+        self._prepare(gallery[rows] if copy else gallery, clustering, np.arange(len(rows)) if copy else rows)
 
     @classmethod
-    def of_members(
-        cls, members: Vectors, centroids: Vectors, offsets: NDArray[np.int64], rows: NDArray[np.int64]
-    ) -> Self:
-        """Return the search of a gallery that was copied before; nothing of it is read or checked.
-
-        Args:
-            members: float32 (g, d), cluster by cluster.
-            centroids: float32 (k, d).
-            offsets: see :meth:`Clustering.members`, int64 (k + 1,).
-            rows: of the members, int64 (g,).
-        """
+    def of_members(cls, members: Vectors, clustering: Clustering) -> Self:
+        """Return the search of a gallery that was copied before, float32 (g, d), cluster by cluster; unchecked."""
         made = cls.__new__(cls)
-        made._vectors = members
-        made._prepare(centroids, offsets, rows, np.arange(len(rows)))
+        made._prepare(members, clustering, np.arange(len(members)))
         return made
 
-    def _prepare(
-        self, centroids: Vectors, offsets: NDArray[np.int64], rows: NDArray[np.int64], places: NDArray[np.int64]
-    ) -> None:
+    def _prepare(self, vectors: Vectors, clustering: Clustering, places: NDArray[np.int64]) -> None:
+        offsets, self._rows = clustering.members()
         occupied = offsets[1:] > offsets[:-1]
-        self._centroids = np.ascontiguousarray(centroids[occupied])
-        self._offsets = np.append(offsets[:-1][occupied], len(rows))
-        self._rows, self._places = rows, places
+        self._centroids = np.ascontiguousarray(clustering.centroids[occupied], np.float32)
+        self._offsets = np.append(offsets[:-1][occupied], len(self._rows))
+        self._vectors, self._places = vectors, places
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -102,100 +91,60 @@ class ClusterFirst:
         exclude: NDArray[np.integer] | None = None,
         probes: int = 1,
         *,
-        batch: int = 256,
         threads: int = 0,
         progress: Progress = silent,
     ) -> Ranking:
-        """Return ``n`` gallery vectors for each query; see the function :func:`search`."""
+        """Return ``n`` gallery vectors for each query, nearest cluster first; ties by row, equal clusters by number.
+
+        Args:
+            queries: float32 (q, d).
+            n: results per query; fewer if the gallery holds fewer.
+            order: ``sequential`` or ``pooled``.
+            exclude: gallery row left out of each query's results (the query itself), or -1; int64 (q,).
+            probes: ``pooled`` visits at least this many clusters with members, also when fewer hold N. That buys
+                recall, up to exact search. In the ``sequential`` order clusters beyond those that gave the N results
+                cannot change them, so ``probes`` has no effect.
+            threads: 0 means one per core.
+            progress: shows queries done.
+
+        Raises:
+            UsageError: shapes do not fit, values are not finite, or ``exclude`` points outside the gallery.
+        """
         queries, exclude, n = checked_queries(queries, self._vectors, exclude, n)
-        lookup(ORDERS, order, "cluster-first order")
+        pooled = lookup(ORDERS, order, "cluster-first order")
         if probes < 1:
             raise UsageError(f"A cluster-first search visits at least one cluster, got probes={probes}.")
-        found = self.search_checked(queries, n, order, exclude, probes, batch=batch, threads=threads, progress=progress)
-        return Ranking(found.rows, np.sqrt(found.distances), found.scanned, found.probes)
-
-    def search_checked(
-        self,
-        queries: Vectors,
-        n: int,
-        order: str,
-        exclude: NDArray[np.int64],
-        probes: int,
-        *,
-        batch: int = 256,
-        threads: int = 0,
-        progress: Progress = silent,
-    ) -> Ranking:
-        """Return what :meth:`search` does for arguments that have been checked, with squared distances."""
-        pooled = ORDERS[order]
         least = min(probes, len(self._centroids)) if pooled else 1
         keys = np.empty((len(queries), n), np.uint64)
         scanned, visited = np.zeros(len(queries), np.int64), np.zeros(len(queries), np.int64)
-        few = len(queries) <= min(batch, _FEW)
+        few = len(queries) <= _FEW
         ahead = 0 if few or not n else min(len(self._centroids), max(least, _AHEAD))
-        first = np.empty((len(queries), ahead), np.int64)
-
-        def order_clusters(start: int, stop: int) -> None:
-            first[start:stop] = nearest_rows(queries[start:stop], self._centroids, ahead)[0]
+        with faiss_threads(threads):
+            first = nearest_rows(queries, self._centroids, ahead)[0]
+        # Queries of one cluster go together: they read the same members, which then stay in the cache.
+        sequence = np.argsort(first[:, 0], kind="stable") if ahead else np.arange(len(queries))
 
         def work(start: int, stop: int) -> None:
             index = (self._centroids, self._offsets, self._vectors, self._places, self._rows)
             _search(queries, sequence[start:stop], first, *index, exclude, pooled, least, keys, scanned, visited)
 
+        size = min(_MOST, max(_LEAST, -(-len(queries) // (threads or cores()))))
         with progress(f"cluster-first search, {order}", len(queries), unit="query") as step:
-            if ahead:
-                for _ in over_blocks(len(queries), _AT_ONCE, order_clusters, threads):
-                    pass
-                # Queries of one cluster go together: they read the same members, which then stay in the cache.
-                sequence = np.argsort(first[:, 0], kind="stable")
-            else:
-                sequence = np.arange(len(queries))
-            if few:
-                work(0, len(queries))
-                step(len(queries))
-            else:
-                share = max(_SHARE, -(-len(queries) // (threads or cores())))
-                for _ in over_blocks(len(queries), min(batch, share), work, threads, step):
-                    pass
-        rows, squared = decode(keys)
-        return Ranking(rows, squared, scanned, visited)
+            for _ in over_blocks(len(queries), size, work, threads, step):
+                pass
+        squared = (keys >> _SHIFT).astype(np.uint32).view(np.float32)
+        return Ranking((keys & _ROW).astype(np.int64), np.sqrt(squared), scanned, visited)
 
 
-def search(
-    queries: NDArray[np.floating],
-    gallery: NDArray[np.floating],
-    clustering: Clustering,
-    n: int,
-    order: str = "sequential",
-    exclude: NDArray[np.integer] | None = None,
-    probes: int = 1,
-    *,
-    batch: int = 256,
-    threads: int = 0,
-    progress: Progress = silent,
-) -> Ranking:
-    """Return ``n`` gallery vectors for each query, nearest cluster first; ties by row, equal clusters by number.
-
-    For many searches of one gallery, or single queries, make a :class:`ClusterFirst` once.
-
-    Args:
-        queries: float32 (q, d).
-        gallery: float32 (g, d).
-        clustering: of the gallery.
-        n: results per query; all there are where the gallery holds fewer.
-        order: ``sequential`` or ``pooled``.
-        exclude: gallery row left out of each query's results (the query itself), or -1; int64 (q,).
-        probes: ``pooled`` visits at least so many clusters that have members, as well as until N are found; no more
-            than there are. It does nothing in the ``sequential`` order.
-        batch: queries in one block at most; never changes a result.
-        threads: 0 means one per core; never changes a result.
-        progress: shows queries done.
-
-    Raises:
-        UsageError: shapes do not fit, values are not finite, or ``exclude`` points outside the gallery.
-    """
-    index = ClusterFirst(gallery, clustering, copy=False)
-    return index.search(queries, n, order, exclude, probes, batch=batch, threads=threads, progress=progress)
+# reassoc lets the compiler sum in vector lanes; NaN and infinity have been refused before.
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+def squared_distance(a, b):  # type: ignore[no-untyped-def]
+    """Return the squared distance of two float32 vectors."""
+    total = np.float32(0.0)
+    for t in range(a.shape[0]):
+        step = a[t] - b[t]
+        total += step * step
+    return total
 
 
 @numba.njit(nogil=True, cache=True)
@@ -236,7 +185,10 @@ def _order_rest(query, centroids, done, far):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _score(query, vectors, places, rows, start, stop, exclude, keys):  # type: ignore[no-untyped-def]
-    """Write the keys of a cluster's members, as ``sort_keys`` makes them, and return how many."""
+    """Write a key for each of a cluster's members and return how many: the bits of the distance, then the row.
+
+    The bits of a non-negative float32 order like the number, so keys order by distance and then by row.
+    """
     distance = np.empty(1, np.float32)
     bits = distance.view(np.uint32)
     written = 0

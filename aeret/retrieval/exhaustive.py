@@ -1,18 +1,16 @@
-"""Exhaustive search: every gallery vector is compared with every query. The reference for all other searches."""
+"""Compare every query with every gallery vector: the reference for all other searches."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.embeddings.blocks import over_blocks
-from aeret.embeddings.distances import Vectors, checked, nearest_rows
+from aeret.embeddings.distances import Vectors, checked, faiss_threads, nearest_rows
 from aeret.errors import UsageError
 from aeret.progress import Progress, silent
 from aeret.retrieval.ranking import Ranking
 
-# Candidates of one block, so that its memory is bounded for any n.
-_AT_ONCE = 2**20
+_QUERIES_AT_ONCE, _RESULTS_AT_ONCE = 1024, 2**20
 
 
 def search(
@@ -21,7 +19,6 @@ def search(
     n: int,
     exclude: NDArray[np.integer] | None = None,
     *,
-    batch: int = 1024,
     threads: int = 0,
     progress: Progress = silent,
 ) -> Ranking:
@@ -30,49 +27,45 @@ def search(
     Args:
         queries: float32 (q, d).
         gallery: float32 (g, d).
-        n: results per query; all there are where the gallery holds fewer.
+        n: results per query; fewer if the gallery holds fewer.
         exclude: gallery row left out of each query's results (the query itself), or -1; int64 (q,).
-        batch: queries in one block, of which faiss wants many; never changes a result.
-        threads: 0 means one per core; never changes a result.
+        threads: 0 means one per core.
         progress: shows queries done.
 
     Raises:
         UsageError: shapes do not fit, values are not finite, or ``exclude`` points outside the gallery.
     """
-    queries, gallery, exclude, n = checked_search(queries, gallery, exclude, n)
+    gallery = checked_gallery(gallery)
+    queries, exclude, n = checked_queries(queries, gallery, exclude, n)
     rows, distances = np.empty((len(queries), n), np.int64), np.empty((len(queries), n), np.float32)
-    themselves = int(bool((exclude >= 0).any()))
-
-    def work(start: int, stop: int) -> None:
-        found, squared = nearest_rows(queries[start:stop], gallery, n + themselves)
-        # Each query loses one result: itself, or the last.
-        kept = found != exclude[start:stop, None]
-        kept[kept.all(axis=1), n:] = False
-        rows[start:stop] = found[kept].reshape(stop - start, n)
-        distances[start:stop] = np.sqrt(squared[kept]).reshape(stop - start, n)
-
-    with progress("exhaustive search", len(queries), unit="query") as step:
-        for _ in over_blocks(len(queries), max(1, min(batch, _AT_ONCE // (n + 1))), work, threads, step):
-            pass
+    size = max(1, min(_QUERIES_AT_ONCE, _RESULTS_AT_ONCE // (n + 1)))
+    with progress("exhaustive search", len(queries), unit="query") as step, faiss_threads(threads):
+        for start in range(0, len(queries), size):
+            part = slice(start, start + size)
+            rows[part], squared = nearest_but(queries[part], gallery, n, exclude[part])
+            distances[part] = np.sqrt(squared)
+            step(len(squared))
     scanned = len(gallery) - (exclude >= 0).astype(np.int64)
     return Ranking(rows, distances, scanned, np.zeros(len(queries), np.int64))
 
 
-def checked_search(
-    queries: NDArray[np.floating], gallery: NDArray[np.floating], exclude: NDArray[np.integer] | None, n: int
-) -> tuple[Vectors, Vectors, NDArray[np.int64], int]:
-    """Return the arguments of a search, checked, with ``n`` cut to what every query can have.
-
-    Raises:
-        UsageError: see :func:`search`.
-    """
-    gallery = checked_gallery(gallery)
-    queries, rows, n = checked_queries(queries, gallery, exclude, n)
-    return queries, gallery, rows, n
+def nearest_but(
+    queries: Vectors, vectors: Vectors, n: int, exclude: NDArray[np.int64], dot: bool = False
+) -> tuple[NDArray[np.int64], Vectors]:
+    """Return the nearest rows and raw distances (:func:`nearest_rows`) without the row that each query leaves out."""
+    found, raw = nearest_rows(queries, vectors, n + int(bool((exclude >= 0).any())), dot)
+    # Each query loses one result: the row left out, or the last.
+    kept = found != exclude[:, None]
+    kept[kept.all(axis=1), n:] = False
+    return found[kept].reshape(len(queries), n), raw[kept].reshape(len(queries), n)
 
 
 def checked_gallery(gallery: NDArray[np.floating]) -> Vectors:
-    """Return a gallery, checked: the part of :func:`checked_search` that many searches can share."""
+    """Return a gallery, checked, float32 (g, d).
+
+    Raises:
+        UsageError: it is too large, or values are not finite.
+    """
     gallery = checked(gallery, "Gallery embeddings")
     if len(gallery) >= 2**32:
         raise UsageError(f"A gallery holds at most {2**32 - 1} vectors, got {len(gallery)}.")
@@ -82,7 +75,11 @@ def checked_gallery(gallery: NDArray[np.floating]) -> Vectors:
 def checked_queries(
     queries: NDArray[np.floating], gallery: Vectors, exclude: NDArray[np.integer] | None, n: int
 ) -> tuple[Vectors, NDArray[np.int64], int]:
-    """Return queries, excluded rows and ``n`` as :func:`checked_search` does, of a gallery that has been checked."""
+    """Return checked queries, the excluded row of each or -1, and ``n`` cut to what every query can have.
+
+    Raises:
+        UsageError: see :func:`search`.
+    """
     queries = checked(queries, "Query embeddings", gallery.shape[1])
     if n < 1:
         raise UsageError(f"A search must return at least one result, got n={n}.")

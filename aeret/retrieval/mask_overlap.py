@@ -1,4 +1,4 @@
-"""How alike two layouts are: the intersection over union of their masks, category by category.
+"""Measure how alike two layouts are, by intersection over union of their masks.
 
 The mean is over the categories present in either of the two; a category that only one has counts 0, and two layouts
 without masks have overlap 0.

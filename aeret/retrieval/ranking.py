@@ -1,4 +1,4 @@
-"""The record that every search returns."""
+"""Define the record that every search returns."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from aeret.errors import UsageError
 
 @dataclass(frozen=True)
 class Ranking:
-    """Results of ``q`` queries, best first: always exactly min(N, gallery without self) columns, and never a gap."""
+    """Hold the results of ``q`` queries, best first, exactly min(N, gallery without self) of each."""
 
     rows: NDArray[np.int64]
-    """Rows of the gallery, or ids where an index was searched (its ``rows`` turns them into rows); int64 (q, N)."""
+    """Rows of the gallery, or ids if an index was searched; int64 (q, N)."""
     distances: NDArray[np.float32]
     """Distances to the query, smaller where nearer, float32 (q, N): Euclidean, or of an index by its metric 1 - cosine,
     Euclidean, the negated dot product, or bits. They rise along a row, except across clusters of a strict

@@ -1,7 +1,7 @@
-"""Binary codes of embeddings without training a network: signs of a learnt rotation of principal components (ITQ).
+"""Make binary codes of embeddings by iterative quantisation (ITQ), without training a network.
 
-Iterative quantisation (Gong & Lazebnik 2011): centre, keep the principal components, and turn them so that rounding to
-signs loses least. faiss fits the transform; the codes are of the form that the binary indexes take.
+Gong and Lazebnik 2011: centre, keep the principal components, and turn them so that rounding to signs loses least.
+faiss fits the transform; the binary indexes take the codes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.embeddings.distances import Vectors, checked
-from aeret.embeddings.one_thread import one_blas_thread, one_thread
 from aeret.errors import UsageError
 from aeret.rng import generator
 
@@ -36,9 +35,7 @@ class SignCodes:
         return len(self.matrix)
 
     def encode(self, vectors: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """Return codes, uint8 (n, bits / 8), of vectors float32 (n, d); 1 where the turned component is above 0.
-
-        The sums run in one fixed order, so a code does not depend on the vectors beside it.
+        """Return codes, uint8 (n, bits / 8), of vectors float32 (n, d); bit 1 if the turned component is above 0.
 
         Raises:
             UsageError: vectors of another width, or not finite.
@@ -46,7 +43,7 @@ class SignCodes:
         vectors = checked(vectors, "Vectors to encode", self.matrix.shape[1])
         codes = np.empty((len(vectors), self.bits // 8), np.uint8)
         for start in range(0, len(vectors), _BLOCK):
-            turned = np.einsum("nd,bd->nb", vectors[start : start + _BLOCK], self.matrix, optimize=False)
+            turned = vectors[start : start + _BLOCK] @ self.matrix.T
             codes[start : start + _BLOCK] = np.packbits(turned + self.shift > 0, axis=1)
         return codes
 
@@ -73,9 +70,7 @@ def fit_sign_codes(vectors: NDArray[np.floating], bits: int, seed: int) -> SignC
         vectors = vectors[np.sort(rng.choice(len(vectors), _LEARN_FROM, replace=False))]
     transform = faiss.ITQTransform(vectors.shape[1], bits, True)
     transform.itq.seed = int(rng.integers(2**31))
-    # Products on several threads add in another order.
-    with one_blas_thread(), one_thread():
-        transform.train(vectors)
+    transform.train(vectors)
     whole = transform.pca_then_itq
     matrix = faiss.vector_to_array(whole.A).reshape(bits, vectors.shape[1])
     bias = faiss.vector_to_array(whole.b) if whole.have_bias else np.zeros(bits, np.float32)

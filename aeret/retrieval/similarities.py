@@ -20,7 +20,7 @@ from aeret.data.masks import MaskPlanes
 from aeret.embeddings.blocks import over_blocks
 from aeret.errors import UsageError
 from aeret.registry import lookup
-from aeret.retrieval.indexes.binary_flat import BinaryFlat
+from aeret.retrieval.indexes.binary import BinaryFlat
 from aeret.retrieval.indexes.flat import Flat
 from aeret.retrieval.mask_overlap import MaskOverlap, join, planes_of
 from aeret.retrieval.ranking import Ranking
@@ -42,9 +42,9 @@ def search(
         similarity: a key of :data:`SIMILARITIES`.
         queries: float32 (q, d); codes for ``hamming``; :class:`~aeret.data.masks.MaskPlanes` for ``layout``.
         gallery: the same of the gallery.
-        n: results; all there are where the gallery holds fewer.
+        n: results; fewer if the gallery holds fewer.
         exclude: gallery row left out of each query's results, or -1; int64 (q,).
-        threads: 0 means one per core; never changes a result.
+        threads: 0 means one per core.
 
     Raises:
         UnknownNameError: no such similarity.

@@ -1,4 +1,4 @@
-"""The smallest of a few hundred or thousand keys in order, without sorting the rest."""
+"""Find the smallest of a few thousand keys in order, without sorting the rest."""
 
 from __future__ import annotations
 

@@ -338,7 +338,9 @@ class CnnSettings(Section):
 class EmbedSettings(Section):
     """Embeddings of photos (stage ``embed``)."""
 
-    features: Literal["cnn", "colour-histogram", "hog", "lbp", "thumbnail-pca"] = "cnn"
+    features: Literal[
+        "cnn", "colour-histogram", "hog", "lbp", "thumbnail-pca", "visual-words-tfidf", "visual-words-bm25"
+    ] = "cnn"
     """Embeddings of the joint CNN, or a classic feature as a floor under it, for which no network is trained. What such
     a feature knows of layout and labels is read out by ridge regression fitted on train."""
     photos: str = ""

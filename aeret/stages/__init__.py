@@ -1,21 +1,20 @@
-"""One verb per file: what a stage reads, which settings and code decide its result, and the work itself.
+"""Run one verb of the pipeline: one stage a file.
 
 Every stage module has
 
-- ``NAME``, ``SUMMARY``: the verb and one line on it;
+- ``NAME``, ``SUMMARY``: the verb and one line about it;
 - ``INPUTS``: the stages whose artifacts it reads;
 - ``SECTIONS``: the settings sections that decide its result (``seed`` counts as one);
-- ``ROOMS``: the rooms of the package whose source decides its result;
-- ``run(settings, inputs, out, progress)``: does the work into ``out`` (which holds what a killed run left) and returns
-  the metrics for ``artifact.json``;
-- optionally ``sources(settings)``: content digests of files outside any artifact;
-- optionally ``demand_fit(settings, folder)``: refuses settings of later stages that its finished artifact cannot serve,
-  before any stage runs;
-- optionally ``KERAS = True``: it loads Keras, which the pipeline may do beforehand;
-- optionally ``inputs(settings)`` and ``rooms(settings)``, where the settings decide what is read or run: ``INPUTS`` and
-  ``ROOMS`` then say what the default settings need.
+- ``run(settings, inputs, out, progress)``: works in ``out``, which holds what a killed run left, and returns the
+  metrics for ``artifact.json``;
+- optionally ``inputs(settings)``, if the settings decide which of ``INPUTS`` it reads;
+- optionally ``sources(settings)``: digests of files outside any artifact, with ``FILE_SETTINGS``, the dotted settings
+  that name those files;
+- optionally ``demand_fit(settings, inputs)``: refuses settings that the inputs made so far cannot serve, before any
+  stage runs and again after each one;
+- optionally ``HEADLINE = True``: its metrics are shown as the run's result.
 
-Stage modules import heavy packages inside ``run`` only, so that ``aeret --help`` answers at once.
+Stage modules import heavy packages inside functions only, so that ``aeret --help`` answers at once.
 """
 
 from __future__ import annotations
@@ -25,37 +24,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from aeret.names import STAGES
 from aeret.progress import Progress
 from aeret.registry import lookup
 from aeret.settings import Settings
 
-STAGES: dict[str, str] = {
-    "prepare": "aeret.stages.prepare",
-    "audit": "aeret.stages.audit",
-    "train-ae": "aeret.stages.train_ae",
-    "encode-masks": "aeret.stages.encode_masks",
-    "train-cnn": "aeret.stages.train_cnn",
-    "embed": "aeret.stages.embed",
-    "cluster-eval": "aeret.stages.cluster_eval",
-    "feature-selection": "aeret.stages.feature_selection",
-}
-"""Stage name to module, in the order data flows."""
-
 DEFAULT_STAGES = ("audit", "cluster-eval")
-"""What a pipeline runs unless it says otherwise, after all that it reads."""
+"""Stages that a pipeline runs by default, after all that they read."""
+
+__all__ = ["DEFAULT_STAGES", "STAGES", "Stage", "load_stage"]
 
 
 class Stage(Protocol):
-    """What a stage module offers (see the package docstring)."""
+    """Attributes that every stage module has (see the package docstring)."""
 
     NAME: str
     SUMMARY: str
     INPUTS: tuple[str, ...]
     SECTIONS: tuple[str, ...]
-    ROOMS: tuple[str, ...]
 
     def run(self, settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Progress) -> Mapping[str, Any]:
-        """Do the work into ``out`` and return the metrics."""
+        """Do the work in ``out`` and return the metrics."""
         ...
 
 
@@ -74,30 +63,27 @@ def inputs_of(stage: Stage, settings: Settings) -> tuple[str, ...]:
     return tuple(inputs(settings)) if inputs else stage.INPUTS
 
 
-def rooms_of(stage: Stage, settings: Settings) -> tuple[str, ...]:
-    """Return the rooms of the package whose source decides the result of a stage under some settings."""
-    rooms = getattr(stage, "rooms", None)
-    return tuple(rooms(settings)) if rooms else stage.ROOMS
-
-
-def uses_keras(stage: Stage) -> bool:
-    """Return whether a stage loads Keras."""
-    return bool(getattr(stage, "KERAS", False))
-
-
 def source_digests(stage: Stage, settings: Settings) -> dict[str, str]:
-    """Return the content digests of the outside files a stage reads; empty for a stage that reads none."""
+    """Return the digests of the files outside any artifact that a stage reads."""
     sources = getattr(stage, "sources", None)
     return dict(sources(settings)) if sources else {}
 
 
-def demand_fit(stage: Stage, settings: Settings, folder: Path) -> None:
-    """Refuse settings that the finished artifact of a stage cannot serve, where the stage can tell.
+def demand_fit(stage: Stage, settings: Settings, inputs: Mapping[str, Path]) -> None:
+    """Refuse settings that a stage's inputs cannot serve, if the stage can tell.
 
     Raises:
-        UsageError: says which setting.
-        DataError: what the stage reads to tell is missing or damaged.
+        UsageError: names the setting.
+        DataError: an input is damaged.
     """
     demand = getattr(stage, "demand_fit", None)
     if demand:
-        demand(settings, folder)
+        demand(settings, inputs)
+
+
+def setting(settings: Settings, dotted: str) -> Any:
+    """Return the value of a dotted setting such as ``data.manifest``."""
+    value: Any = settings
+    for name in dotted.split("."):
+        value = getattr(value, name)
+    return value

@@ -1,4 +1,4 @@
-"""``audit``: refuse splits that share photos, before anything is trained on them."""
+"""Run the stage ``audit``: refuse splits that share photos."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from aeret.progress import Progress
 from aeret.settings import Settings
 
 if TYPE_CHECKING:
-    from aeret.data.audit import Leak
+    from aeret.data.audit_leaks import Leak
 
 NAME = "audit"
-SUMMARY = "Look for photos, and near-duplicates of them, that are both learnt from and searched; fail if there are any."
+SUMMARY = "Fail if photos, or near-duplicates of them, are both learnt from and searched."
 INPUTS = ("prepare",)
 SECTIONS = ("audit",)
-ROOMS = ("data/audit.py", "data/audit_hash.py", "data/audit_originals.py", "data/audit_pixels.py")
+FILE_SETTINGS = ("data.manifest",)
 LEAKS = "leaks.csv"
 _SHOWN = 20
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def sources(settings: Settings) -> dict[str, str]:
-    """Return the digest of what the manifest says about the identity of photos and about known leaks."""
+    """Return the digest of what the manifest says about photo identity and known leaks."""
     from aeret.data.manifest import load_manifest
 
     manifest = load_manifest(settings.data.manifest)
@@ -39,10 +39,11 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
     Raises:
         LeakError: there is a leak that is not allowed. It names the first pairs; ``leaks.csv`` in the unfinished
             artifact's folder has all.
-        DataError: a photo whose background was removed is compared as it was, and its file is gone.
+        DataError: the original file of a photo whose background was removed is missing.
     """
     from aeret.artifacts import write_text
-    from aeret.data.audit import AuditedSplit, audit_splits, leaks_csv
+    from aeret.data.audit import AuditedSplit, audit_splits
+    from aeret.data.audit_leaks import leaks_csv
     from aeret.data.audit_originals import Originals
     from aeret.data.manifest import load_manifest
     from aeret.data.prepared import SPLITS, Prepared

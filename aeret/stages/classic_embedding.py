@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from aeret.embeddings.classic import ClassicFeature, PrincipalAxes
+    from aeret.embeddings.classic import ClassicFeature
     from aeret.models.read_out import ReadOut
 
 FITTED = "classic.npz"
@@ -36,7 +36,8 @@ class ClassicEmbedding:
     """From photos to vectors, codes and label scores."""
 
     feature: ClassicFeature
-    principal: PrincipalAxes | None
+    arrays: Mapping[str, NDArray[np.float32]]
+    """What the feature learnt from *train*."""
     codes: ReadOut
     labels: ReadOut
     workers: int
@@ -50,7 +51,7 @@ class ClassicEmbedding:
         from aeret.embeddings.classic import describe_batches
 
         for described in describe_batches(self.feature, batches, count, self.workers):
-            vectors = described if self.principal is None else self.principal.project(described)
+            vectors = self.feature.project(described, self.arrays)
             yield {
                 "embedding": vectors,
                 "code": vectors @ self.codes.kernel + self.codes.bias,
@@ -69,7 +70,7 @@ def fitted(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: 
     """
     import shutil
 
-    from aeret.embeddings.classic import CLASSIC_FEATURES, PrincipalAxes
+    from aeret.embeddings.classic import CLASSIC_FEATURES
     from aeret.models.read_out import ReadOut
     from aeret.registry import lookup
 
@@ -79,12 +80,11 @@ def fitted(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: 
     if arrays is None:
         arrays = _fit(settings, feature, inputs, out, progress)
     shutil.rmtree(out / "fit", ignore_errors=True)
-    principal = PrincipalAxes(arrays["mean"], arrays["axes"]) if feature.principal else None
     codes, labels = (
         ReadOut(arrays[f"{part}_kernel"], arrays[f"{part}_bias"], float(arrays[f"{part}_penalty"]))
         for part in ("codes", "labels")
     )
-    return ClassicEmbedding(feature, principal, codes, labels, settings.data.workers)
+    return ClassicEmbedding(feature, arrays, codes, labels, settings.data.workers)
 
 
 def _opened(path: Path) -> dict[str, Any] | None:
@@ -101,10 +101,9 @@ def _fit(
 ) -> dict[str, Any]:
     """Describe train and validation photos, fit, and write the result; the described photos are needed no more then."""
     import numpy as np
+    from threadpoolctl import threadpool_limits
 
     from aeret.data.prepared import Prepared
-    from aeret.embeddings.classic import fit_principal_axes
-    from aeret.embeddings.one_thread import one_blas_thread
     from aeret.models.read_out import fit_read_out
     from aeret.stages.encode_masks import CODES
 
@@ -120,11 +119,10 @@ def _fit(
             targets["labels"][name] = split.labels[chosen].astype(np.float32)
     arrays: dict[str, Any] = {}
     # Threads of BLAS that wait for cores which are busy elsewhere have made an eigenproblem a thousand times slower.
-    with one_blas_thread():
-        if feature.principal:
-            principal = fit_principal_axes(vectors["train"], feature.principal)
-            vectors = {name: principal.project(each) for name, each in vectors.items()}
-            arrays |= {"mean": principal.mean, "axes": principal.axes}
+    with threadpool_limits(1, user_api="blas"):
+        if feature.fit is not None:
+            arrays |= feature.fit(vectors["train"])
+            vectors = {name: feature.project(each, arrays) for name, each in vectors.items()}
         for part, target in targets.items():
             pairs = [each for name in vectors for each in (vectors[name], target[name])]
             found = fit_read_out(*pairs)

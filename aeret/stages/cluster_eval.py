@@ -15,8 +15,7 @@ NAME = "cluster-eval"
 SUMMARY = "Cluster the gallery, search it cluster-first, measure what is found, and write the report."
 INPUTS = ("prepare", "train-ae", "encode-masks", "train-cnn", "embed")
 SECTIONS = ("seed", "evaluation")
-ROOMS = ("data", "embeddings", "clustering", "retrieval", "evaluation", "reporting", "stages/embedded.py")
-KERAS = True
+HEADLINE = True
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +23,21 @@ log = logging.getLogger(__name__)
 def inputs(settings: Settings) -> tuple[str, ...]:
     """Return the stages read; a classic feature has no training of its own."""
     return INPUTS if settings.embed.features == "cnn" else tuple(each for each in INPUTS if each != "train-cnn")
+
+
+def demand_fit(settings: Settings, inputs: Mapping[str, Path]) -> None:
+    """Check that the prepared gallery holds enough photos for the clusters.
+
+    Raises:
+        UsageError: it holds fewer.
+    """
+    from aeret.artifacts import read_record
+    from aeret.data.manifest import load_manifest
+    from aeret.data.selection import demand_gallery
+
+    if "prepare" in inputs:
+        photos = read_record(inputs["prepare"]).metrics["photos"]["gallery"]
+        demand_gallery(load_manifest(settings.data.manifest), photos, settings.evaluation.clusters)
 
 
 def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Progress) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``embed``: from photos to embeddings, predicted codes and label scores."""
+"""Run the stage ``embed``: photos to embeddings, predicted codes and label scores."""
 
 from __future__ import annotations
 
@@ -15,20 +15,12 @@ NAME = "embed"
 SUMMARY = "Embed the query and gallery photos, or a folder of photos, with the joint CNN or a classic feature."
 INPUTS = ("prepare", "train-cnn")
 SECTIONS = ("embed",)
-ROOMS = ("data", "models", "embeddings")
-KERAS = True
+FILE_SETTINGS = ("embed.photos",)
 
 
 def inputs(settings: Settings) -> tuple[str, ...]:
     """Return the stages read: a classic feature needs no network, but the codes that its read-out is fitted to."""
     return INPUTS if settings.embed.features == "cnn" else ("prepare", "encode-masks")
-
-
-def rooms(settings: Settings) -> tuple[str, ...]:
-    """Return the rooms run."""
-    if settings.embed.features == "cnn":
-        return ROOMS
-    return ("data", "models/read_out.py", "embeddings", "stages/classic_embedding.py")
 
 
 def sources(settings: Settings) -> dict[str, str]:
@@ -57,6 +49,7 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
     from aeret.data.prepared import Prepared
     from aeret.embeddings.encode import write_parts
     from aeret.embeddings.normalise import NORMALISATIONS
+    from aeret.embeddings.store import EmbeddedPhotos
 
     started = time.perf_counter()
     embedder = _joint(inputs) if settings.embed.features == "cnn" else _classic(settings, inputs, out, progress)
@@ -95,10 +88,16 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
             chosen = [[files[row] for row in rows] for rows in chunks]
             return decode_batches(chosen, settings.data.photo_size, settings.data.workers)
 
-        embed("photos", np.arange(len(files)), decode, {"file_name": np.array([photo.path for photo in files])})
+        embed(
+            EmbeddedPhotos.FOLDER,
+            np.arange(len(files)),
+            decode,
+            {"file_name": np.array([photo.path for photo in files])},
+        )
     else:
         prepared = Prepared.open(inputs["prepare"])
-        for name in ("gallery",) if prepared.leave_one_out else ("query", "gallery"):
+        names = (EmbeddedPhotos.QUERY, EmbeddedPhotos.GALLERY)
+        for name in names[1:] if prepared.leave_one_out else names:
             split = prepared.split(name)
             embed(name, split.photo_ids, partial(map, split.photos), {"file_name": np.array(split.file_names)})
     seconds = time.perf_counter() - fitted

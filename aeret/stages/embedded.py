@@ -22,10 +22,11 @@ class Embedded:
 
     def __init__(self, inputs: Mapping[str, Path]) -> None:
         from aeret.data.prepared import Prepared
-        from aeret.embeddings.store import EmbeddingSet
+        from aeret.embeddings.store import EmbeddedPhotos
         from aeret.errors import UsageError
 
-        if not (inputs["embed"] / "gallery").is_dir():
+        embedded = EmbeddedPhotos(inputs["embed"])
+        if not embedded.has_splits:
             raise UsageError(
                 f"{inputs['embed']}: holds embeddings of a folder of photos (embed.photos), which have no splits; run "
                 "the pipeline without embed.photos to ask its query and gallery photos."
@@ -36,10 +37,10 @@ class Embedded:
         """Whether the queries are the gallery; a query then never finds itself."""
         self.gallery = self.prepared.split("gallery")
         self.queries = self.gallery if self.leave_one_out else self.prepared.split("query")
-        self.gallery_set = EmbeddingSet.open(inputs["embed"] / "gallery")
+        self.gallery_set = embedded.open(embedded.GALLERY)
         self.query_set = self.gallery_set
         if not self.leave_one_out:
-            self.query_set = EmbeddingSet.open(inputs["embed"] / "query")
+            self.query_set = embedded.open(embedded.QUERY)
         self.categories: tuple[str, ...] = tuple(category.name for category in self.prepared.categories)
 
     def photo_sets(self) -> tuple[PhotoSet, PhotoSet]:

@@ -17,8 +17,6 @@ NAME = "encode-masks"
 SUMMARY = "Encode all masks; fit the normalisation of their codes on train."
 INPUTS = ("prepare", "train-ae")
 SECTIONS = ("latents",)
-ROOMS = ("data", "models/autoencoder", "models/latents.py", "models/saved.py")
-KERAS = True
 
 CODES = "codes"
 """Folder of the codes: ``<split>.npy``, float32 (n, m), row for row with the prepared split."""

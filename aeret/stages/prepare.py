@@ -1,4 +1,4 @@
-"""``prepare``: decode and resize photos, rasterise masks, pack labels; everything after reads only the result."""
+"""Run the stage ``prepare``: turn photos and annotations into memory-mapped arrays."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aeret.artifacts import digest, read_record
+from aeret.artifacts import digest
 from aeret.progress import Progress
 from aeret.settings import Settings
 from aeret.stages.outside_files import file_digests, one_digest
@@ -18,16 +18,16 @@ NAME = "prepare"
 SUMMARY = "Decode photos and rasterise masks into memory-mapped arrays."
 INPUTS: tuple[str, ...] = ()
 SECTIONS = ("data",)
-ROOMS = ("data", "rng.py")
+FILE_SETTINGS = ("data.manifest",)
 
 
 def sources(settings: Settings) -> dict[str, str]:
     """Return the content digests of the collection's files, by what they are.
 
-    A generated collection is decided by its manifest alone. Otherwise every annotation, subset and id file is read,
-    and every photo that an annotation file names, but only where it is new or has changed since it was last read. Where
-    photos are is part of the digest, because the prepared data names their paths. Of the manifest counts what it says
-    about the content, so that its comments, licence or URLs may be edited.
+    A generated collection is decided by its manifest alone. Otherwise every annotation, subset and id file is read, and
+    every photo that an annotation file names, if it is new or has changed since it was last read. The digest covers the
+    folder of the photos, because the prepared data names their paths. Only manifest fields that affect the content are
+    hashed, so its comments, licence or URLs may be edited.
 
     Raises:
         DataError: a file is missing; the message says where it is expected.
@@ -54,7 +54,7 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
     """Prepare the collection into ``out`` and return its counts (see :func:`aeret.data.prepare.prepare`).
 
     Raises:
-        UsageError: the gallery has fewer photos than there are to be clusters; said here, hours before the last stage.
+        UsageError: the gallery has fewer photos than evaluation.clusters.
     """
     from aeret.data.manifest import load_manifest
     from aeret.data.prepare import prepare
@@ -64,22 +64,8 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
     return prepare(manifest, settings.data, settings.data.split_seed, out, progress, clusters)
 
 
-def demand_fit(settings: Settings, folder: Path) -> None:
-    """Check the gallery that is prepared already against the clusters it will be divided into.
-
-    Raises:
-        UsageError: the gallery has fewer photos.
-        DataError: the manifest or the record of the artifact is missing or damaged.
-    """
-    from aeret.data.manifest import load_manifest
-    from aeret.data.selection import demand_gallery
-
-    photos = read_record(folder).metrics["photos"]["gallery"]
-    demand_gallery(load_manifest(settings.data.manifest), photos, settings.evaluation.clusters)
-
-
 def _meaning(manifest: Manifest) -> dict[str, Any]:
-    """Return what the manifest says about the content; not its description, licence, URLs and comments."""
+    """Return the manifest fields that affect the content."""
     values = manifest.model_dump(mode="json", include={"name", "splits", "subsets", "identity", "generate"})
     used = {name: manifest.sources[name] for name in manifest.used_sources}
     return values | {"sources": {name: [str(source.photos), str(source.annotations)] for name, source in used.items()}}

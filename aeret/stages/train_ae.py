@@ -23,17 +23,6 @@ NAME = "train-ae"
 SUMMARY = "Train the autoencoder of segmentation masks."
 INPUTS = ("prepare",)
 SECTIONS = ("seed", "autoencoder")
-ROOMS = (
-    "data",
-    "losses/reconstruction.py",
-    "models/autoencoder",
-    "models/principal.py",
-    "models/reconstruction.py",
-    "models/saved.py",
-    "training",
-    "rng.py",
-)
-KERAS = True
 
 MARGIN = 0.03
 """Foreground IoU by which the autoencoder should beat PCA of the same size."""

@@ -14,8 +14,7 @@ NAME = "train-cnn"
 SUMMARY = "Train the joint CNN: labels and layout code from the photo alone."
 INPUTS = ("prepare", "encode-masks")
 SECTIONS = ("seed", "cnn")
-ROOMS = ("data", "losses", "models", "training", "rng.py")
-KERAS = True
+FILE_SETTINGS = ("cnn.weights",)
 _JOINT = ("joint.json", "weights.npz")
 """The files of a :class:`aeret.models.saved_joint.SavedJoint`, which imports Keras."""
 

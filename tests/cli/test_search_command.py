@@ -111,11 +111,12 @@ def test_masks_are_decoded_once_for_all_queries_or_it_is_said(
     from aeret.pipeline.history import artifacts_of, find_run
     from aeret.retrieval.text.evidence import evidence_distances
     from aeret.retrieval.text.grammar import parse
-    from aeret.stages import text_search
+    from aeret.search import decoded_masks
+    from aeret.search import text as text_search
 
-    monkeypatch.setattr(text_search, "_AT_ONCE", 25)
+    monkeypatch.setattr(decoded_masks, "PHOTOS_AT_ONCE", 25)
     if not kept:
-        monkeypatch.setattr(text_search, "MOST_KEPT", N * CELLS**2 * 3 - 1)
+        monkeypatch.setattr(decoded_masks, "MOST_BYTES", N * CELLS**2 * 3 - 1)
     searcher = text_search.TextSearcher(artifacts_of(root, find_run(root, "latest"), text_search.NEEDED))
     decode, decoded = searcher.encoder.decode, []
     monkeypatch.setattr(searcher.encoder, "decode", lambda codes: (decoded.append(len(codes)), decode(codes))[1])
@@ -170,7 +171,7 @@ def test_evaluation_tells_relations_from_labels(root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["persn left of dog"], "query, column 1: 'persn' is no category"),
+        (["persn left of dog"], "query, column 1: 'persn' is not a category"),
         (["person left of dog and the dog left of the person"], "contradicts itself"),
         (["dog", "--run", "nothing"], "matches no run"),
     ],

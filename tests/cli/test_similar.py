@@ -12,8 +12,8 @@ from aeret.cli import cli
 from aeret.errors import UnknownNameError, UsageError
 from aeret.retrieval.similarities import SIMILARITIES
 from aeret.retrieval.similarity_names import CODES, NAMES, TEXT_LAYOUTS
+from aeret.search.similar import needed
 from aeret.settings.sections import ClusterSettings
-from aeret.stages.similar import needed
 
 
 def call(root: Path, *arguments: str) -> Result:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from aeret.data.audit import Audit, audit_splits, coco_number, leaks_csv
+from aeret.data.audit import Audit, audit_splits, coco_number
 from aeret.data.audit_hash import MIRROR, grey_thumbnails, near_pairs, perceptual_hashes
+from aeret.data.audit_leaks import leaks_csv
 from aeret.data.audit_pixels import agreement
 from aeret.data.scenes import generate_scenes
 

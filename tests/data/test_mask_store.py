@@ -17,6 +17,7 @@ from aeret.data import mask_store
 from aeret.data.collection import read_collection
 from aeret.data.mask_store import MaskJob, write_masks
 from aeret.data.masks import MaskPlanes, rasterise
+from aeret.errors import DataError
 from aeret.progress import Step, silent
 from aeret.rng import generator
 
@@ -25,8 +26,8 @@ PHOTOS, CELLS = 23, 8
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MaskJob:
-    """Photos in an order that is not the file's, categories that the store has the other way round; six blocks."""
-    monkeypatch.setattr(mask_store, "_BLOCK", 4)
+    """Photos in an order that is not the file's, categories that the store has the other way round; six parts."""
+    monkeypatch.setattr(mask_store, "_PART", 4)
     rng = generator(0, "boxes")
     annotations: list[dict[str, Any]] = []
     for number in range(60):
@@ -47,12 +48,8 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MaskJob:
 
 
 def written(folder: Path, job: MaskJob, threads: int = 1, progress: Any = silent) -> dict[str, bytes]:
-    folder.mkdir(exist_ok=True)
-    planes = write_masks(folder, job, threads, progress, "masks")
-    opened = MaskPlanes.open(folder / "masks")
-    assert planes.offsets.tolist() == opened.offsets.tolist()
-    assert planes.category.tolist() == opened.category.tolist()
-    assert planes.bits.shape == (0, opened.bits.shape[1])
+    planes = write_masks(folder / "masks", folder / "parts", job, threads, progress, "masks")
+    assert planes.size == job.size and planes.categories == job.categories
     return {path.name: path.read_bytes() for path in (folder / "masks").iterdir()}
 
 
@@ -81,7 +78,7 @@ Seen = list[tuple[int, ...]]
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
-    """The photos of every block that is rasterised."""
+    """The photos of every part that is rasterised."""
     found: Seen = []
 
     def recording(collection: Any, rows: NDArray[np.int64], *rest: Any) -> MaskPlanes:
@@ -107,17 +104,15 @@ def killed_at_the_third(title: str, total: int, unit: str = "item", done: int = 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_the_bytes_are_those_of_one_piece_for_any_number_of_threads(job: MaskJob, tmp_path: Path, threads: int) -> None:
     assert written(tmp_path / "store", job, threads) == saved_at_once(tmp_path / "whole", job)
-    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["masks", "masks.journal"]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_blocks_that_are_done_outlive_a_break(job: MaskJob, tmp_path: Path, seen: Seen, threads: int) -> None:
+def test_parts_that_are_done_outlive_a_break(job: MaskJob, tmp_path: Path, seen: Seen, threads: int) -> None:
     store = tmp_path / "store"
-    store.mkdir()
     with pytest.raises(KeyboardInterrupt):
-        write_masks(store, job, threads, killed_at_the_third, "masks")
-    done = {tuple(job.rows[4 * int(path.stem) :][:4].tolist()) for path in (store / "masks.blocks").glob("*.npz")}
-    assert len(done) >= 3
+        written(store, job, threads, killed_at_the_third)
+    done = {tuple(job.rows[4 * int(path.stem) :][:4].tolist()) for path in (store / "parts").glob("*.npz")}
+    assert len(done) == 3
     seen.clear()
     bars: list[tuple[int, int]] = []
 
@@ -135,79 +130,28 @@ def test_blocks_that_are_done_outlive_a_break(job: MaskJob, tmp_path: Path, seen
 def test_a_break_while_joining_and_after_it(
     job: MaskJob, tmp_path: Path, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(path: Path) -> Any:
+    def broken(*arguments: Any) -> Any:
         raise KeyboardInterrupt
 
     store = tmp_path / "store"
     with monkeypatch.context() as patch:
-        patch.setattr(mask_store, "_bits", broken)
+        patch.setattr("aeret.data.masks._complete", broken)
         with pytest.raises(KeyboardInterrupt):
             written(store, job)
+    with pytest.raises(DataError):
+        MaskPlanes.open(store / "masks")
     seen.clear()
     whole = saved_at_once(tmp_path / "whole", job)
     assert written(store, job) == whole
     assert written(store, job) == whole  # another source was not complete
     assert seen == []
-    mask_store.finish(store)
-    assert [path.name for path in store.iterdir()] == ["masks"]
-
-
-def bits_of(path: Path) -> bytes:
-    with np.load(path) as block:
-        return bytes(block["bits"].tobytes())
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda path: path.write_bytes(b""),
-        lambda path: path.write_bytes(path.read_bytes()[:-100]),
-        lambda path: path.write_bytes(path.read_bytes().replace(b"bits", b"bots")),
-        lambda path: path.write_bytes(path.read_bytes()[:400].ljust(path.stat().st_size, b"\0")),
-        lambda path: path.write_bytes(path.read_bytes().replace(stored := bits_of(path), bytes(len(stored)))),
-        lambda path: path.unlink(),
-    ],
-    ids=["empty", "truncated", "lacks an array", "zeros", "other bits", "gone"],
-)
-def test_a_damaged_block_is_rasterised_again(
-    job: MaskJob, tmp_path: Path, seen: Seen, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
-) -> None:
-    store, whole = tmp_path / "store", saved_at_once(tmp_path / "whole", job)
-    with monkeypatch.context() as patch:
-        patch.setattr(mask_store, "_join", lambda *arguments: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            written(store, job)
-    damage(store / "masks.blocks" / "000001.npz")
-    seen.clear()
-    assert written(store, job) == whole
-    assert seen == [tuple(job.rows[4:8].tolist())]
 
 
 @pytest.mark.parametrize("name", ["bits.npy", "category.npy", "offsets.npy", "planes.json"])
-@pytest.mark.parametrize("keep", [None, 0, 130], ids=["gone", "empty", "truncated"])
-def test_a_complete_store_that_lost_a_file_is_made_again(
-    job: MaskJob, tmp_path: Path, seen: Seen, name: str, keep: int | None
-) -> None:
-    whole, file = written(tmp_path / "store", job), tmp_path / "store" / "masks" / name
-    file.unlink() if keep is None else file.write_bytes(file.read_bytes()[: min(keep, file.stat().st_size // 2)])
-    assert mask_store.bytes_needed(tmp_path / "store", job, 50) > 0
-    seen.clear()
-    with pytest.raises(KeyboardInterrupt):
-        write_masks(tmp_path / "store", job, 1, killed_at_the_third, "masks")
+def test_a_joined_file_that_was_lost_is_written_again(job: MaskJob, tmp_path: Path, name: str) -> None:
+    whole = written(tmp_path / "store", job)
+    (tmp_path / "store/masks" / name).unlink()
     assert written(tmp_path / "store", job) == whole
-    assert len(seen) == 6
-
-
-def test_a_complete_store_needs_no_more_room(job: MaskJob, tmp_path: Path) -> None:
-    store = tmp_path / "store"
-    need = mask_store.bytes_needed(store, job, 50)
-    written(store, job)
-    assert need > 2 * sum(path.stat().st_size for path in (store / "masks").glob("b*.npy")) - 2 * 128
-    assert mask_store.bytes_needed(store, job, 50) == 0
-    assert mask_store.bytes_needed(store, replace(job, size=64), 50) > 0
-    nothing = replace(job, rows=job.rows[:0])
-    written(store, nothing)
-    assert mask_store.bytes_needed(store, nothing, 0) == 0
 
 
 @pytest.mark.parametrize(
@@ -222,21 +166,14 @@ def test_a_complete_store_needs_no_more_room(job: MaskJob, tmp_path: Path) -> No
         lambda job: replace(job, collection=replace(job.collection, points=job.collection.points + 8)),
     ],
 )
-@pytest.mark.parametrize("complete", [False, True])
-def test_blocks_of_another_job_are_not_taken(
-    job: MaskJob, tmp_path: Path, other: Callable[[MaskJob], MaskJob], complete: bool
-) -> None:
-    store = tmp_path / "store"
-    store.mkdir()
-    if complete:
-        written(store, job)
-    else:
-        with pytest.raises(KeyboardInterrupt):
-            write_masks(store, job, 1, killed_at_the_third, "masks")
-    assert written(store, other(job)) == written(tmp_path / "fresh", other(job))
+def test_parts_of_another_job_are_not_taken(job: MaskJob, tmp_path: Path, other: Callable[[MaskJob], MaskJob]) -> None:
+    written(tmp_path / "store", job)
+    assert written(tmp_path / "store", other(job)) == written(tmp_path / "fresh", other(job))
 
 
 def test_no_photo_has_a_mask(job: MaskJob, tmp_path: Path) -> None:
     bare = replace(job, collection=replace(job.collection, kind=np.zeros_like(job.collection.kind)))
     written(tmp_path / "store", bare, 2)
     assert MaskPlanes.open(tmp_path / "store" / "masks").offsets.tolist() == [0] * (PHOTOS + 1)
+    written(tmp_path / "empty", replace(job, rows=job.rows[:0]))
+    assert len(MaskPlanes.open(tmp_path / "empty" / "masks")) == 0

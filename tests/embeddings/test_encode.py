@@ -65,7 +65,7 @@ def test_a_killed_run_resumes_at_the_first_missing_part(tmp_path: Path) -> None:
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert sorted(p.name for p in (tmp_path / "set" / "parts").glob("*.npz")) == ["part-00000.npz", "part-00001.npz"]
+    assert sorted(p.name for p in (tmp_path / "set" / "parts").glob("*.npz")) == ["000000.npz", "000001.npz"]
 
     asked: list[int] = []
 

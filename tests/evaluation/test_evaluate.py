@@ -57,6 +57,23 @@ def test_measures_are_those_of_whole_matrices(task, evaluation: Evaluation) -> N
     assert evaluation.value("AP(rel=any,average=class)", "exhaustive") == pytest.approx(np.mean(average))
 
 
+def test_the_query_free_floor_of_average_precision_is_that_of_one_fixed_order(task, evaluation: Evaluation) -> None:
+    photos = task.photos
+    shared = (photos.labels.astype(int) @ photos.labels.T.astype(int)) > 0
+    np.fill_diagonal(shared, False)
+    fixed = np.argsort(-shared.sum(axis=0), kind="stable")
+    orders = [[row for row in fixed if row != query] for query in range(len(photos.ids))]
+    values = [
+        average_precision(shared[query, order].tolist(), int(shared[query].sum()))
+        for query, order in enumerate(orders)
+        if shared[query].any()
+    ]
+    measures = evaluation.measures.set_index(["method", "measure"])
+    row = measures.loc[("exhaustive", "AP(rel=any)")]
+    assert row["floor_query_free"] == pytest.approx(np.mean(values))
+    assert row["floor_query_free"] > row["floor_random"] + 0.01
+
+
 def test_random_embeddings_reach_the_random_floor(task) -> None:
     rng = np.random.default_rng(0)
     names = ("P(rel=any)@10", "AP(rel=any)", "nDCG(rel=jaccard)@10", "nDCG(rel=layout)@10", "AP(rel=any)@30")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
+from scipy.stats import norm
 
 from aeret.errors import UsageError
 from aeret.evaluation.evaluate import PhotoSet
@@ -101,6 +102,19 @@ def test_f_difference_has_the_spread_of_a_brute_force_bootstrap() -> None:
             values.append(2 * tp / ((same & other).sum() + (related & other).sum()))
         draws.append(values[1] - values[0])
     assert found.high - found.low == pytest.approx(np.diff(np.quantile(draws, [0.025, 0.975]))[0], rel=0.25)
+
+
+def test_the_p_of_f_difference_is_two_sided() -> None:
+    rng = np.random.default_rng(2)
+    labels = np.eye(4, dtype=bool)[rng.integers(0, 4, 120)]
+    truth = labels.argmax(axis=1)
+    one, two = (np.where(rng.random(120) < share, truth, rng.integers(0, 4, 120)) for share in (0.3, 0.33))
+    found, back = f_difference(labels, [one], [two]), f_difference(labels, [two], [one])
+    assert found.p == back.p
+    spread = (found.high - found.low) / (2 * norm.ppf(0.975))
+    expected = 2 * norm.sf(abs(found.difference) / spread)
+    assert 0.05 < expected < 0.9
+    assert found.p == pytest.approx(expected, rel=0.2)
 
 
 def test_f_difference_wants_one_cluster_a_photo() -> None:

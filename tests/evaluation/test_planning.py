@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aeret.errors import UsageError
-from aeret.evaluation.planning import Budget, Trial, _chosen, _with_front, candidates, plan, plan_table
+from aeret.evaluation.planning import Budget, Question, Trial, _chosen, _with_front, candidates, plan, plan_table
 
 
 def trial(index: str, value: float, ms: float, megabytes: float, fits: bool = True, noise: float = 0.0) -> Trial:
@@ -66,7 +66,7 @@ def test_a_plan_measures_each_trial_by_the_task_and_not_by_recall():
         return (kind[ranking.rows] == kind[:, None]).mean(axis=1)
 
     budget = Budget(1.0, 1000.0)
-    trials = plan(vectors, vectors, np.arange(120), 10, score, budget, ("flat", "sq"), threads=1)
+    trials = plan(Question(vectors, vectors, np.arange(120), 10, score), budget, ("flat", "sq"), threads=1)
     frame = plan_table(trials).set_index(["index", "options"])
     assert frame.loc[("flat", ""), "recall"] == 1
     assert (frame["value"] == 1).all()
@@ -77,13 +77,14 @@ def test_a_plan_measures_each_trial_by_the_task_and_not_by_recall():
 
 def test_strict_order_is_tried_once_whatever_the_probes():
     vectors = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
-    trials = plan(vectors, vectors, np.arange(60), 5, lambda ranking: np.ones(60), Budget(1, 1e4), ("cluster-first",))
+    question = Question(vectors, vectors, np.arange(60), 5, lambda ranking: np.ones(60))
+    trials = plan(question, Budget(1, 1e4), ("cluster-first",))
     assert [trial.knobs["order"] for trial in trials].count("sequential") == 1
 
 
 def test_what_cannot_be_built_is_noted_and_a_plan_of_nothing_is_refused():
     vectors = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
     notes: list[str] = []
+    question = Question(vectors, vectors, np.arange(40), 5, lambda ranking: np.zeros(40))
     with pytest.raises(UsageError, match="None of the indexes"):
-        plan(vectors, vectors, np.arange(40), 5, lambda ranking: np.zeros(40), Budget(1, 1), ("binary-flat",),
-             note=notes.append)  # fmt: skip
+        plan(question, Budget(1, 1), ("binary-flat",), note=notes.append)

@@ -50,6 +50,14 @@ def test_hashed_step_orders_by_bits_then_by_row(vectors):
     np.testing.assert_array_equal(hashed.rows, np.argsort(apart, axis=1, kind="stable")[:, :20])
 
 
+def test_a_search_by_clusters_also_pays_for_its_cluster_lists(vectors):
+    own, itself = exact(vectors)
+    own["cluster-first sequential"] = own["exhaustive"]
+    sizes = {step.name: step.bytes_per_photo for step in waterfall_steps(own, vectors, vectors, itself, seed=0)}
+    # The int64 row in the list of its cluster, and the int64 cluster, beside vector and id.
+    assert sizes["cluster-first sequential"] == sizes["exhaustive"] + 16
+
+
 def test_same_seed_same_steps_whatever_the_threads(vectors):
     own, itself = exact(vectors)
     one, two = (waterfall_steps(own, vectors, vectors, itself, seed=3, threads=threads) for threads in (1, 2))

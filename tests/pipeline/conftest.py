@@ -24,7 +24,7 @@ def toy(name: str, inputs: tuple[str, ...], sections: tuple[str, ...]) -> types.
         return {"letters": len(name)}
 
     module.NAME, module.SUMMARY, module.INPUTS = name, f"The {name} toy.", inputs  # type: ignore[attr-defined]
-    module.SECTIONS, module.ROOMS, module.run = sections, ("rng.py",), run  # type: ignore[attr-defined]
+    module.SECTIONS, module.run = sections, run  # type: ignore[attr-defined]
     return module
 
 
@@ -35,5 +35,6 @@ def toy_stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, types.ModuleType]:
         monkeypatch.setitem(sys.modules, f"aeret.stages.{name}", module)
     monkeypatch.setattr(aeret.stages, "STAGES", {name: f"aeret.stages.{name}" for name in modules})
     monkeypatch.setattr("aeret.pipeline.graph.STAGES", aeret.stages.STAGES)
-    monkeypatch.setattr("aeret.pipeline.graph._code_digest", lambda rooms: "code")
+    monkeypatch.setattr("aeret.pipeline.graph.code_digest", lambda module: "code")
+    monkeypatch.setattr("aeret.pipeline.graph.imports", lambda module, library: False)
     return modules

@@ -1,21 +1,19 @@
 import contextlib
 import inspect
 import re
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import aeret.pipeline.execute as execute_module
-import aeret.stages
 from aeret.errors import RunError, UsageError
 from aeret.pipeline.execute import execute
-from aeret.pipeline.graph import Sources, Task, names_of_files, plan
+from aeret.pipeline.graph import Sources, Task, plan
 from aeret.progress import silent
 from aeret.settings import Settings
-from aeret.stages import DEFAULT_STAGES, STAGES, load_stage, uses_keras
+from aeret.stages import DEFAULT_STAGES, STAGES, load_stage
 
 Modules = dict[str, ModuleType]
 
@@ -52,7 +50,7 @@ def test_outside_files_and_code_change_the_key(
     toy_stages["first"].sources = lambda settings: {"instances.json": "abc"}  # type: ignore[attr-defined]
     changed = keys(Settings(), tmp_path)
     assert changed["first"] != before["first"]
-    monkeypatch.setattr("aeret.pipeline.graph._code_digest", lambda rooms: "other code")
+    monkeypatch.setattr("aeret.pipeline.graph.code_digest", lambda module: "other code")
     assert keys(Settings(), tmp_path)["first"] != changed["first"]
 
 
@@ -63,6 +61,7 @@ def test_plans_of_one_command_read_the_files_once(toy_stages: Modules, tmp_path:
         read.append(settings.data.manifest)
         return {"instances.json": f"{settings.data.manifest} {len(read)}"}
 
+    toy_stages["first"].FILE_SETTINGS = ("data.manifest",)  # type: ignore[attr-defined]
     toy_stages["first"].sources = sources  # type: ignore[attr-defined]
     known: Sources = {}
     for seed in range(3):
@@ -77,17 +76,13 @@ def test_plans_of_one_command_read_the_files_once(toy_stages: Modules, tmp_path:
     assert read == ["a", "b", "b"], "a plan by itself looks again"
 
 
-def test_the_files_of_a_stage_are_named_by_the_settings_that_planning_goes_by() -> None:
-    named = {each.removeprefix("settings.") for each in _SETTING.findall(inspect.getsource(names_of_files))}
-    assert named == {"data.manifest", "cnn.weights", "embed.photos"}
+def test_a_stage_names_the_settings_that_its_sources_read() -> None:
     for module in map(load_stage, STAGES):
-        if hasattr(module, "sources"):
-            read = {each.removeprefix("settings.") for each in _SETTING.findall(inspect.getsource(module.sources))}
-            assert read, module.NAME
-            assert read <= named, f"{module.NAME}: add its setting to names_of_files, or two runs share its digests"
+        read = set(_SETTING.findall(inspect.getsource(module.sources))) if hasattr(module, "sources") else set()
+        assert read == set(getattr(module, "FILE_SETTINGS", ())), f"{module.NAME}: two runs would share its digests"
 
 
-_SETTING = re.compile(r"settings\.\w+\.\w+")
+_SETTING = re.compile(r"settings\.(\w+\.\w+)")
 
 
 def test_up_to_date_is_not_run_again(toy_stages: Modules, tmp_path: Path) -> None:
@@ -165,16 +160,6 @@ def test_a_stage_may_choose_what_it_reads_by_the_settings(toy_stages: Modules, t
     assert set(keys(Settings(seed=1), tmp_path)) == {"second"}
 
 
-def test_a_stage_may_choose_its_rooms_by_the_settings(
-    toy_stages: Modules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[str, ...]] = []
-    monkeypatch.setattr("aeret.pipeline.graph._code_digest", lambda rooms: asked.append(rooms) or "code")
-    toy_stages["first"].rooms = lambda settings: ("errors.py",)  # type: ignore[attr-defined]
-    plan(Settings(), ["second"], tmp_path)
-    assert asked == [("errors.py", "stages/first.py"), ("rng.py", "stages/second.py")]
-
-
 def test_settings_that_decide_nothing_change_no_key(toy_stages: Modules, tmp_path: Path) -> None:
     before = keys(Settings(), tmp_path)
     idle = Settings.model_validate({"data": {"background_fill": "black", "background_splits": "query"}})
@@ -196,36 +181,21 @@ def test_a_classic_feature_needs_no_network(tmp_path: Path, features: str) -> No
     assert planned(embed={"features": "cnn"})["embed"] != found["embed"]
 
 
-def test_a_finished_input_must_fit_the_clusters_only_where_they_will_be_made(
-    toy_stages: Modules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuses(settings: Settings, folder: Path) -> None:
-        raise UsageError("too many clusters")
+def test_inputs_must_fit_a_stage_that_is_still_to_be_made(toy_stages: Modules, tmp_path: Path) -> None:
+    def refuses(settings: Settings, inputs: Mapping[str, Path]) -> None:
+        if "first" in inputs:
+            raise UsageError("too many clusters")
 
-    name = "aeret.stages.cluster_eval"
-    module = ModuleType(name)
-    vars(module).update(vars(toy_stages["second"]) | {"NAME": "cluster-eval", "__name__": name})
-    monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setitem(aeret.stages.STAGES, "cluster-eval", name)
-    toy_stages["first"].demand_fit = refuses  # type: ignore[attr-defined]
+    def planned(target: str) -> Task:
+        return plan(Settings(), [target], tmp_path)[-1]
 
-    def planned(*targets: str) -> Task:
-        return plan(Settings(), targets, tmp_path)[-1]
-
-    planned("cluster-eval")  # nothing is there yet
+    toy_stages["second"].demand_fit = refuses  # type: ignore[attr-defined]
+    planned("second")  # nothing is made yet
     execute(planned("first"), Settings(), silent)
     planned("first")
-    planned("second")
     with pytest.raises(UsageError, match="too many clusters"):
-        planned("second", "cluster-eval")
-    toy_stages["first"].demand_fit = lambda settings, folder: None  # type: ignore[attr-defined]
-    execute(planned("cluster-eval"), Settings(), silent)
-    toy_stages["first"].demand_fit = refuses  # type: ignore[attr-defined]
-    planned("cluster-eval")
-
-
-def test_a_stage_that_loads_keras_says_so() -> None:
-    for name in STAGES:
-        module = load_stage(name)
-        source = inspect.getsource(module)  # type: ignore[arg-type]
-        assert uses_keras(module) == any(f"from aeret.{room}" in source for room in ("models", "training")), name
+        planned("second")
+    toy_stages["second"].demand_fit = lambda settings, inputs: None  # type: ignore[attr-defined]
+    execute(planned("second"), Settings(), silent)
+    toy_stages["second"].demand_fit = refuses  # type: ignore[attr-defined]
+    planned("second")

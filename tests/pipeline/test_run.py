@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +20,6 @@ from aeret.pipeline.execute import _as_yaml, _end, _raise_for, execute, execute_
 from aeret.pipeline.graph import plan
 from aeret.pipeline.pipelines import Pipeline, read_pipeline, settings_of_file
 from aeret.pipeline.run import run_pipeline
-from aeret.pipeline.stage_process import StageProcesses
 from aeret.progress import silent
 from aeret.settings import Settings
 
@@ -92,8 +92,8 @@ def test_every_end_is_recorded(
     ("code", "kind", "message"),
     [
         (1, RunError, "stage embed failed with exit code 1; the same command resumes it"),
-        (4, ResourceError, "stage embed ended as is said above; .* the same command resumes it"),
-        (2, UsageError, "stage embed cannot run with this input; mend what is said above"),
+        (4, ResourceError, "stage embed stopped for the reason above; .* the same command resumes"),
+        (2, UsageError, "stage embed cannot run with this input; fix the problem above"),
         (-9, RunError, r"killed by signal 9 \(SIGKILL\). Most likely the memory ran out: .*lower data.workers"),
         (-11, RunError, r"killed by signal 11 \(SIGSEGV\). The same command resumes it"),
         (130, KeyboardInterrupt, "^$"),
@@ -175,7 +175,7 @@ def test_experiments_go_on_after_a_run_that_failed(
 
 def test_two_experiments_of_one_name_are_refused(pipeline: Pipeline, tmp_path: Path) -> None:
     whole = Pipeline("whole", (), (), "", "", experiments=(pipeline, pipeline))
-    with pytest.raises(RunError, match="two of the pipelines that would run are named 'toy'"):
+    with pytest.raises(RunError, match="two of the pipelines to run are named 'toy'"):
         run_pipeline(whole, tmp_path, print)
 
 
@@ -189,43 +189,84 @@ def test_experiments_end_where_the_machine_fails(pipeline: Pipeline, toy_stages:
     assert [run.status for run in history.list_runs(tmp_path)] == ["failed"]
 
 
-def test_only_a_stage_with_keras_is_loaded_ahead(
-    pipeline: Pipeline, toy_stages: Modules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_gallery_that_is_too_small_is_said_as_soon_as_it_is_known(
+    pipeline: Pipeline, toy_stages: Modules, tmp_path: Path
 ) -> None:
-    def ahead(root: Path) -> list[tuple[str, str]]:
-        asked: list[tuple[str, str]] = []
+    def refuses(settings: Settings, inputs: Mapping[str, Path]) -> None:
+        if "first" in inputs:
+            raise UsageError("too many clusters")
 
-        def noted(task: Any, settings: Settings, root: Path, processes: Any, following: str) -> Any:
-            asked.append((task.stage, following))
-            return execute(task, settings, silent)
+    toy_stages["second"].demand_fit = refuses  # type: ignore[attr-defined]
+    toy_stages["second"].run = None  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match="too many clusters"):
+        run_pipeline(pipeline, tmp_path, lambda line: None)
+    assert [entry["stage"] for entry in history.list_runs(tmp_path)[0].stages] == ["first"]
 
-        monkeypatch.setattr(run_module, "execute_in_process", noted)
-        run_pipeline(pipeline, root, lambda line: None)
-        return asked
 
-    assert ahead(tmp_path / "none") == [("first", ""), ("second", ""), ("second", "")]
-    toy_stages["second"].KERAS = True  # type: ignore[attr-defined]
-    assert ahead(tmp_path / "second") == [("first", "second"), ("second", "second"), ("second", "")]
+def test_the_headline_is_that_of_the_stage_that_has_one(
+    pipeline: Pipeline, toy_stages: Modules, tmp_path: Path
+) -> None:
+    toy_stages["second"].HEADLINE = True  # type: ignore[attr-defined]
+    assert [run.headline for run in run_pipeline(pipeline, tmp_path, lambda line: None)] == [{"letters": 6}] * 2
+
+
+def test_a_stage_runs_in_a_fresh_process_and_its_exit_code_is_read(
+    toy_stages: Modules, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (task,) = plan(Settings(), ["first"], tmp_path)
+    with pytest.raises(UsageError, match="stage first cannot run with this input"):
+        execute_in_process(task, Settings(), tmp_path)
+    assert "No such command 'first'" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("error", "patience"), [(KeyboardInterrupt(signal.SIGTERM), 0.0), (OSError(errno.EMFILE, "Too many files"), 20.0)]
 )
-def test_a_stage_is_ended_where_the_next_ones_process_cannot_start(
+def test_an_interrupted_run_ends_its_stage(
     toy_stages: Modules, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, patience: float
 ) -> None:
-    def fails(stage: str) -> None:
+    def fails(content: bytes) -> None:
         raise error
 
     ended: list[tuple[subprocess.Popen[bytes], float]] = []
     (task,) = plan(Settings(), ["first"], tmp_path)
-    with StageProcesses() as processes:
-        started = stubborn("")
-        monkeypatch.setattr(processes, "start", lambda stage, arguments: (started, b""))
-        monkeypatch.setattr(processes, "load_ahead", fails)
-        monkeypatch.setattr("aeret.pipeline.execute._end", lambda process, patience: ended.append((process, patience)))
-        with pytest.raises(type(error)):
-            execute_in_process(task, Settings(), tmp_path, processes, "second")
+    started = stubborn("")
+    monkeypatch.setattr(started, "communicate", fails)
+    monkeypatch.setattr("aeret.pipeline.execute.start", lambda arguments: started)
+    monkeypatch.setattr("aeret.pipeline.execute._end", lambda process, patience: ended.append((process, patience)))
+    with pytest.raises(type(error)):
+        execute_in_process(task, Settings(), tmp_path)
     assert ended == [(started, patience)]
     started.kill()
     started.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+def test_a_stage_dies_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys, time\n"
+        "from aeret.pipeline.stage_process import start\n"
+        "process = start(['stage', 'prepare', '--config', '/dev/stdin'])\n"  # waits for its settings
+        "pathlib.Path(sys.argv[1]).write_text(str(process.pid))\n"
+        "time.sleep(600)\n"
+    )
+    note = tmp_path / "pid"
+    run = subprocess.Popen([sys.executable, "-c", code, str(note)])
+    deadline = time.monotonic() + 120
+    while not (note.is_file() and note.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    stage = int(note.read_text())
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    while lives(stage):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"

@@ -1,4 +1,4 @@
-"""The scan of binary codes and multi-index hashing against sorted distances and faiss."""
+"""The scan of binary codes against sorted distances and faiss."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from aeret.errors import UsageError
 from aeret.retrieval.hamming import as_codes, as_words, checked_codes, nearest_codes
-from aeret.retrieval.multi_index import make_tables, search_tables
 
 Codes = np.ndarray
 
@@ -45,34 +44,6 @@ def test_scan_equals_sorted_distances(task: tuple[Codes, Codes, int, np.ndarray]
     wanted = expected(queries, codes, n, exclude)
     np.testing.assert_array_equal(rows, wanted[0])
     np.testing.assert_array_equal(far, wanted[1])
-
-
-@settings(deadline=None, max_examples=40)
-@given(tasks(), st.sampled_from([8, 16]), st.integers(0, 4), st.sampled_from([0, 1, 20]))
-def test_tables_are_exact_with_radius_16_and_full_with_any(
-    task: tuple[Codes, Codes, int, np.ndarray], substring: int, radius: int, cost: int
-) -> None:
-    queries, codes, n, exclude = task
-    tables = make_tables(codes, substring)
-    rows, far, _, _ = search_tables(queries, tables, n, 16, exclude, cost)
-    wanted = expected(queries, codes, n, exclude)
-    np.testing.assert_array_equal(rows, wanted[0])
-    np.testing.assert_array_equal(far, wanted[1])
-    rows, far, _, _ = search_tables(queries, tables, n, radius, exclude, cost)
-    assert (np.sort(rows, axis=1)[:, 1:] != np.sort(rows, axis=1)[:, :-1]).all()
-    assert (rows != exclude[:, None]).all() and (far >= wanted[1]).all()
-    np.testing.assert_array_equal(far, np.bitwise_count(queries[:, None] ^ codes[rows]).sum(axis=2))
-
-
-def test_tables_look_at_few_codes_where_near_ones_exist() -> None:
-    rng = np.random.default_rng(0)
-    codes = rng.integers(0, 256, (20_000, 8), dtype=np.uint8)
-    queries = codes[:30].copy()
-    queries[:, 0] ^= 1
-    codes[100:400] = np.repeat(queries, 10, axis=0)
-    rows, far, scanned, _ = search_tables(queries, make_tables(codes), 10, 16, np.full(30, -1))
-    np.testing.assert_array_equal(rows, 100 + np.arange(300).reshape(30, 10))
-    assert not far.any() and (scanned < 200).all()
 
 
 def test_distances_are_those_of_faiss() -> None:

@@ -1,4 +1,4 @@
-"""Features from before learnt networks, as floors: a network that does not beat them has learnt nothing of use."""
+"""Describe photos by features from before learnt networks: floors that a network has to beat."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from aeret.embeddings.classic.describe import describe_batches
 from aeret.embeddings.classic.feature import ClassicFeature, Photos, Vectors
 from aeret.embeddings.classic.hog import HOG
 from aeret.embeddings.classic.lbp import LBP
-from aeret.embeddings.classic.principal_axes import PrincipalAxes, fit_principal_axes
 from aeret.embeddings.classic.thumbnail_pca import THUMBNAIL_PCA
+from aeret.embeddings.classic.visual_words import VISUAL_WORDS_BM25, VISUAL_WORDS_TFIDF
 
 __all__ = [
     "CLASSIC_FEATURES",
     "ClassicFeature",
     "Photos",
-    "PrincipalAxes",
     "Vectors",
     "describe_batches",
-    "fit_principal_axes",
 ]
 
 CLASSIC_FEATURES: dict[str, ClassicFeature] = {
@@ -25,5 +23,7 @@ CLASSIC_FEATURES: dict[str, ClassicFeature] = {
     "hog": HOG,
     "lbp": LBP,
     "thumbnail-pca": THUMBNAIL_PCA,
+    "visual-words-tfidf": VISUAL_WORDS_TFIDF,
+    "visual-words-bm25": VISUAL_WORDS_BM25,
 }
 """Name to feature; the names of ``embed.features`` but for ``cnn``."""

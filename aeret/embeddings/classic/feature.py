@@ -1,8 +1,8 @@
-"""What a classic feature is."""
+"""Define what a classic feature is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +16,15 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ClassicFeature:
-    """One way from photos to vectors that no network takes part in."""
+    """Turns photos into vectors without a network."""
 
     paper: str
     describe: Callable[[Photos], Vectors]
     """Photos uint8 (b, S, S, 3), S >= 16, to float32 (b, d); d does not depend on S."""
-    principal: int = 0
-    """Principal axes, fitted on train, that the vectors are reduced to; 0 leaves them."""
+    fit: Callable[[Vectors], Mapping[str, Vectors]] | None = None
+    """Learns named arrays from the described *train* photos; None learns nothing."""
+    project: Callable[[Vectors, Mapping[str, Vectors]], Vectors] = lambda described, fitted: described
+    """Turns described photos, with what ``fit`` learnt, into vectors float32 (b, k)."""
 
 
 def grey(photos: Photos) -> Vectors:

@@ -1,8 +1,8 @@
-"""Principal axes of the train photos' vectors."""
+"""Reduce vectors to their principal axes on the train photos."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import scipy.linalg
@@ -11,22 +11,17 @@ from aeret.embeddings.classic.feature import Vectors
 from aeret.errors import UsageError
 
 
-@dataclass(frozen=True)
-class PrincipalAxes:
-    """A mean, and the directions in which vectors differ most from it."""
-
-    mean: Vectors
-    """float32 (d,)."""
-    axes: Vectors
-    """float32 (d, k), orthonormal, most variance first."""
-
-    def project(self, vectors: Vectors) -> Vectors:
-        """Return float32 (n, k) for float32 (n, d)."""
-        return np.asarray((vectors - self.mean) @ self.axes, np.float32)
+def project_on_axes(vectors: Vectors, fitted: Mapping[str, Vectors]) -> Vectors:
+    """Return float32 (n, k) for float32 (n, d) and what :func:`fit_principal_axes` fitted."""
+    return np.asarray((vectors - fitted["mean"]) @ fitted["axes"], np.float32)
 
 
-def fit_principal_axes(vectors: Vectors, count: int) -> PrincipalAxes:
-    """Fit at most ``count`` axes to vectors float32 (n, d); fewer where n or d is smaller.
+def fit_principal_axes(vectors: Vectors, count: int) -> dict[str, Vectors]:
+    """Fit ``mean`` (d,) and at most ``count`` orthonormal ``axes`` (d, k), most variance first.
+
+    Args:
+        vectors: float32 (n, d).
+        count: axes; fewer if n or d is smaller.
 
     Raises:
         UsageError: there are fewer than two vectors.
@@ -41,4 +36,4 @@ def fit_principal_axes(vectors: Vectors, count: int) -> PrincipalAxes:
     axes = axes[:, ::-1]
     # An axis has no sign of its own; the largest entry is made positive so that every machine gives the same.
     axes = axes * np.where(np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0) < 0, -1, 1)
-    return PrincipalAxes(mean.astype(np.float32), axes.astype(np.float32))
+    return {"mean": mean.astype(np.float32), "axes": axes.astype(np.float32)}

@@ -1,7 +1,7 @@
-"""The question on an embedding: which of its dimensions carry the retrieval?
+"""Ask which dimensions of an embedding carry the retrieval.
 
 Dimensions are chosen on gallery photos and their labels alone (searches validate by searching the gallery for its own
-photos, each left out of its own results), and measured with the query photos. Where queries and gallery are the same
+photos, each left out of its own results), and measured with the query photos. If queries and gallery are the same
 photos, a seeded half of them is the gallery and the other half asks.
 """
 
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import UsageError
-from aeret.evaluation.feature_selection.subject import Subject
-from aeret.evaluation.feature_selection.technique import Choice, Rows
+from aeret.evaluation.feature_selection.technique import Choice, Chosen, Subject
 from aeret.evaluation.metrics.averages import average
 from aeret.evaluation.metrics.evaluator import measure as measured
 from aeret.evaluation.metrics.judge import Judge
@@ -44,7 +43,7 @@ def retrieval(
         leave_one_out: whether the queries are the gallery.
         measure: a measure by labels with a cut-off, such as ``nDCG(rel=jaccard)@10``.
         similarity: ``cosine`` or ``euclidean``, of the chosen dimensions alone.
-        photos: of more queries, or of a larger gallery, a seeded sample of so many.
+        photos: most queries and most gallery photos used, a seeded sample.
         seed: decides halves and samples.
 
     Raises:
@@ -108,7 +107,7 @@ class _Search:
         # What the gallery gives in all is summed now, not by several threads at once.
         self.value(np.arange(gallery.shape[1]))
 
-    def value(self, chosen: Rows) -> float:
+    def value(self, chosen: Chosen) -> float:
         return self._of(self._queries[:, chosen], self._gallery[:, chosen])
 
     def floor(self, seed: int) -> float:

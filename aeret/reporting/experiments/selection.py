@@ -16,4 +16,4 @@ def selection_blocks(experiment: Experiment) -> list[Block]:
     folder = next((t.artifacts[STAGE] for t in experiment.trials if STAGE in t.artifacts), None)
     if folder is None:
         return [Notice(f"No run of this experiment has the stage {STAGE}; add it to pipeline.stages.", "warning")]
-    return list(section(FeatureSelection.load(folder), id_of(experiment, "selection")).blocks)
+    return list(section(FeatureSelection.open(folder), id_of(experiment, "selection")).blocks)

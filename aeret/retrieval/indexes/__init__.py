@@ -1,47 +1,45 @@
-"""Indexes: one small protocol (:class:`~aeret.retrieval.indexes.index.Index`), one file each."""
+"""Register the kinds of index under their names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from aeret.errors import DataError
-from aeret.retrieval.indexes.binary_flat import BinaryFlat
-from aeret.retrieval.indexes.binary_multi import BinaryMulti
+from aeret.retrieval.indexes.binary import BinaryFlat, BinaryMulti
 from aeret.retrieval.indexes.cluster_first import ClusterFirst
+from aeret.retrieval.indexes.coded import ProductCodes, RotatedCodes, ScalarCodes, VectorCodes
+from aeret.retrieval.indexes.files import read_manifest
 from aeret.retrieval.indexes.flat import Flat
-from aeret.retrieval.indexes.hk_tree import HkTree
-from aeret.retrieval.indexes.index import Index, read_manifest
-from aeret.retrieval.indexes.ivf_flat import InvertedFlat
-from aeret.retrieval.indexes.ivf_pq import InvertedProductCodes
-from aeret.retrieval.indexes.kd_tree import KdTree
-from aeret.retrieval.indexes.lsh import Lsh
-from aeret.retrieval.indexes.opq import RotatedCodes
-from aeret.retrieval.indexes.pq import ProductCodes
-from aeret.retrieval.indexes.sq import ScalarCodes
-from aeret.retrieval.indexes.vq import VectorCodes
+from aeret.retrieval.indexes.index import Index
+from aeret.retrieval.indexes.inverted import InvertedFlat, InvertedProductCodes
+from aeret.retrieval.indexes.trees import HkTree, KdTree
+from aeret.retrieval.indexes.whole import Hnsw, Lsh
 
-INDEXES: dict[str, type[Index]] = {
-    Flat.name: Flat,
-    ClusterFirst.name: ClusterFirst,
-    InvertedFlat.name: InvertedFlat,
-    InvertedProductCodes.name: InvertedProductCodes,
-    ProductCodes.name: ProductCodes,
-    RotatedCodes.name: RotatedCodes,
-    VectorCodes.name: VectorCodes,
-    ScalarCodes.name: ScalarCodes,
-    KdTree.name: KdTree,
-    HkTree.name: HkTree,
-    Lsh.name: Lsh,
-    BinaryFlat.name: BinaryFlat,
-    BinaryMulti.name: BinaryMulti,
-}
+_KINDS: tuple[type[Index], ...] = (
+    Flat,
+    ClusterFirst,
+    InvertedFlat,
+    InvertedProductCodes,
+    ProductCodes,
+    RotatedCodes,
+    VectorCodes,
+    ScalarCodes,
+    Hnsw,
+    KdTree,
+    HkTree,
+    Lsh,
+    BinaryFlat,
+    BinaryMulti,
+)
+INDEXES: dict[str, type[Index]] = {kind.name: kind for kind in _KINDS}
+"""Name to index."""
 
 
 def open_index(folder: Path, mmap: bool = True) -> Index:
     """Open an index of any kind that ``Index.save`` wrote.
 
     Raises:
-        DataError: the folder holds no index, a damaged one, or one of a kind that is not known here.
+        DataError: the folder holds no index, a damaged one, or one of an unknown kind.
     """
     kind = read_manifest(Path(folder))["kind"]
     if kind not in INDEXES:

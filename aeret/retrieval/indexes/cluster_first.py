@@ -1,9 +1,9 @@
-"""The product's own order as an index: nearest cluster first (:mod:`aeret.retrieval.cluster_first`)."""
+"""Offer the product's own order as an index: nearest cluster first (:mod:`aeret.retrieval.cluster_first`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,13 @@ from aeret.embeddings.distances import Vectors, checked
 from aeret.errors import UsageError
 from aeret.progress import Progress
 from aeret.retrieval import cluster_first
-from aeret.retrieval.indexes.index import EVERYTHING, Index, inserted
+from aeret.retrieval.indexes.ids import inserted
+from aeret.retrieval.indexes.index import EVERYTHING, Found, Index
 from aeret.retrieval.indexes.training import train_centroids
-from aeret.retrieval.ranking import Ranking
 
 
 class ClusterFirst(Index):
-    """Whole vectors, laid out by cluster; exact within the clusters visited.
+    """Lay whole vectors out by cluster; the search is exact within the clusters visited.
 
     ``build(..., centroids=...)`` takes the clusters of a run, as a :class:`Clustering` or float32 (k, d), in place of
     training its own; each vector goes to the nearest.
@@ -29,19 +29,19 @@ class ClusterFirst(Index):
     """
 
     name = "cluster-first"
-    OPTIONS = {"clusters": 0}
-    KNOBS = {"order": ("sequential", "pooled"), "min_probes": (1, 2, 4, 8, 16, 32, 64, EVERYTHING)}
-    DEFAULTS = {"order": "pooled", "min_probes": 1}
+    OPTIONS: ClassVar[Mapping[str, Any]] = {"clusters": 0}
+    KNOBS: ClassVar[Mapping[str, tuple[float | str, ...]]] = {
+        "order": ("sequential", "pooled"),
+        "min_probes": (1, 2, 4, 8, 16, 32, 64, EVERYTHING),
+    }
+    DEFAULTS: ClassVar[Mapping[str, float | str]] = {"order": "pooled", "min_probes": 1}
     METRICS = ("cosine", "euclidean")
-
-    HOLDS = False
     GIVEN = ("centroids",)
-    """Centroids float32 (k, d), or a clustering, whose centroids are taken; trained on the vectors where not given."""
 
     def _build(self, vectors: Vectors, seed: int, progress: Progress) -> None:
         given = self._given.get("centroids")
         if given is None:
-            count = min(len(vectors), self.options["clusters"] or max(1, round(1.5 * len(vectors) ** 0.5)))
+            count = min(len(vectors), int(self.options["clusters"]) or max(1, round(1.5 * len(vectors) ** 0.5)))
             with progress("train clusters", 1, unit="clustering") as step:
                 self._centroids = train_centroids(vectors, count, seed, self.name)
                 step(1)
@@ -50,30 +50,17 @@ class ClusterFirst(Index):
         self.options["clusters"] = len(self._centroids)
         self._fill(vectors, assign(vectors, self._centroids))
 
-    def _insert(self, vectors: Vectors, ids: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+    def _insert(self, vectors: Vectors, rows: NDArray[np.int64]) -> None:
         assignment = inserted(self._assignment, assign(vectors, self._centroids), rows)
         self._fill(inserted(self._members[self._places], vectors, rows), assignment)
 
-    def _delete(self, ids: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-        kept = np.delete(self._places, rows)
-        self._fill(self._members[kept], np.delete(self._assignment, rows))
+    def _delete(self, rows: NDArray[np.int64]) -> None:
+        self._fill(self._members[np.delete(self._places, rows)], np.delete(self._assignment, rows))
 
     def _fill(self, vectors: Vectors, assignment: NDArray[np.int32]) -> None:
         """Take vectors in order of row, and lay them out by cluster."""
-        self._lay_out(assignment)
-        self._members = vectors[self._member_rows]
-        self._start()
-
-    def _lay_out(self, assignment: NDArray[np.int32]) -> None:
-        self._assignment = assignment
-        self._offsets, self._member_rows = Clustering(self._centroids, assignment, 0.0).members()
-        self._places = np.empty_like(self._member_rows)
-        self._places[self._member_rows] = np.arange(len(assignment))
-
-    def _start(self) -> None:
-        self._searcher = cluster_first.ClusterFirst.of_members(
-            self._members, self._centroids, self._offsets, self._member_rows
-        )
+        rows = Clustering(self._centroids, assignment, 0.0).members()[1]
+        self._restore({"members": vectors[rows], "centroids": self._centroids, "assignment": assignment})
 
     def _decoded(self, rows: NDArray[np.int64]) -> Vectors:
         return self._members[self._places[rows]]
@@ -83,29 +70,25 @@ class ClusterFirst(Index):
 
     def _restore(self, state: dict[str, NDArray[Any]]) -> None:
         self._members, self._centroids, assignment = state["members"], state["centroids"], state["assignment"]
-        if len(assignment) != len(self._members) or not 0 <= assignment.min() <= assignment.max() < len(
-            self._centroids
-        ):
+        fits = len(assignment) == len(self._members)
+        if not fits or not 0 <= assignment.min() <= assignment.max() < len(self._centroids):
             raise ValueError("the assignment does not fit")
-        self._lay_out(assignment)
-        self._start()
+        self._assignment = assignment
+        clustering = Clustering(self._centroids, assignment, 0.0)
+        rows = clustering.members()[1]
+        self._places = np.empty_like(rows)
+        self._places[rows] = np.arange(len(rows))
+        self._searcher = cluster_first.ClusterFirst.of_members(self._members, clustering)
 
     def _bytes(self) -> int:
         return super()._bytes() + 24 * len(self)  # rows and places of members
 
-    def _search(
-        self,
-        queries: Vectors,
-        n: int,
-        exclude: NDArray[np.int64],
-        knobs: Mapping[str, Any],
-        threads: int,
-        progress: Progress,
-    ) -> Ranking:
+    def _search_block(
+        self, queries: Vectors, n: int, exclude: NDArray[np.int64], knobs: Mapping[str, Any], threads: int
+    ) -> Found:
         probes = int(min(max(1, knobs["min_probes"]), len(self._centroids)))
-        return self._searcher.search_checked(
-            queries, n, knobs["order"], exclude, probes, threads=threads, progress=progress
-        )
+        found = self._searcher.search(queries, n, knobs["order"], exclude, probes, threads=threads)
+        return found.rows, self._distances(np.square(found.distances)), found.scanned, found.probes
 
 
 def _checked_centroids(given: object, width: int, count: int) -> Vectors:
@@ -113,5 +96,5 @@ def _checked_centroids(given: object, width: int, count: int) -> Vectors:
     centroids = given.centroids if isinstance(given, Clustering) else np.asarray(given)
     centroids = np.array(checked(centroids, "Centroids", width))
     if not len(centroids) or count not in (0, len(centroids)):
-        raise UsageError(f"centroids= gives {len(centroids)} clusters where {count or 'at least one'} are wanted.")
+        raise UsageError(f"centroids= gives {len(centroids)} clusters; expected {count or 'at least one'}.")
     return centroids

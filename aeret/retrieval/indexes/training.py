@@ -1,4 +1,4 @@
-"""How quantisers are trained: on a bounded seeded sample, by faiss, on one thread, so that the seed decides."""
+"""Train quantisers of faiss on a bounded, seeded sample, and refuse sizes that faiss would abort on."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import faiss
 import numpy as np
 
 from aeret.embeddings.distances import Vectors
-from aeret.embeddings.one_thread import one_thread
 from aeret.errors import UsageError
 from aeret.rng import derive, generator
 
 _ITERATIONS = 10
-# Vectors per centroid: more lower the distortion by little.
 _PER_CENTROID = 64
+"""Training vectors per centroid; more lower the distortion by little."""
+_LEAST_SAMPLE, _OPQ_SAMPLE, _OPQ_ROUNDS = 16_384, 16_384, 10
 
 
 def sample(vectors: Vectors, least: int, most: int, seed: int, purpose: str) -> Vectors:
@@ -27,30 +27,28 @@ def sample(vectors: Vectors, least: int, most: int, seed: int, purpose: str) -> 
 
 def train_centroids(vectors: Vectors, k: int, seed: int, purpose: str) -> Vectors:
     """Return ``k`` centroids of a sample, float32 (k, d); ``k`` is at most the number of vectors."""
-    chosen = sample(vectors, k, k * _PER_CENTROID, seed, purpose)
-    trainer = faiss.Kmeans(vectors.shape[1], k, **clustering_settings(seed, purpose))
-    with one_thread():
-        trainer.train(chosen)
+    trainer = faiss.Kmeans(vectors.shape[1], k, **_clustering(seed, purpose))
+    trainer.train(sample(vectors, k, k * _PER_CENTROID, seed, purpose))
     return np.array(trainer.centroids, np.float32).reshape(k, -1)
 
 
-def clustering_settings(seed: int, purpose: str) -> dict[str, Any]:
-    """Return the settings of faiss' clusterings: seeded, and silent where vectors are few."""
-    return {
-        "niter": _ITERATIONS,
-        "seed": derive(seed, "index", purpose) & 0x7FFFFFFF,
-        "min_points_per_centroid": 1,
-        "max_points_per_centroid": _PER_CENTROID,
-    }
-
-
-def train_product(codec: Any, vectors: Vectors, seed: int, purpose: str) -> None:
-    """Train a faiss index that holds a product quantiser ``pq``."""
-    for name, value in clustering_settings(seed, purpose).items():
-        setattr(codec.pq.cp, name, value)
-    centroids = int(codec.pq.ksub)
-    with one_thread():
-        codec.train(sample(vectors, centroids, centroids * _PER_CENTROID, seed, purpose))
+def train(index: Any, vectors: Vectors, codebook: int, seed: int, purpose: str) -> None:
+    """Train an index of faiss whose largest codebook has ``codebook`` centroids, 0 without one."""
+    quantiser = None
+    for part in _parts(index):
+        _seed(part, seed, purpose)
+        if isinstance(part, faiss.OPQMatrix):
+            # Rotations settle early; the 50 rounds of faiss take minutes.
+            part.niter, part.max_train_points = _OPQ_ROUNDS, _OPQ_SAMPLE
+            # The rotation is trained with 256 centroids a part, however few the codes have.
+            codebook = max(codebook, 256)
+            quantiser = faiss.ProductQuantizer(vectors.shape[1], part.M, 8)
+            _seed(quantiser, seed, purpose)
+            part.pq, part.niter_pq = quantiser, 4
+    index.train(sample(vectors, codebook, max(_LEAST_SAMPLE, codebook * _PER_CENTROID), seed, purpose))
+    for part in _parts(index):
+        if isinstance(part, faiss.OPQMatrix):
+            part.pq = None  # ours, and gone with this call
 
 
 def parts_of(width: int, parts: int) -> int:
@@ -67,12 +65,50 @@ def parts_of(width: int, parts: int) -> int:
     return parts
 
 
-def bits_of(bits: int, allowed: tuple[int, ...], name: str) -> int:
-    """Return ``bits``, if an index has codes of so many.
+def one_of(value: int, allowed: tuple[int, ...], what: str) -> int:
+    """Return a value, if it is allowed.
 
     Raises:
-        UsageError: it has not.
+        UsageError: it is not.
     """
-    if bits not in allowed:
-        raise UsageError(f"bits of the index {name} must be one of {allowed}, got {bits}.")
-    return bits
+    if value not in allowed:
+        raise UsageError(f"{what} must be one of {allowed}, got {value}.")
+    return value
+
+
+def within(value: int, least: int, most: int, what: str) -> int:
+    """Return a whole number from ``least`` to ``most``.
+
+    Raises:
+        UsageError: it is beyond.
+    """
+    if not least <= value <= most:
+        raise UsageError(f"{what} must be from {least} to {most}, got {value}.")
+    return int(value)
+
+
+def _clustering(seed: int, purpose: str) -> dict[str, Any]:
+    return {
+        "niter": _ITERATIONS,
+        "seed": derive(seed, "index", purpose) & 0x7FFFFFFF,
+        "min_points_per_centroid": 1,  # no warnings on standard error
+        "max_points_per_centroid": _PER_CENTROID,
+    }
+
+
+def _seed(part: Any, seed: int, purpose: str) -> None:
+    """Set how a quantiser clusters, as do the product quantiser and the lists inside it."""
+    holders: list[Any] = [part, getattr(part, "pq", None)]
+    for holder in holders:
+        if hasattr(holder, "cp"):
+            for name, value in _clustering(seed, purpose).items():
+                setattr(holder.cp, name, value)
+
+
+def _parts(index: Any) -> list[Any]:
+    """Return an index and what it is made of: transforms, and the index behind them."""
+    if not isinstance(index, faiss.IndexPreTransform):
+        return [index]
+    held: Any = index.chain
+    chain = [faiss.downcast_VectorTransform(held.at(place)) for place in range(held.size())]
+    return [index, *chain, *_parts(faiss.downcast_index(index.index))]

@@ -1,9 +1,7 @@
-"""Exact re-score of candidates that came from a compressed or hashed search.
+"""Score the candidates of a compressed or hashed search again by their true vectors.
 
 Jegou, Tavenard, Douze and Amsaleg, "Searching in one billion vectors: re-rank with source coding", ICASSP 2011, here
-with the vectors themselves. Search for some hundred candidates by code, then order these by their true vectors. The
-distances of the block become the true ones; beyond it they stay the search's estimates. Order, ties (by row) and
-distances are those of the exact index ``flat``, to the last bit.
+with the vectors themselves. True distances replace the search's estimates among the first ``top``; ties go by row.
 """
 
 from __future__ import annotations
@@ -13,24 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from aeret.embeddings.distances import Vectors
-from aeret.retrieval.indexes.scoring import raw_distances
 from aeret.retrieval.rerankers.options import choice
-from aeret.retrieval.rerankers.reranker import Block, Reranker
-from aeret.retrieval.rerankers.similarities import unit
+from aeret.retrieval.rerankers.reranker import Candidates, Reranker, Scores, cosines, unit
 
 
-def _score(block: Block, options: Mapping[str, Any]) -> Vectors:
-    query, vectors = block.query[None], block.vectors
+def _score(found: Candidates, options: Mapping[str, Any]) -> Scores:
+    if options["metric"] == "euclidean":
+        return np.linalg.norm(found.vectors - found.query, axis=1)
     if options["metric"] == "cosine":
-        query, vectors = unit(query), unit(vectors)
-    return np.asarray(raw_distances(query, vectors, options["metric"] == "dot")[0], np.float32)
-
-
-def _distances(raw: Vectors, options: Mapping[str, Any]) -> Vectors:
-    if options["metric"] == "cosine":
-        return raw / np.float32(2)  # of unit vectors, |a - b|^2 = 2 - 2 cos
-    return np.sqrt(raw) if options["metric"] == "euclidean" else raw
+        return 1 - cosines(unit(found.query), unit(found.vectors))
+    return -cosines(found.query, found.vectors)
 
 
 EXACT = Reranker(
@@ -45,5 +35,5 @@ EXACT = Reranker(
     },
     _score,
     pairwise=False,
-    measure=_distances,
+    measures=True,
 )

@@ -1,15 +1,13 @@
-"""k-reciprocal encoding: results are near when they and the query are among each other's neighbours.
+"""Order results by how many reciprocal neighbours they share with the query.
 
-Zhong, Zheng, Cao and Li, "Re-ranking person re-identification with k-reciprocal encoding", CVPR 2017. Within the block
-of query and results, D is the squared Euclidean distance over the largest of its row:
+Zhong, Zheng, Cao and Li, "Re-ranking person re-identification with k-reciprocal encoding", CVPR 2017. D is the squared
+Euclidean distance among query and results, each row divided by its largest entry:
 
 - N(p, k): the k + 1 nearest of p, itself included; ties by place in the ranking, the query first.
-- R(p, k): those g in N(p, k) that have p in N(g, k). R* adds R(g, k1/2) for every g of R(p, k1) where at least two
-  thirds of it are in R(p, k1) (the paper; its published code wants more than two thirds).
+- R(p, k): those g in N(p, k) that have p in N(g, k). R* adds R(g, k1/2) for every g of R(p, k1) of which at least two
+  thirds are in R(p, k1) (the paper; its published code wants more than two thirds).
 - V_p[g] = exp(-D[p, g]) on R*(p), scaled to sum 1; then V_p is the mean of V over the k2 nearest of p.
 - d = (1 - weight) (1 - sum min(V_q, V_g) / sum max(V_q, V_g)) + weight D[q, g].
-
-With weight = 1 the block is ordered by its Euclidean distance alone.
 """
 
 from __future__ import annotations
@@ -17,76 +15,42 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numba
 import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
-from aeret.embeddings.distances import squared_distances
 from aeret.retrieval.rerankers.options import real, whole
-from aeret.retrieval.rerankers.reranker import Block, Reranker
-from aeret.retrieval.rerankers.similarities import Scores
+from aeret.retrieval.rerankers.reranker import Candidates, Reranker, Scores
 
 
-def _score(block: Block, options: Mapping[str, Any]) -> Scores:
+def _score(found: Candidates, options: Mapping[str, Any]) -> Scores:
     weight = options["weight"]
+    everyone = np.concatenate([found.query[None], found.vectors])
     if weight == 1:
-        # By the very numbers of the search: dividing them could only make ties.
-        return np.asarray(squared_distances(block.query[None], block.vectors)[0], np.float64)
-    everyone = np.concatenate([block.query[None], block.vectors])
-    distance = squared_distances(everyone, everyone).astype(np.float64)
+        # Not divided by the largest: that could only create ties.
+        return np.asarray(cdist(found.query[None], found.vectors, "sqeuclidean")[0])
+    distance = cdist(everyone, everyone, "sqeuclidean")
     largest = distance.max(axis=1, keepdims=True)
     distance /= np.where(largest > 0, largest, 1)
+    encoded = _encoded(distance, options["k1"], options["k2"])
+    # Each encoding sums to 1, so that min and max of two sum to 2 together.
+    shared = np.minimum(encoded, encoded[0]).sum(axis=1)
+    jaccard = 1 - shared / (2 - shared)
+    return np.asarray((1 - weight) * jaccard[1:] + weight * distance[0, 1:])
+
+
+def _encoded(distance: NDArray[np.float64], k1: int, k2: int) -> NDArray[np.float64]:
+    """Return V, float64 (n, n), averaged over the k2 nearest."""
     order = np.argsort(distance, axis=1, kind="stable")
-    count = len(everyone)
-    jaccard, room = np.empty(count), (np.zeros((count, count), np.int64), np.zeros((count, count)))
-    flags = (np.zeros(count, bool), np.zeros(count, bool))
-    _jaccard(order, distance, options["k1"], round(options["k1"] / 2), options["k2"], *room, *flags, jaccard)
-    return np.asarray((1 - weight) * jaccard[1:] + weight * distance[0, 1:], np.float64)
-
-
-# Plain loops: whole-row expressions take numba several times longer to compile.
-@numba.njit(nogil=True, cache=True)
-def _jaccard(order, distance, k1, half, k2, place, vectors, near, kept, out):  # type: ignore[no-untyped-def]
-    """Write the Jaccard distance of everyone to the first; ``place`` and ``vectors`` (count, count) are zeroed room."""
-    count = order.shape[0]
-    for p in range(count):
-        for r in range(count):
-            place[p, order[p, r]] = r
-    for p in range(count):
-        for g in range(count):
-            near[g] = place[p, g] <= k1 and place[g, p] <= k1
-            kept[g] = near[g]
-        for g in range(count):
-            if not near[g]:
-                continue
-            size, common = 0, 0
-            for r in range(min(half + 1, count)):
-                c = order[g, r]
-                if place[c, g] <= half:
-                    size += 1
-                    common += near[c]
-            if 3 * common >= 2 * size:
-                for r in range(min(half + 1, count)):
-                    c = order[g, r]
-                    if place[c, g] <= half:
-                        kept[c] = True
-        total = 0.0
-        for g in range(count):
-            if kept[g]:
-                vectors[p, g] = np.exp(-distance[p, g])
-                total += vectors[p, g]
-        for g in range(count):
-            if kept[g]:
-                vectors[p, g] /= total
-    neighbours = min(k2, count)
-    for p in range(count):
-        shared = 0.0
-        for g in range(count):
-            first, own = 0.0, 0.0
-            for r in range(neighbours):
-                first += vectors[order[0, r], g]
-                own += vectors[order[p, r], g]
-            shared += min(first, own) / neighbours
-        out[p] = 1.0 - shared / (2.0 - shared)
+    place = np.argsort(order, axis=1)  # place[p, g]: how many are nearer to p than g
+    strict, wider = ((place <= k) & (k >= place.T) for k in (k1, round(k1 / 2)))
+    common = strict.astype(np.float32) @ wider.T.astype(np.float32)  # small whole numbers: exact
+    joining = strict & (3 * common >= 2 * wider.sum(axis=1))
+    kept = strict | (joining.astype(np.float32) @ wider.astype(np.float32) > 0)
+    encoded = np.where(kept, np.exp(-distance), 0.0)
+    total = encoded.sum(axis=1, keepdims=True)
+    encoded /= np.where(total > 0, total, 1)  # among many equal vectors one may have no neighbour at all
+    return np.asarray(sum(encoded[each] for each in order[:, :k2].T) / min(k2, len(order)))
 
 
 K_RECIPROCAL = Reranker(

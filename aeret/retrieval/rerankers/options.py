@@ -1,4 +1,4 @@
-"""Options of re-rankers: a default, a meaning, and a check that says what was expected."""
+"""Describe and check the options of re-rankers."""
 
 from __future__ import annotations
 
@@ -16,77 +16,56 @@ from aeret.registry import lookup
 
 @dataclass(frozen=True)
 class Option:
-    """One option."""
+    """One option of a re-ranker."""
 
     default: Any
     meaning: str
-    check: Callable[[Any], Any]
-    """Returns the value as it is used; raises ValueError with what was expected."""
+    expected: str
+    """The values that are valid, in words."""
+    valid: Callable[[Any], bool]
 
 
 def whole(default: int, low: int, meaning: str) -> Option:
     """Return an option that is a whole number from ``low`` up."""
-
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < low:
-            raise ValueError(f"a whole number from {low} up")
-        return int(value)
-
-    return Option(default, meaning, check)
+    return Option(default, meaning, f"a whole number from {low} up", lambda v: _is(v, numbers.Integral) and v >= low)
 
 
 def real(default: float, low: float, high: float, meaning: str) -> Option:
-    """Return an option that is a number in [low, high]; either may be infinite."""
-
-    def check(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= float(value) <= high:
-            raise ValueError(f"a number from {low:g} up" if math.isinf(high) else f"a number from {low:g} to {high:g}")
-        if math.isinf(float(value)):
-            raise ValueError("a finite number")
-        return float(value)
-
-    return Option(default, meaning, check)
+    """Return an option that is a finite number in [low, high]."""
+    expected = f"a finite number from {low:g}" + ("" if math.isinf(high) else f" to {high:g}")
+    return Option(default, meaning, expected, lambda v: _is(v, numbers.Real) and low <= v <= high and math.isfinite(v))
 
 
 def choice(default: str, names: tuple[str, ...], meaning: str) -> Option:
     """Return an option that is one of some names."""
-
-    def check(value: Any) -> str:
-        if value not in names:
-            raise ValueError(f"one of {', '.join(names)}")
-        return str(value)
-
-    return Option(default, meaning, check)
+    return Option(default, meaning, f"one of {', '.join(names)}", lambda v: v in names)
 
 
 def per_query(meaning: str) -> Option:
-    """Return an option that has one entry a query, or is None; the re-ranker checks the entries."""
+    """Return an option that holds one entry per query, or None."""
 
-    def check(value: Any) -> Any:
-        if value is not None and (isinstance(value, str) or not isinstance(value, Sequence | np.ndarray)):
-            raise ValueError("a sequence with one entry per query, or None")
-        return value
+    def valid(value: Any) -> bool:
+        return value is None or (isinstance(value, Sequence | np.ndarray) and not isinstance(value, str))
 
-    return Option(None, f"{meaning}, per query", check)
+    return Option(None, f"{meaning}, per query", "a sequence with one entry per query, or None", valid)
 
 
 def checked_options(options: Mapping[str, Option], given: Mapping[str, Any], reranker: str) -> dict[str, Any]:
-    """Return every option's value: what was given, checked, or the default.
+    """Return the value of every option: the given one, checked, or the default.
 
     Raises:
-        UnknownNameError: there is no such option.
-        UsageError: a value is not what the option expects.
+        UnknownNameError: an option does not exist.
+        UsageError: a value is not valid.
     """
-    for name in given:
-        lookup(options, name, f"option of the re-ranker {reranker!r}:")
-    values = {}
-    for name, option in options.items():
-        value = given.get(name, option.default)
-        try:
-            values[name] = option.check(value)
-        except ValueError as error:
+    for name, value in given.items():
+        option = lookup(options, name, f"option of the re-ranker {reranker!r}:")
+        if not option.valid(value):
             raise UsageError(
-                f"The option {name!r} of the re-ranker {reranker!r} is {option.meaning}: expected {error}, "
+                f"The option {name!r} of the re-ranker {reranker!r} is {option.meaning}: expected {option.expected}, "
                 f"got {value!r}."
-            ) from None
-    return values
+            )
+    return {name: given.get(name, option.default) for name, option in options.items()}
+
+
+def _is(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)

@@ -1,92 +1,65 @@
-"""What all re-rankers share: they look at the first ``top`` results of one query at a time, and permute them.
+"""Re-order the first results of each query: what all re-rankers share.
 
-- **Only the block.** Re-rankers see the query and its first ``top`` results. Nothing is asked of the rest of the
-  gallery, so a query costs the same among ten thousand photos and among ten million; results beyond ``top`` stay where
-  they are. Two say in their files what else they read: ``rocchio`` the photos that were judged, ``dba`` the neighbours
-  of results.
-- **One query at a time.** No query sees another, as in service. (Published code of k-reciprocal re-ranking works on all
-  queries jointly, by which each profits from the others.) A query that is itself in the gallery takes no part, as the
-  search has left it out of its results.
-- **Order.** Equal scores keep the order of the input (``exact``: by row). The order of a query depends on its own
-  vectors alone, to the last bit: not on the batch it comes in, nor on the number of threads.
-- **Distances stay those of the search**: each row keeps its own, the distance to the query, so they no longer rise
-  along the block. What a re-ranker orders by (a probability, a cosine to another query) is no distance and is not
-  returned. Only ``exact`` writes them, since it measures them anew.
-- **Memory.** Each thread holds one query's block: ``top`` vectors a few times over, and in re-rankers that compare
-  results with each other a few matrices of (top + 1) squared float64; these refuse a ``top`` of more than 4,096.
+- A re-ranker sees one query and its first ``top`` results; results beyond ``top`` keep their places. ``rocchio`` also
+  reads the judged photos, and ``dba`` the neighbours of the results.
+- Queries do not influence each other, unlike in the published code of k-reciprocal re-ranking.
+- Equal float32 scores keep the order of the search.
+- Each row keeps the distance that the search gave it, so distances no longer rise. ``exact`` alone replaces them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.embeddings.blocks import over_blocks
 from aeret.embeddings.distances import Vectors, checked
-from aeret.embeddings.one_thread import one_blas_thread
+from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import UsageError
 from aeret.progress import Progress, silent
 from aeret.retrieval.ranking import Ranking
 from aeret.retrieval.rerankers.options import Option, checked_options
 
 LARGEST_PAIRWISE = 4096
-_AT_ONCE = 2**20  # numbers gathered in one block of queries
+"""Largest ``top`` of re-rankers that compare results with each other: (top + 1)^2 float64 numbers, a few times."""
+_LARGEST = 1e15
+Scores = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class Block:
-    """One query and its first results."""
+class Candidates:
+    """One query and the results that are re-ranked."""
 
     query: Vectors
     """float32 (d,), as given."""
     vectors: Vectors
     """float32 (k, d), as given, best first."""
     rows: NDArray[np.int64]
-    """Their gallery rows, int64 (k,)."""
+    """Gallery rows of ``vectors``, int64 (k,)."""
     number: int
-    """Which query of the ranking."""
+    """Place of the query in the ranking."""
     gallery: NDArray[np.floating]
-    """The whole gallery, for what the user named in it."""
-
-
-Score = Callable[[Block, Mapping[str, Any]], NDArray[np.floating] | None]
-
-
-@dataclass(frozen=True)
-class Task:
-    """All of what is to be re-ranked."""
-
-    ranking: Ranking
-    gallery: NDArray[np.floating]
-    top: int
-    threads: int
-
-
-Prepare = Callable[[dict[str, Any], Task], None]
+    """The whole gallery, float32 (g, d)."""
 
 
 @dataclass(frozen=True)
 class Reranker:
-    """A way to put the first results of a search into another order."""
+    """A way to re-order the first results of a search."""
 
     name: str
     paper: str
     options: Mapping[str, Option]
-    score: Score
-    """Scores (k,) of a block's rows, smaller is nearer; None keeps the order."""
+    score: Callable[[Candidates, Mapping[str, Any]], Scores | None]
+    """Scores (k,) of the candidates, smaller is nearer; None keeps the order."""
     pairwise: bool = True
-    """Compares results with each other: memory grows with the square of ``top``."""
-    measure: Callable[[NDArray[Any], Mapping[str, Any]], Vectors] | None = None
-    """Turns scores into distances to the query that replace those of the ranking; equal ones then go by row."""
-    blas: bool = False
-    """Uses matrix products, which are then kept to one thread each so that their last bit is always the same."""
-    prepare: Prepare | None = None
-    """Checks options against the task, and loads or finds what they need; changes the dict it is given."""
+    """Whether it compares results with each other, so that memory grows with the square of ``top``."""
+    measures: bool = False
+    """Whether scores are distances to the query: they replace the search's, and ties go by row."""
+    prepare: Callable[[dict[str, Any], Ranking, NDArray[np.floating]], None] | None = None
+    """Checks options against the ranking (cut at ``top``) and the gallery, and changes the dict in place."""
 
     def rerank(
         self,
@@ -95,28 +68,49 @@ class Reranker:
         gallery: NDArray[np.floating],
         *,
         top: int = 100,
-        threads: int = 0,
         progress: Progress = silent,
         **options: Any,
     ) -> Ranking:
-        """Return the ranking with its first ``top`` results in another order; equal scores keep theirs.
+        """Return the ranking with its first ``top`` results in another order.
 
         Args:
-            queries: float32 (q, d), the ones that were searched for.
+            queries: float32 (q, d), in the order of the ranking.
             ranking: of the queries; its rows are rows of ``gallery``.
-            gallery: float32 (g, d); may be memory-mapped, only rows in the block are read.
-            top: results looked at; all where the ranking has fewer.
-            threads: 0 means one per core; never changes a result.
-            progress: shows queries done.
-            options: of this re-ranker, see :attr:`options`.
-
-        Returns:
-            The same rows for each query; ``distances`` go with their rows (``exact`` measures those of the block anew);
-            ``scanned`` and ``probes`` are those of the search.
+            gallery: float32 (g, d); may be memory-mapped.
+            top: results that are re-ranked, or all if the ranking has fewer.
+            progress: shows finished queries.
+            options: see :attr:`options`.
 
         Raises:
-            UsageError: shapes do not fit, rows lie outside the gallery, values are not finite, or an option is wrong.
+            UsageError: shapes do not fit, rows are outside the gallery, values are not finite, or an option is wrong.
+            UnknownNameError: an option does not exist.
+
+        Example:
+            >>> RERANKERS["alpha-qe"].rerank(queries, ranking, gallery, top=100, alpha=3)  # doctest: +SKIP
         """
+        queries = self._checked(queries, ranking, gallery, top)
+        top = min(int(top), ranking.rows.shape[1])
+        values = checked_options(self.options, options, self.name)
+        if self.prepare is not None:
+            self.prepare(values, ranking.top(top), gallery)
+        rows, distances = ranking.rows.copy(), ranking.distances.copy()
+        with progress(f"re-rank, {self.name}", len(queries), unit="query") as step:
+            for number in range(len(queries) if top else 0):
+                chosen = ranking.rows[number, :top]
+                scores = self.score(
+                    Candidates(queries[number], _read(gallery, chosen), chosen, number, gallery), values
+                )
+                if scores is not None:
+                    scores = np.asarray(scores, np.float32)
+                    order = np.lexsort((chosen, scores)) if self.measures else np.argsort(scores, kind="stable")
+                    own = scores if self.measures else ranking.distances[number, :top]
+                    rows[number, :top], distances[number, :top] = chosen[order], own[order]
+                step(1)
+        return Ranking(rows, distances, ranking.scanned, ranking.probes)
+
+    def _checked(
+        self, queries: NDArray[np.floating], ranking: Ranking, gallery: NDArray[np.floating], top: int
+    ) -> Vectors:
         if gallery.ndim != 2:
             raise UsageError(f"Gallery embeddings must be a matrix (n, d); got an array of shape {gallery.shape}.")
         queries = checked(queries, "Query embeddings", gallery.shape[1])
@@ -125,8 +119,7 @@ class Reranker:
         if isinstance(top, bool) or top < 1:
             raise UsageError(f"top is how many results are re-ranked, at least 1; got {top!r}.")
         rows = ranking.rows
-        top = min(int(top), rows.shape[1])
-        if self.pairwise and top > LARGEST_PAIRWISE:
+        if self.pairwise and min(top, rows.shape[1]) > LARGEST_PAIRWISE:
             raise UsageError(
                 f"{self.name!r} compares results with each other and takes at most top={LARGEST_PAIRWISE}, got {top}; "
                 "lower top."
@@ -134,51 +127,26 @@ class Reranker:
         if rows.size and not (rows.min() >= 0 and rows.max() < len(gallery)):
             raise UsageError(
                 f"The ranking's rows run from {rows.min()} to {rows.max()}, the gallery has {len(gallery)} vectors: "
-                "rows must be rows of the gallery. Where an index has ids of its own, its rows(ids) gives them."
+                "rows must be rows of the gallery. If an index has ids of its own, its rows(ids) gives them."
             )
-        values = checked_options(self.options, options, self.name)
-        if self.prepare is not None:
-            self.prepare(values, Task(ranking, gallery, top, threads))
-        return self._rerank(queries, ranking, gallery, top, threads, progress, values)
-
-    def _rerank(
-        self,
-        queries: Vectors,
-        ranking: Ranking,
-        gallery: NDArray[np.floating],
-        top: int,
-        threads: int,
-        progress: Progress,
-        values: Mapping[str, Any],
-    ) -> Ranking:
-        rows, distances = ranking.rows.copy(), ranking.distances.copy()
-
-        def work(start: int, stop: int) -> None:
-            for number in range(start, stop):
-                chosen = ranking.rows[number, :top]
-                vectors = np.ascontiguousarray(gallery[chosen], np.float32)
-                # The gallery is checked where it is read: a whole one may be larger than memory.
-                if not (vectors.min() >= -_LARGEST and vectors.max() <= _LARGEST):
-                    bad = chosen[np.flatnonzero(~(np.abs(vectors) <= _LARGEST).all(axis=1))[0]]
-                    raise UsageError(
-                        f"Gallery embeddings hold NaN, infinity or values beyond {_LARGEST:g} in row {bad}."
-                    )
-                scores = self.score(Block(queries[number], vectors, chosen, number, gallery), values)
-                if scores is None:
-                    continue
-                if self.measure is None:
-                    order, own = np.argsort(scores, kind="stable"), ranking.distances[number, :top]
-                else:
-                    order, own = np.lexsort((chosen, scores)), self.measure(scores, values)
-                rows[number, :top], distances[number, :top] = chosen[order], own[order]
-
-        size = max(1, _AT_ONCE // max(1, top * gallery.shape[1]))
-        limits = one_blas_thread() if self.blas else nullcontext()
-        with progress(f"re-rank, {self.name}", len(queries), unit="query") as step, limits:
-            if top:
-                for _ in over_blocks(len(queries), size, work, threads, step):
-                    pass
-        return Ranking(rows, distances, ranking.scanned, ranking.probes)
+        return queries
 
 
-_LARGEST = 1e15
+def unit(vectors: NDArray[np.floating]) -> Vectors:
+    """Return a vector (d,), or several (n, d), scaled to length 1, float32; zeros stay zeros."""
+    return l2_normalise(vectors.reshape(-1, vectors.shape[-1])).reshape(vectors.shape)
+
+
+def cosines(ours: Vectors, theirs: Vectors) -> Vectors:
+    """Return the products, float32 (..., m), of unit vectors (..., d) and (m, d); equal vectors give equal ones."""
+    # Summed in float64 and rounded, so that the order of summation does not decide between equal vectors.
+    return np.asarray(ours.astype(np.float64) @ theirs.T.astype(np.float64), np.float32)
+
+
+def _read(gallery: NDArray[np.floating], rows: NDArray[np.int64]) -> Vectors:
+    # Values are checked here and not before: a whole memory-mapped gallery may be larger than memory.
+    vectors = np.ascontiguousarray(gallery[rows], np.float32)
+    if not (vectors.min() >= -_LARGEST and vectors.max() <= _LARGEST):
+        bad = rows[np.flatnonzero(~(np.abs(vectors) <= _LARGEST).all(axis=1))[0]]
+        raise UsageError(f"Gallery embeddings hold NaN, infinity or values beyond {_LARGEST:g} in row {bad}.")
+    return vectors

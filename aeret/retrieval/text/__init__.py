@@ -1,5 +1,5 @@
-"""Text as a query: category names and simple relations, compiled to a layout and to labels. No language model.
+"""Search by text: category names and spatial relations, without a language model.
 
 ``grammar.parse`` reads a text into a :class:`~aeret.retrieval.text.scene.Scene`; ``layout.compile_layout`` places its
-things; ``search`` ranks photos by what was predicted from them; ``truth.holds`` says where a query is true.
+objects; ``search.rank`` ranks photos by their predictions; ``truth.holds`` decides in which photos a query is true.
 """

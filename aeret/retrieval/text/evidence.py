@@ -1,11 +1,10 @@
-"""What decoded masks say about a query's relations, places and sizes, whatever the exact spot and scale.
+"""Score how well decoded masks satisfy a query's relations, places and sizes.
 
-A compiled layout is one of endlessly many that fit a query; most photos that fit it look otherwise. Here the masks
-decoded from a photo's predicted code are asked directly. Each map, squared so that faint doubts weigh little, counts as
-the chance that its thing is at a cell. For ``A left of B`` the evidence is the chance that a cell drawn from A's map
-and one drawn from B's have the relation; for a place the share of the map that is there; for a size the map's area.
-The distance is the sum of minus the logs. A number ("two cars") has no evidence. Categories that share a channel (of
-one supercategory) cannot be told apart by it: their labels do that.
+A compiled layout fixes one position and scale out of many that satisfy a query. This score does not: it reads the
+masks decoded from a photo's predicted code as probability maps. For ``A left of B`` the evidence is the probability
+that a cell drawn from A's map lies left of a cell drawn from B's; for a place, the share of the map there; for a size,
+the map's area. The distance is the sum of negative logs. Counts ("two cars") contribute nothing. Categories that share
+a channel (one supercategory) are told apart by their labels alone.
 """
 
 from __future__ import annotations
@@ -21,14 +20,11 @@ from aeret.retrieval.text.scene import Scene
 Floats = NDArray[np.float64]
 
 MOST_CELLS = 32
-"""Larger maps are averaged down to this side: the tables of cell pairs have its fourth power of entries."""
-_SHARPNESS = 2.0
-_DOUBT = 0.05
-"""Cells' worth of mass spread evenly: a map of nothing is no evidence for anything."""
-_REACH = 0.3
-"""``near``, for cells: their distance, which for boxes is that of the edges."""
-_UNDER = 0.4
-"""``on``, for cells: how far A's may be above B's; and half of it how far to a side."""
+"""Side to which larger maps are pooled; the tables of cell pairs grow with its fourth power."""
+_SHARPNESS = 2.0  # exponent that suppresses low probabilities
+_DOUBT = 0.05  # uniform prior mass in cells, so that an empty map is no evidence
+_NEAR_CELLS = 0.3  # largest distance between cells that are ``near``
+_ON_CELLS = 0.4  # largest drop between cells for ``on``; half of it sideways
 
 
 def evidence_distances(scene: Scene, maps: NDArray[np.floating], channels: NDArray[np.int64]) -> Floats:
@@ -36,7 +32,7 @@ def evidence_distances(scene: Scene, maps: NDArray[np.floating], channels: NDArr
 
     Args:
         scene: the query.
-        maps: shares in [0, 1], float (g, size, size, channels), or what :func:`kept_maps` made of them.
+        maps: probabilities, float (g, size, size, channels), or their uint8 form from :func:`quantised_maps`.
         channels: channel of each category, int64 (categories,).
     """
     used = sorted({int(channels[thing.category]) for thing in scene.things})
@@ -67,11 +63,11 @@ def evidence_distances(scene: Scene, maps: NDArray[np.floating], channels: NDArr
     return total
 
 
-def kept_maps(maps: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Return maps as they are kept for many queries: at most 32 cells a side, shares in steps of 1/255.
+def quantised_maps(maps: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Pool maps to at most 32 cells a side and store them in steps of 1/255.
 
     Args:
-        maps: shares in [0, 1], float (g, size, size, channels).
+        maps: probabilities, float (g, size, size, channels).
     """
     return np.round(np.clip(_pooled(np.asarray(maps, np.float32)), 0, 1) * 255).astype(np.uint8)
 
@@ -101,13 +97,13 @@ def _cells_at(place: str, size: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=16)
 def _pairs(kind: str, size: int) -> NDArray[np.float32]:
-    """Return 1 where the row's cell has the relation to the column's, float32 (cells, cells)."""
+    """Return 1 if the row's cell has the relation to the column's, float32 (cells, cells)."""
     cells = _cells(size)
     if kind in ("left", "right", "above", "below"):
         return related(kind, cells, cells).astype(np.float32)
-    # Of boxes these are about edges; of cells, about how far apart they are.
+    # Boxes compare their edges; cells have none, so these compare distances.
     down = cells[None, :, 0] - cells[:, None, 0]
     across = np.abs(cells[None, :, 1] - cells[:, None, 1])
     if kind == "on":
-        return ((down >= 0) & (down <= _UNDER) & (across <= _UNDER / 2)).astype(np.float32)
-    return (np.hypot(down, across) <= (_REACH / 2 if kind == "in" else _REACH)).astype(np.float32)
+        return ((down >= 0) & (down <= _ON_CELLS) & (across <= _ON_CELLS / 2)).astype(np.float32)
+    return (np.hypot(down, across) <= (_NEAR_CELLS / 2 if kind == "in" else _NEAR_CELLS)).astype(np.float32)

@@ -1,14 +1,14 @@
-"""What the words for places, sizes and relations mean, in boxes: y0, x0, y1, x1 as shares of the photo.
+"""Define relations, places and sizes on boxes (y0, x0, y1, x1, relative to the photo).
 
-- ``A left of B``: the centre of A is at least 0.05 of the width farther left, and farther left than it is farther up or
-  down. ``right``, ``above`` and ``below`` likewise.
-- ``A on B``: A's foot is between 0.05 above B's top and 0.05 below B's foot, A's centre is above B's, and at least half
-  of the narrower one's width is over the other.
+- ``A left of B``: A's centre is at least 0.05 further left, and the horizontal offset is at least the vertical one.
+  ``right``, ``above`` and ``below`` follow the same rule.
+- ``A on B``: A's bottom edge lies between 0.05 above B's top and 0.05 below B's bottom, A's centre is above B's, and
+  the boxes share at least half of the narrower one's width.
 - ``A in B``: at least 0.8 of A's box is inside B's, which is larger.
 - ``A near B``: the gap between the boxes is at most 0.1.
 - ``left``, ``right``, ``top``, ``bottom`` of the photo: the centre is in that third; ``middle``: in the middle third
-  both ways.
-- ``big``, ``small``: the box's area is in the upper or lower quarter of the category's, as learnt from the train split.
+  along both axes.
+- ``big``, ``small``: the area is in the top or bottom quartile of the category in the train split.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ STEP, TOUCH, INSIDE, GAP, THIRD = 0.05, 0.05, 0.8, 0.1, 1 / 3
 
 
 def related(kind: str, first: Boxes, second: Boxes) -> Flags:
-    """Return which of ``first`` (m, 4) have a relation to which of ``second`` (k, 4), bool (m, k)."""
+    """Return whether each ``first`` box (m, 4) has a relation to each ``second`` (k, 4), bool (m, k)."""
     return _RELATED[kind](first[:, None, :], second[None, :, :])
 
 
 def placed(place: str, boxes: Boxes) -> Flags:
-    """Return which boxes (m, 4) are at a place of the photo, bool (m,)."""
+    """Return whether each box (m, 4) is at a place of the photo, bool (m,)."""
     y, x = _centre(boxes)
     if place == "middle":
         return np.asarray((np.abs(y - 0.5) <= THIRD / 2) & (np.abs(x - 0.5) <= THIRD / 2))
@@ -38,7 +38,7 @@ def placed(place: str, boxes: Boxes) -> Flags:
 
 
 def areas(boxes: Boxes) -> NDArray[np.floating]:
-    """Return the areas of boxes (..., 4) as shares of the photo."""
+    """Return the areas of boxes (..., 4) relative to the photo."""
     return np.asarray((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]))
 
 
@@ -57,7 +57,7 @@ def _above(a: Boxes, b: Boxes) -> Flags:
 
 
 def _overlap(a: Boxes, b: Boxes) -> tuple[Boxes, Boxes]:
-    """Return how far boxes overlap, down and across; negative for the gap between them."""
+    """Return the vertical and horizontal overlap of boxes; negative values are gaps."""
     down = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
     across = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
     return down, across

@@ -1,4 +1,4 @@
-"""Reading a text query: a small grammar by recursive descent, no language model.
+"""Parse text queries by recursive descent.
 
 ::
 
@@ -6,19 +6,19 @@
     separator = "and" | "with" | "," | ";" ;
     clause   = negation | chain ;
     negation = ( "no" | "without" ), [ article ], name ;            (* "without" also needs no separator before it *)
-    chain    = thing, { [ "is" | "are" ], relation, thing } ;       (* a relation holds between its two neighbours *)
+    chain    = thing, { [ "is" | "are" ], relation, thing } ;       (* a relation joins its two neighbours *)
     thing    = [ article | "the" | count ], { size }, name, { [ "is" | "are" ], place } ;
     article  = "a" | "an" | "some" ;
     count    = "one" | "two" | ... | "ten" | digit, { digit } ;
     size     = "big" | "large" | "huge" | "small" | "little" | "tiny" ;
     relation = [ start ], ( "left" | "right" ), "of" | "above" | "over" | "below" | "under" | "beneath" | "underneath"
              | "on" | "on top of" | "in" | "inside" | "near" | "beside" | "by" | "next to" | "close to" ;
-    place    = [ start ], side | "above" | "below" ;                (* the last two where no thing follows *)
+    place    = [ start ], side | "above" | "below" ;                (* the last two only if no thing follows *)
     start    = ( "at" | "on" | "in" | "to" ), [ "the" ] ;
     side     = "left" | "right" | "top" | "bottom" | "middle" | "centre" | "center" ;
-    name     = a category of the collection, in one or in many, or a synonym; the longest that fits ;
+    name     = a category of the collection, singular or plural, or a synonym; the longest match ;
 
-Each mention is another thing, but for ``the NAME``: that is the last one of that name, where there was one
+Each mention is a new object, except ``the NAME``, which refers to the last object of that name
 ("person left of a dog and the dog on a couch").
 """
 
@@ -82,14 +82,18 @@ _FIXED = {
 
 
 def parse(text: str, vocabulary: Vocabulary) -> Scene:
-    """Read a query.
+    """Parse a query into a scene.
 
     Args:
-        text: as the user wrote it; upper and lower case are alike.
-        vocabulary: of the collection that is searched.
+        text: the query; case is ignored.
+        vocabulary: category names of the collection that is searched.
 
     Raises:
-        UsageError: the text does not fit the grammar, or has an unknown word; names the column and points at it.
+        UsageError: the text does not fit the grammar or has an unknown word; the message points at its column.
+
+    Example:
+        >>> parse("two dogs left of a person", Vocabulary.of(["person", "dog"])).reading(("person", "dog"))
+        'at least 2 dog left of person'
     """
     words = [_Word(match.group(), match.start()) for match in re.finditer(r"[,;]|[^\s,;.!?-]+", text.lower())]
     return _Reader(text, words, vocabulary).query()
@@ -124,7 +128,7 @@ class _Reader:
         wanted = {thing.category for thing in self.things}
         for row in self.absent:
             if row in wanted:
-                raise self._wrong(f"{self.vocabulary.names[row]!r} is both asked for and excluded", column=0)
+                raise self._wrong(f"{self.vocabulary.names[row]!r} is both requested and excluded", column=0)
         return Scene(tuple(self.things), tuple(dict.fromkeys(self.relations)), tuple(dict.fromkeys(self.absent)))
 
     def _clause(self) -> None:
@@ -139,12 +143,12 @@ class _Reader:
             start = self._column()
             other = self._thing()
             if other == thing:
-                raise self._wrong("a thing cannot lie so to itself", column=start)
+                raise self._wrong("an object cannot be related to itself", column=start)
             self.relations.append(Relation(thing, kind, other))
             thing = other
 
     def _thing(self) -> int:
-        """Read a thing and return its number."""
+        """Parse a thing and return its number."""
         count, known = 1, False
         if self._next() in ARTICLES:
             self.at += 1
@@ -153,7 +157,7 @@ class _Reader:
         elif self._next() in COUNTS or self._next().isdecimal():
             count = COUNTS.get(self._next()) or int(self._next())
             if not 1 <= count <= MOST:
-                raise self._wrong(f"a count must lie between 1 and {MOST}; for none write 'no'")
+                raise self._wrong(f"a count must be between 1 and {MOST}; write 'no' to exclude a category")
             self.at += 1
         size = ""
         while self._next() in SIZES and not self._phrase(self.vocabulary.phrases, self.vocabulary.longest):
@@ -177,7 +181,7 @@ class _Reader:
             self.at += verb
             length = self._phrase(PLACES, 3)
             alone = self._next() in ALONE and self._next(1) in ("", *SEPARATORS, "without")
-            # "left of" is a relation, and so is "on" where no side follows.
+            # "left of" is a relation, and so is "on" without a side after it.
             if alone or (length and not self._phrase(RELATIONS, 4) > length and self._next(length) != "of"):
                 place = ALONE[self._next()] if alone else PLACES[self._key(length)]
                 found += [place] if place not in found else []
@@ -204,7 +208,7 @@ class _Reader:
         return row
 
     def _phrase(self, phrases: object, longest: int) -> int:
-        """Return how many of the next words are the longest phrase that fits; 0 for none."""
+        """Return the number of words in the longest matching phrase, or 0."""
         for length in range(min(longest, len(self.words) - self.at), 0, -1):
             if self._key(length) in phrases:  # type: ignore[operator]
                 return length
@@ -228,7 +232,7 @@ class _Reader:
         near = self.vocabulary.suggestion(pair) or self.vocabulary.suggestion(word)
         names = ", ".join(self.vocabulary.names)
         hint = f"did you mean {near!r}?" if near else f"the collection has {names}"
-        return self._wrong(f"{word!r} is no category of this collection; {hint}")
+        return self._wrong(f"{word!r} is not a category of this collection; {hint}")
 
     def _unexpected(self, expected: str) -> UsageError:
         word = self._next()

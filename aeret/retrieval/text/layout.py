@@ -1,7 +1,7 @@
-"""From a query to a layout: a box for each thing, of its category's usual size, placed so that the relations hold.
+"""Compile a text query into boxes that satisfy its relations.
 
-The placer starts from the usual centres and projects onto one constraint after the other (Kaczmarz 1937) until all
-hold; where the things do not fit beside each other, all are made smaller and it starts again.
+Each box starts with the median size and centre of its category. Projections onto one constraint after the other
+(Kaczmarz 1937) move the centres until all constraints hold; if they never do, all boxes shrink and it starts again.
 """
 
 from __future__ import annotations
@@ -22,25 +22,23 @@ Floats = NDArray[np.float64]
 _SWEEPS, _SHRINKS, _SHRINK = 400, 16, 0.85
 _SLACK = 2e-3
 _LARGEST = 0.95
-_SINK = 0.3
-"""Share of B's height that A's foot is below B's top where A is on B."""
-_ROOM = 0.7
-"""Share of B's sides that A has at most where A is in B."""
+_SINK = 0.3  # for "A on B": how far A's bottom edge lies below B's top, relative to B's height
+_ROOM = 0.7  # for "A in B": largest side of A relative to B's
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Boxes of one query."""
+    """Boxes that one query was compiled to."""
 
     boxes: NDArray[np.float32]
-    """float32 (b, 4): y0, x0, y1, x1 as shares of the photo."""
+    """float32 (b, 4): y0, x0, y1, x1, relative to the photo."""
     things: NDArray[np.int64]
-    """Thing of the query that each box belongs to, int64 (b,); several for a thing asked for in number."""
+    """The query's thing that each box belongs to, int64 (b,); a thing with a count has several boxes."""
     categories: NDArray[np.int64]
     """Category of each box, int64 (b,)."""
 
     def coverage(self, size: int, categories: int) -> NDArray[np.float32]:
-        """Return the share of each cell that a category covers, float32 (size, size, categories)."""
+        """Return how much of each cell a category covers, float32 (size, size, categories)."""
         result = np.zeros((size, size, categories), np.float32)
         edges = np.arange(size)
         for box, category in zip(self.boxes.astype(np.float64) * size, self.categories, strict=True):
@@ -51,16 +49,14 @@ class Layout:
 
 
 def compile_layout(scene: Scene, typical: Typical) -> Layout:
-    """Place the things of a query.
-
-    Things that no relation joins stand side by side, in the order they are named.
+    """Place the things of a query; unrelated things stand side by side in query order.
 
     Args:
         scene: the query.
-        typical: usual sizes and centres.
+        typical: sizes and centres of the categories in the train split.
 
     Raises:
-        UsageError: what is said of the things cannot all hold in one photo.
+        UsageError: no layout satisfies all places and relations.
     """
     sizes, counts = _sizes(scene, typical), np.array([thing.count for thing in scene.things], np.int64)
     beside = _beside(scene)
@@ -73,17 +69,17 @@ def compile_layout(scene: Scene, typical: Typical) -> Layout:
                 return _boxes(scene, now, centres)
         if not beside:
             break
-    raise UsageError("The query contradicts itself: no layout has all of its places and relations.")
+    raise UsageError("The query contradicts itself: no layout satisfies all of its places and relations.")
 
 
 def _sizes(scene: Scene, typical: Typical) -> Floats:
-    """Return height and width of one of each thing."""
+    """Return the height and width of one instance of each thing."""
     sizes = np.array([typical.sizes[thing.category] for thing in scene.things], np.float64).reshape(-1, 2)
     for number, thing in enumerate(scene.things):
         area = float(np.prod(sizes[number]))
         wanted = {"big": 1.2 * typical.big[thing.category], "small": 0.8 * typical.small[thing.category]}
         sizes[number] *= np.sqrt(wanted.get(thing.size, area) / area)
-        if thing.places:  # a thing wider than this cannot have its centre in a third of the photo
+        if thing.places:  # a wider box cannot have its centre in one third of the photo
             sizes[number] = np.minimum(sizes[number], 2 * THIRD - 0.05)
         sizes[number] = np.minimum(sizes[number], _LARGEST)
         sizes[number] *= min(1.0, _LARGEST / (thing.count * sizes[number, 1]))
@@ -95,7 +91,7 @@ def _sizes(scene: Scene, typical: Typical) -> Floats:
 
 
 def _beside(scene: Scene) -> tuple[Relation, ...]:
-    """Return relations between groups of things that none of the query's joins."""
+    """Return relations that join the query's unrelated groups of things."""
     group = list(range(len(scene.things)))
     for relation in scene.relations:
         old, new = group[relation.second], group[relation.first]
@@ -105,7 +101,7 @@ def _beside(scene: Scene) -> tuple[Relation, ...]:
 
 
 def _spreads(scene: Scene, sizes: Floats) -> Floats:
-    """Return how far to a side the outermost of each thing's row has its centre, float64 (t,)."""
+    """Return the horizontal offset of the outermost instance in each thing's row, float64 (t,)."""
     counts = np.array([thing.count for thing in scene.things], np.float64)
     return np.asarray(sizes[:, 1] * (counts - 1) / (2 * np.maximum(counts, 1)))
 
@@ -120,7 +116,7 @@ def _constraints(relations: tuple[Relation, ...], sizes: Floats, spreads: Floats
         half = (sizes[i] + sizes[j]) / 2
         apart = np.maximum(half, 1.5 * STEP)
         if kind in ("left", "above"):
-            # The relation is of every one of a row: the nearest along the axis, the outermost across it.
+            # Every instance in a row must satisfy the relation, so the row's extent counts too.
             axis, row = int(kind == "left"), spreads[i] + spreads[j]
             gap = max(apart[axis], 1.2 * row)
             aside = 0.9 * (gap - row) if axis else 0.9 * gap - row
@@ -138,7 +134,7 @@ def _constraints(relations: tuple[Relation, ...], sizes: Floats, spreads: Floats
 
 
 def _place(scene: Scene, relations: tuple[Relation, ...], sizes: Floats, typical: Typical) -> Floats | None:
-    """Return the centres, float64 (t, 2), or None where they cannot be."""
+    """Return the centres, float64 (t, 2), or None if the constraints cannot all hold."""
     low, high = sizes / 2, 1 - sizes / 2
     spreads = _spreads(scene, sizes)
     for number, thing in enumerate(scene.things):
@@ -178,13 +174,13 @@ def _bounds(place: str, axis: int) -> tuple[float, float]:
 
 
 def _boxes(scene: Scene, sizes: Floats, centres: Floats) -> Layout:
-    """Return the boxes; those of a thing asked for in number stand in a row."""
+    """Return the boxes; instances of a counted thing stand in a row."""
     boxes, owners = [], []
     for number, thing in enumerate(scene.things):
         height, width = sizes[number]
         for place in range(thing.count):
             y, x = centres[number, 0], centres[number, 1] + (place - (thing.count - 1) / 2) * width
-            # A hair of ground between those of a row, or they would be one.
+            # Leave a gap within a row, or the instances would merge into one.
             side = width * (0.9 if thing.count > 1 else 1.0)
             boxes.append([y - height / 2, x - side / 2, y + height / 2, x + side / 2])
             owners.append(number)

@@ -1,4 +1,4 @@
-"""What a text query says: things, how they lie to each other, and what must not be there."""
+"""Define the parsed form of a text query."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Thing:
-    """One mention of a category."""
+    """One mention of a category in a query."""
 
     category: int
     """Row of the category."""
     count: int = 1
-    """At least so many of them."""
+    """Smallest number of instances."""
     size: str = ""
     """``big``, ``small`` or empty."""
     places: tuple[str, ...] = ()
-    """Where in the photo: ``left``, ``right``, ``top``, ``bottom``, ``middle``."""
+    """Places in the photo: ``left``, ``right``, ``top``, ``bottom``, ``middle``."""
 
 
 @dataclass(frozen=True)
 class Relation:
-    """How a thing lies to another one, by their place in :attr:`Scene.things`."""
+    """Spatial relation between two entries of :attr:`Scene.things`."""
 
     first: int
     kind: str
@@ -31,7 +31,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class Scene:
-    """A query, read."""
+    """Parsed query."""
 
     things: tuple[Thing, ...]
     relations: tuple[Relation, ...] = ()
@@ -40,21 +40,17 @@ class Scene:
 
     @property
     def says_where(self) -> bool:
-        """Whether anything is said of where things are, of their size or number: else labels say it all."""
+        """Whether the query states a relation, place, size or count, and not labels alone."""
         return bool(self.relations) or any(thing.places or thing.size or thing.count > 1 for thing in self.things)
 
     @property
     def says_side(self) -> bool:
-        """Whether left and right differ: the mirrored photo would be another answer."""
+        """Whether the query distinguishes left from right."""
         sides = {place for thing in self.things for place in thing.places} | {each.kind for each in self.relations}
         return bool(sides & {"left", "right"})
 
     def reading(self, names: tuple[str, ...]) -> str:
-        """Return the query as it was understood, in words.
-
-        Args:
-            names: of the categories, by row.
-        """
+        """Return the query as it was understood, in words, given the category names by row."""
         related = {each for relation in self.relations for each in (relation.first, relation.second)}
         parts = [
             f"{self._words(each.first, names)} {SPOKEN[each.kind]} {self._words(each.second, names)}"
@@ -81,4 +77,4 @@ SPOKEN = {
     "in": "in",
     "near": "near",
 }
-"""Kind of relation to the words for it."""
+"""Words for each kind of relation."""

@@ -1,7 +1,6 @@
-"""Photos for a text query: how likely its categories are, and how near the photo's predicted code is to its layout's.
+"""Rank photos for a text query by predicted labels and predicted layout.
 
-Both are distances over the gallery, brought to mean 0 and standard deviation 1 there and added with stated weights:
-``distance = w_labels * labels + w_layout * layout``.
+Both distances are standardised over the gallery and added: ``w_labels * labels + w_layout * layout``.
 """
 
 from __future__ import annotations
@@ -21,28 +20,28 @@ from aeret.retrieval.text.scene import Scene
 Floats = NDArray[np.float64]
 
 WEIGHTS: Mapping[str, float] = {"labels": 1.0, "layout": 0.2}
-"""Weights of the parts where none are given; ``layout`` counts only where the query says where things are."""
+"""Default weights; ``layout`` applies only to queries that state a relation, place, size or count."""
 
 
 @dataclass(frozen=True)
 class TextResult:
-    """The gallery for one text query, best first."""
+    """Ranked gallery for one text query."""
 
     ranking: Ranking
-    """One query; distances are the weighted sums, which may be negative."""
+    """Ranking of one query; distances are weighted sums and may be negative."""
     parts: Mapping[str, Floats]
-    """Standardised distance of each part, float64 (g,) by gallery row."""
+    """Standardised distances by part, float64 (g,)."""
     weights: Mapping[str, float]
     """The weights used."""
 
 
 def label_distances(scene: Scene, scores: NDArray[np.floating]) -> Floats:
-    """Return minus the log of the chance that a photo has all categories asked for and none excluded, float64 (g,).
+    """Return the negative log probability that a photo has the right categories, float64 (g,).
 
-    Categories count as independent of each other, given the photo.
+    Categories are taken as independent of each other given the photo.
 
     Args:
-        scene: the query.
+        scene: the query, with required and excluded categories.
         scores: logits, float (g, categories).
     """
     wanted = sorted({thing.category for thing in scene.things})
@@ -55,15 +54,12 @@ def label_distances(scene: Scene, scores: NDArray[np.floating]) -> Floats:
 def code_distances(
     layouts: NDArray[np.floating], predicted: NDArray[np.floating], similarity: str = "cosine"
 ) -> Floats:
-    """Return the distance of each photo's predicted code to the nearest of a query's layouts, float64 (g,).
+    """Return the distance of each photo's predicted code to the query's nearest layout, float64 (g,).
 
     Args:
-        layouts: codes of the query's layouts (two where left and right are alike: it and its mirror image), (v, m).
-        predicted: codes predicted from the photos, (g, m).
+        layouts: codes of the query's layouts, float (v, m); two (with the mirror image) if sides do not matter.
+        predicted: codes predicted from the photos, float (g, m).
         similarity: ``cosine`` or ``euclidean``.
-
-    Returns:
-        Distances whose last bit depends on the two codes alone: equal codes are equally far.
     """
     own, others = checked(layouts, "Codes of layouts"), checked(predicted, "Predicted codes", layouts.shape[1])
     if similarity == "cosine":
@@ -75,24 +71,24 @@ def code_distances(
 
 
 def rank(parts: Mapping[str, Floats], n: int, weights: Mapping[str, float] | None = None) -> TextResult:
-    """Fuse distances into one ranking; ties by row.
+    """Fuse distances into one ranking; ties go to the lower row.
 
     Args:
-        parts: name to distance of every gallery photo, float64 (g,).
-        n: results; all there are where the gallery holds fewer.
-        weights: name to weight, not negative; :data:`WEIGHTS` unless given.
+        parts: part name to distances over the gallery, float64 (g,).
+        n: number of results, capped at the gallery's size.
+        weights: part name to non-negative weight; default :data:`WEIGHTS`.
 
     Raises:
-        UsageError: no results are asked for, a part has no weight, or all weights are 0.
+        UsageError: ``n`` is below 1, a part has no weight, or all weights are 0.
     """
     weights = dict(WEIGHTS if weights is None else weights)
     if n < 1:
-        raise UsageError(f"A search must return at least one result, got n={n}.")
+        raise UsageError(f"A search returns at least one result; got n={n}.")
     if missing := [name for name in parts if name not in weights]:
-        raise UsageError(f"no weight is given for {', '.join(missing)}; weights are of {', '.join(weights)}.")
+        raise UsageError(f"No weight is given for {', '.join(missing)}; the weights name {', '.join(weights)}.")
     used = {name: weights[name] for name in parts}
     if not all(np.isfinite(each) and each >= 0 for each in used.values()) or not any(used.values()):
-        raise UsageError(f"weights must be at least 0 and not all 0, got {used}.")
+        raise UsageError(f"Weights must be at least 0 and not all 0; got {used}.")
     standard = {name: standardised(values) for name, values in parts.items()}
     total = sum((weight * standard[name] for name, weight in used.items()), np.float64(0))
     distances = np.asarray(total, np.float32)
@@ -103,7 +99,7 @@ def rank(parts: Mapping[str, Floats], n: int, weights: Mapping[str, float] | Non
 
 
 def standardised(values: NDArray[np.floating]) -> Floats:
-    """Return values with mean 0 and standard deviation 1, float64 (g,); all 0 where they do not differ."""
+    """Return values with mean 0 and standard deviation 1, float64 (g,); zeros if they are constant."""
     whole = np.asarray(values, np.float64)
     spread = whole.std() if len(whole) else 0.0
     return np.asarray((whole - whole.mean()) / spread if spread > 1e-12 else np.zeros(len(whole)))

@@ -1,6 +1,6 @@
-"""Words that people say, and the category names they stand for: all of them, so that nobody has to guess.
+"""List everyday synonyms and irregular plurals of category names.
 
-A word is only a synonym where the collection has the category and no category of that very name.
+A synonym applies only if the collection has the category and no category of the synonym's own name.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "traffic signal": ("traffic light",),
     "woman": ("person",),
 }
-"""Word (singular) to the categories that it may stand for; the first that the collection has counts."""
+"""Singular synonym to categories; the first one in the collection is meant."""
 
 IRREGULAR: dict[str, str] = {
     "child": "children",
@@ -49,4 +49,4 @@ IRREGULAR: dict[str, str] = {
     "sheep": "sheep",
     "woman": "women",
 }
-"""Singular to plural where no rule gives it."""
+"""Singular to irregular plural."""

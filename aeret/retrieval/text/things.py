@@ -1,8 +1,7 @@
-"""The things in masks: connected parts of a category's plane, each with its box.
+"""Find things in masks: the connected components of category planes.
 
-Prepared masks keep one plane a category and photo, so a thing here is an 8-connected part of it: two that touch are
-one, and one that something hides in the middle is two. Parts smaller than a tenth of the largest of their category in
-the photo are crumbs of it and are left out.
+Prepared masks keep one plane per category and photo, so touching instances count as one thing and an occluded one may
+count as two. Components smaller than a tenth of the largest of their category in the photo are ignored.
 """
 
 from __future__ import annotations
@@ -21,26 +20,26 @@ _PLANES_AT_ONCE = 8192
 
 @dataclass(frozen=True)
 class Things:
-    """Things of ``n`` photos, grouped by photo."""
+    """Connected components of ``n`` photos, grouped by photo."""
 
     offsets: NDArray[np.int64]
-    """int64 (n + 1); photo i has the things ``offsets[i]`` to ``offsets[i + 1]``."""
+    """int64 (n + 1); photo i owns the things ``offsets[i]`` to ``offsets[i + 1]``."""
     category: NDArray[np.int16]
     """Row of the category, int16 (t,), ascending within a photo."""
     boxes: NDArray[np.float32]
-    """float32 (t, 4): y0, x0, y1, x1 as shares of the photo."""
+    """float32 (t, 4): y0, x0, y1, x1, relative to the photo."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def of(self, photo: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-        """Return category and boxes of the things of one photo."""
+        """Return the categories and boxes of one photo's things."""
         span = slice(int(self.offsets[photo]), int(self.offsets[photo + 1]))
         return self.category[span], self.boxes[span]
 
 
 def things_of(masks: MaskPlanes) -> Things:
-    """Return the things in masks."""
+    """Find the 8-connected components of mask planes."""
     size, planes = masks.size, len(masks.category)
     plane, boxes = [np.empty(0, np.int64)], [np.empty((0, 4), np.float32)]
     within = np.zeros((3, 3, 3), bool)

@@ -1,4 +1,4 @@
-"""Does a photo show what a text query says? Judged by the things in its masks."""
+"""Decide from true masks in which photos a text query holds."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from aeret.retrieval.text.things import Things
 from aeret.retrieval.text.typical import Typical
 
 _MOST_CHOICES = 200_000
-"""Tried in one photo, about a second; beyond, no answer is given rather than a wrong one."""
+"""Assignments tried in one photo (about a second) before giving up with an error."""
 
 
 def holds(scene: Scene, things: Things, typical: Typical) -> NDArray[np.bool_]:
-    """Return in which photos a query holds, bool (n,).
+    """Return whether a query holds in each photo, bool (n,).
 
-    Each thing of the query must be another thing of the photo, and all that is said of it true. A thing asked for in
-    number ("two cars below a traffic light") needs so many, each of which has the relation; between two such groups,
-    each of one needs it to some of the other.
+    Each thing of the query must match a different thing of the photo that satisfies all of its conditions. A counted
+    thing ("two cars below a traffic light") needs that many matches, each with the relation; between two counted
+    things, each match of one needs the relation to some match of the other.
 
     Args:
         scene: the query.
-        things: of the photos.
-        typical: what ``big`` and ``small`` mean.
+        things: components of the photos' masks.
+        typical: area thresholds of ``big`` and ``small``.
 
     Raises:
-        UsageError: for some photo there are so many ways to give its things to the query's that not all could be tried.
+        UsageError: a photo has too many possible assignments to try them all.
     """
     present = np.zeros((len(things), len(typical.small)), bool)
     photo = np.repeat(np.arange(len(things)), np.diff(things.offsets))

@@ -1,4 +1,4 @@
-"""How large the things of a category usually are and where they usually lie, learnt from the train split."""
+"""Learn the typical size and position of each category from the train split."""
 
 from __future__ import annotations
 
@@ -11,33 +11,28 @@ from aeret.retrieval.text.geometry import areas
 from aeret.retrieval.text.things import Things
 
 FEWEST = 5
-"""Things of a category below which the figures of all categories together stand in."""
+"""Categories with fewer things use the statistics of all categories together."""
 SMALL, BIG = 0.25, 0.75
-"""Quantiles of a category's areas that part the small and the big ones from the rest."""
+"""Area quantiles below which a thing is small and above which it is big."""
 _DEFAULT = (0.3, 0.3, 0.5, 0.5)
 
 
 @dataclass(frozen=True)
 class Typical:
-    """Figures of each category, a row each."""
+    """Size and position statistics, one row per category."""
 
     sizes: NDArray[np.float64]
-    """Median height and width, shares of the photo, float64 (c, 2)."""
+    """Median height and width, relative to the photo, float64 (c, 2)."""
     centres: NDArray[np.float64]
     """Median centre, y and x, float64 (c, 2)."""
     small: NDArray[np.float64]
-    """Area up to which a thing is small, float64 (c,)."""
+    """Largest area of a small thing, float64 (c,)."""
     big: NDArray[np.float64]
-    """Area from which on a thing is big, float64 (c,)."""
+    """Smallest area of a big thing, float64 (c,)."""
 
 
 def typical_of(things: Things, categories: int) -> Typical:
-    """Learn the figures; a category of fewer than five things has those of all things.
-
-    Args:
-        things: of the train split.
-        categories: how many there are.
-    """
+    """Compute the statistics of ``categories`` categories from the train split's things."""
     everything = _figures(things.boxes) if len(things.boxes) else (*_DEFAULT, 0.04, 0.16)
     rows = [
         _figures(boxes) if len(boxes := things.boxes[things.category == row]) >= FEWEST else everything

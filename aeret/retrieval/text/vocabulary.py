@@ -1,4 +1,4 @@
-"""The words of a collection: every category in one and in many, and its synonyms; a suggestion for what is no word."""
+"""Map singulars, plurals and synonyms to the categories of a collection."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from aeret.retrieval.text.synonyms import IRREGULAR, SYNONYMS
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Category names of one collection, as people may write them."""
+    """Category names of one collection and the phrases that mean them."""
 
     names: tuple[str, ...]
-    """In the order of label columns and mask planes."""
+    """Names in the order of label columns and mask planes."""
 
     @classmethod
     def of(cls, names: Sequence[str]) -> Vocabulary:
-        """Return the vocabulary of category names.
+        """Build the vocabulary of category names.
 
         Raises:
-            UsageError: there are none, or two are written alike.
+            UsageError: no name is given, or two names differ in nothing but case, hyphens or underscores.
         """
         kept = tuple(names)
         if not kept or len({_plain(name) for name in kept}) != len(kept):
-            raise UsageError(f"A vocabulary needs category names that differ; got {', '.join(kept) or 'none'}.")
+            raise UsageError(f"A vocabulary needs distinct category names; got {', '.join(kept) or 'none'}.")
         return cls(kept)
 
     @cached_property
     def phrases(self) -> dict[tuple[str, ...], int]:
-        """Words of a phrase to the row of its category. A name goes before a plural, and that before a synonym."""
+        """Phrase, as a tuple of words, to category row; names win over plurals, plurals over synonyms."""
         found: dict[tuple[str, ...], int] = {}
         rows = {_plain(name): row for row, name in enumerate(self.names)}
         for phrase, row in rows.items():
@@ -49,11 +49,11 @@ class Vocabulary:
 
     @cached_property
     def longest(self) -> int:
-        """Words in the longest phrase."""
+        """Number of words in the longest phrase."""
         return max(map(len, self.phrases))
 
     def suggestion(self, word: str) -> str:
-        """Return the phrase written most like ``word``, or an empty text."""
+        """Return the phrase most similar to ``word``, or an empty string."""
         near = difflib.get_close_matches(word, [" ".join(phrase) for phrase in self.phrases], n=1)
         return near[0] if near else ""
 

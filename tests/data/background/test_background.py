@@ -152,11 +152,12 @@ def test_processes_and_kills_change_no_byte(
     def stops(*_: object) -> None:
         raise Killed
 
-    monkeypatch.setattr("aeret.data.prepare._write_sheet", stops)
+    monkeypatch.setattr("aeret.data.prepare.write_sheet", stops)
     with pytest.raises(Killed):
         run(squares, tmp_path / "out", background=way, workers=2)
-    journal = tmp_path / "out" / "val" / "photos.journal"
-    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:3]) + "8 9")
+    parts = sorted((tmp_path / "out/val/photos.parts").glob("*.npz"))
+    for path in parts[2:]:
+        path.unlink()
     monkeypatch.undo()
     monkeypatch.setattr("aeret.data.photo_store._CHUNK_PHOTOS", 4)
     resumed, _ = run(squares, tmp_path / "out", background=way)
@@ -168,7 +169,7 @@ def test_processes_and_kills_change_no_byte(
 
 
 def test_a_store_begun_with_another_background_is_not_continued(squares: Path, tmp_path: Path) -> None:
-    from aeret.data.photo_store import write_photos
+    from aeret.data.photo_store import PhotoJob, write_photos
 
     files = [PhotoFile(str(squares / "train" / f"{photo}.png"), photo) for photo in range(100, 112)]
 
@@ -178,11 +179,15 @@ def test_a_store_begun_with_another_background_is_not_continued(squares: Path, t
         def of_chunk(self, start: int, stop: int) -> Any:
             return lambda photos: (255 - photos, [1])
 
-    assert write_photos(tmp_path, files, SIDE, 1, silent, "") == []
+    def write(changes: Any) -> list[int]:
+        job = PhotoJob(files, SIDE, changes)
+        return write_photos(tmp_path / "photos.npy", tmp_path / "parts", job, 1, silent, "").tolist()
+
+    assert write(None) == []
     before = np.load(tmp_path / "photos.npy")
-    assert write_photos(tmp_path, files, SIDE, 1, silent, "", Inverted()) == [1]
+    assert write(Inverted()) == [1]
     np.testing.assert_array_equal(np.load(tmp_path / "photos.npy"), 255 - before)
-    assert write_photos(tmp_path, files, SIDE, 1, silent, "", Inverted()) == [1]  # remembered, not decoded again
+    assert write(Inverted()) == [1]  # remembered, not decoded again
 
 
 def test_grabcut_finds_a_thing_and_gives_up_on_a_plain_photo() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
+from sklearn.feature_extraction.text import TfidfTransformer
 
-from aeret.embeddings.classic import CLASSIC_FEATURES, describe, describe_batches, fit_principal_axes
+from aeret.embeddings.classic import CLASSIC_FEATURES, describe, describe_batches
+from aeret.embeddings.classic.principal_axes import fit_principal_axes, project_on_axes
 from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import UsageError
 from aeret.settings import EmbedSettings
@@ -84,8 +86,37 @@ def test_principal_axes_are_those_of_scikit_learn() -> None:
     vectors = np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32) * np.arange(1, 13, dtype=np.float32)
     found = fit_principal_axes(vectors, 5)
     oracle = PCA(5, svd_solver="full").fit(vectors)
-    assert np.abs((found.axes.T * oracle.components_).sum(axis=1)) == pytest.approx(np.ones(5), abs=1e-4)
-    np.testing.assert_allclose(np.abs(found.project(vectors)), np.abs(oracle.transform(vectors)), atol=1e-2)
-    assert fit_principal_axes(vectors[:3], 5).axes.shape == (12, 2)
+    assert np.abs((found["axes"].T * oracle.components_).sum(axis=1)) == pytest.approx(np.ones(5), abs=1e-4)
+    np.testing.assert_allclose(np.abs(project_on_axes(vectors, found)), np.abs(oracle.transform(vectors)), atol=1e-2)
+    assert fit_principal_axes(vectors[:3], 5)["axes"].shape == (12, 2)
     with pytest.raises(UsageError, match="two vectors"):
         fit_principal_axes(vectors[:1], 5)
+
+
+@pytest.mark.parametrize("name", ["visual-words-tfidf", "visual-words-bm25"])
+def test_visual_words_are_weighted_counts_and_tell_textures_apart(name: str) -> None:
+    feature = CLASSIC_FEATURES[name]
+    photos = np.concatenate([noise(8, 64), noise(8, 64) // 4 + stripes(64, True) // 2])
+    described = feature.describe(photos)
+    fitted = feature.fit(described)
+    found = l2_normalise(feature.project(described, fitted))
+    assert found.shape == (16, min(512, 16 * described.shape[1] // 56)) and (found >= 0).all()
+    alike = found @ found.T
+    np.fill_diagonal(alike, np.nan)
+    assert np.nanmean(alike[:8, :8]) + np.nanmean(alike[8:, 8:]) > 2 * np.nanmean(alike[:8, 8:])
+    again = feature.fit(described)
+    np.testing.assert_array_equal(again["words"], fitted["words"])
+
+
+def test_weights_of_visual_words_are_those_of_scikit_learn_and_of_bm25() -> None:
+    tfidf, bm25 = (CLASSIC_FEATURES[f"visual-words-{weight}"] for weight in ("tfidf", "bm25"))
+    described = tfidf.describe(noise(12, 64))
+    fitted = tfidf.fit(described)
+    plain = dict(fitted, idf=np.ones_like(fitted["idf"]))
+    counts = tfidf.project(described, plain)
+    assert (counts.sum(axis=1) == described.shape[1] // 56).all()
+    expected = TfidfTransformer().fit(counts).transform(counts).toarray()
+    np.testing.assert_allclose(l2_normalise(tfidf.project(described, fitted)), expected, atol=1e-6)
+    having = (counts > 0).sum(axis=0)
+    idf = np.log(1 + (12 - having + 0.5) / (having + 0.5))
+    np.testing.assert_allclose(bm25.project(described, fitted), idf * counts * 2.2 / (counts + 1.2), rtol=1e-5)

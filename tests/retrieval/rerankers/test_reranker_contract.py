@@ -13,7 +13,6 @@ from aeret.errors import UnknownNameError, UsageError
 from aeret.retrieval import exhaustive
 from aeret.retrieval.ranking import Ranking
 from aeret.retrieval.rerankers import RERANKERS, find_neighbours
-from aeret.retrieval.rerankers.contextual import Network
 
 QUERIES, PHOTOS, WIDTH, RESULTS, TOP = 23, 120, 8, 40, 25
 
@@ -29,26 +28,21 @@ ASKED = vectors(QUERIES, 2)
 FOUND = exhaustive.search(ASKED, GALLERY, RESULTS)
 
 
-def network(seed: int = 0, anchors: int = 16, width: int = 12, blocks: int = 2, heads: int = 3) -> Network:
-    """Return an untrained network."""
-    rng = np.random.default_rng(seed)
-    shapes: dict[str, tuple[int, ...]] = {"start": (anchors, width), "last": (width,)}
-    for block in range(blocks):
-        named = {"norm1": (width,), "mix": (width, 3 * width), "join": (width, width), "norm2": (width,)}
-        named |= {"widen": (width, 4 * width), "narrow": (4 * width, width)}
-        shapes |= {f"block{block}.{name}": shape for name, shape in named.items()}
-    arrays = {}
-    for name, shape in shapes.items():
-        first, second = ("gamma", "beta") if len(shape) == 1 else ("kernel", "bias")
-        arrays[f"{name}.{first}"] = rng.normal(0, 0.5, shape).astype(np.float32)
-        arrays[f"{name}.{second}"] = rng.normal(0, 0.5, shape[-1]).astype(np.float32)
-    return Network(arrays, anchors, heads, blocks, np.empty(0, np.int64))
+class Network:
+    """An untrained network: a random projection of the affinities, compared by cosine."""
+
+    anchors = 16
+    _kernel = np.random.default_rng(0).normal(size=(16, 12))
+
+    def __call__(self, affinities: np.ndarray) -> np.ndarray:
+        hidden = l2_normalise(np.tanh(affinities @ self._kernel))
+        return hidden[1:] @ hidden[0]
 
 
 def options(name: str, chosen: slice = slice(None)) -> dict[str, Any]:
     """Return what a re-ranker cannot do without."""
     if name == "contextual":
-        return {"network": network()}
+        return {"network": Network()}
     if name == "rocchio":
         judged = np.random.default_rng(3).integers(0, PHOTOS, (QUERIES, 3)).tolist()
         return {"relevant": judged[chosen], "non_relevant": [each[:1] for each in judged[::-1]][chosen]}
@@ -57,10 +51,6 @@ def options(name: str, chosen: slice = slice(None)) -> dict[str, Any]:
 
 def reranked(name: str, **given: Any) -> Ranking:
     return RERANKERS[name].rerank(ASKED, FOUND, GALLERY, **{"top": TOP, **options(name), **given})
-
-
-def same(first: Ranking, second: Ranking) -> bool:
-    return np.array_equal(first.rows, second.rows) and np.array_equal(first.distances, second.distances)
 
 
 every = pytest.mark.parametrize("name", RERANKERS)
@@ -76,7 +66,8 @@ def test_permutes_the_first_results_and_leaves_the_rest(name: str) -> None:
     # Distances go with their rows; those that `exact` measures anew are the same here.
     order = np.argsort(FOUND.rows[:, :TOP], axis=1)
     own = np.take_along_axis(FOUND.distances, order, axis=1)
-    assert np.array_equal(np.take_along_axis(done.distances, np.argsort(done.rows[:, :TOP], axis=1), axis=1), own)
+    kept = np.take_along_axis(done.distances, np.argsort(done.rows[:, :TOP], axis=1), axis=1)
+    np.testing.assert_allclose(kept, own, atol=1e-6 if name == "exact" else 0)
     assert np.array_equal(done.scanned, FOUND.scanned)
     assert np.array_equal(done.probes, FOUND.probes)
     assert np.array_equal(before[0], FOUND.rows)
@@ -85,13 +76,16 @@ def test_permutes_the_first_results_and_leaves_the_rest(name: str) -> None:
 
 @every
 def test_changes_the_order_unless_it_measures_what_the_search_measured(name: str) -> None:
-    assert same(reranked(name), FOUND) == (name == "exact")
+    done = reranked(name)
+    if name == "exact":  # but for ties
+        np.testing.assert_allclose(done.distances, FOUND.distances, atol=1e-6)
+    else:
+        assert not np.array_equal(done.rows, FOUND.rows)
 
 
 @every
-def test_the_same_for_any_batch_and_threads(name: str) -> None:
-    whole = reranked(name, threads=1)
-    assert same(whole, reranked(name, threads=3))
+def test_the_same_for_any_batch(name: str) -> None:
+    whole = reranked(name)
     for chosen in (slice(0, 1), slice(7, 12)):
         part = Ranking(FOUND.rows[chosen], FOUND.distances[chosen], FOUND.scanned[chosen], FOUND.probes[chosen])
         done = RERANKERS[name].rerank(ASKED[chosen], part, GALLERY, top=TOP, **options(name, chosen))
@@ -178,8 +172,6 @@ def parts(ranking: Ranking) -> tuple[np.ndarray, ...]:
 def test_every_option_is_checked_and_says_its_meaning(name: str) -> None:
     for option, meant in RERANKERS[name].options.items():
         for wrong in (-1, "many", True, float("nan"), float("inf"), object()):
-            if wrong == "many" and name == "contextual":
-                continue  # a path
             with pytest.raises(UsageError, match=f"option {option!r}.*expected"):
                 RERANKERS[name].rerank(ASKED, FOUND, GALLERY, **{**options(name), option: wrong})
         assert meant.meaning

@@ -49,7 +49,7 @@ def scene(*things: Thing | int, relations: tuple[Relation, ...] = (), absent: tu
 )  # fmt: skip
 def test_what_a_text_says(text: str, expected: Scene | None) -> None:
     if expected is None:
-        with pytest.raises(UsageError, match="'pair' is no category"):
+        with pytest.raises(UsageError, match="'pair' is not a category"):
             parse(text, WORDS)
     else:
         assert parse(text, WORDS) == expected
@@ -66,7 +66,7 @@ def test_what_a_text_says(text: str, expected: Scene | None) -> None:
         ("left of dog", 1, "name of a category"),
         ("dog and", 8, "name of a category"),
         ("0 dogs", 1, "between 1 and 20"),
-        ("dog, no dog", 1, "both asked for and excluded"),
+        ("dog, no dog", 1, "both requested and excluded"),
         ("a dog and the dog left of the dog", 27, "to itself"),
         ("dog is car", 8, "a place or a relation"),
     ],
@@ -134,7 +134,7 @@ def test_names_go_before_plurals_and_synonyms() -> None:
 
 
 def test_a_synonym_of_what_the_collection_lacks_is_unknown() -> None:
-    with pytest.raises(UsageError, match="no category"):
+    with pytest.raises(UsageError, match="not a category"):
         parse("bike", Vocabulary.of(("person", "dog")))
 
 
@@ -144,5 +144,5 @@ def test_synonyms_are_no_plurals_and_have_targets() -> None:
 
 @pytest.mark.parametrize("names", [(), ("dog", "Dog")])
 def test_names_must_differ(names: tuple[str, ...]) -> None:
-    with pytest.raises(UsageError, match="names that differ"):
+    with pytest.raises(UsageError, match="distinct category names"):
         Vocabulary.of(names)

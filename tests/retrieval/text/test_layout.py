@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from aeret.errors import UsageError
 from aeret.retrieval.mask_overlap import planes_of
-from aeret.retrieval.text.evidence import evidence_distances, kept_maps
+from aeret.retrieval.text.evidence import evidence_distances, quantised_maps
 from aeret.retrieval.text.grammar import parse
 from aeret.retrieval.text.layout import Layout, compile_layout
 from aeret.retrieval.text.search import code_distances, label_distances, rank
@@ -249,9 +249,9 @@ def test_equal_codes_are_equally_far_in_any_gallery(similarity: str) -> None:
         assert (code_distances(layouts, np.repeat(code, copies, axis=0), similarity) == alone).all()
 
 
-def test_kept_maps_are_a_quarter_of_the_bytes_and_give_the_same_evidence() -> None:
+def test_quantised_maps_are_a_quarter_of_the_bytes_and_give_the_same_evidence() -> None:
     maps = np.random.default_rng(8).random((20, 40, 40, 4), np.float32)
-    kept = kept_maps(maps)
+    kept = quantised_maps(maps)
     assert kept.dtype == np.uint8 and kept.shape == (20, 20, 20, 4)
     scene = parse("big person left of dog", WORDS)
     exact = evidence_distances(scene, maps, np.arange(4))
