@@ -180,35 +180,35 @@ def _onehot(categories: Sequence[Named]) -> MaskEncoding:
     return MaskEncoding("onehot", len(names), names, names, lambda dense: dense, _threshold, ())
 
 
-def _supercategory(categories: Sequence[Named]) -> MaskEncoding:
-    names = tuple(sorted({category.supercategory for category in categories}))
-    groups = np.array([names.index(category.supercategory) for category in categories])
+def _grouped(
+    name: str, categories: Sequence[Named], names: tuple[str, ...], *groups: npt.NDArray[np.int64]
+) -> MaskEncoding:
+    """Make an encoding whose channels are unions of categories; ``groups`` as in :class:`MaskEncoding`."""
 
     def encode(dense: Floats) -> Floats:
-        return _unite(dense, groups)
+        return np.concatenate([_unite(dense, group) for group in groups], axis=-1)
 
-    return MaskEncoding("supercategory", len(categories), names, names, encode, _threshold, (groups,))
+    return MaskEncoding(name, len(categories), names, names, encode, _threshold, groups)
+
+
+def _supergroups(categories: Sequence[Named]) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
+    names = tuple(sorted({category.supercategory for category in categories}))
+    return names, np.array([names.index(category.supercategory) for category in categories])
+
+
+def _supercategory(categories: Sequence[Named]) -> MaskEncoding:
+    names, groups = _supergroups(categories)
+    return _grouped("supercategory", categories, names, groups)
 
 
 def _binary(categories: Sequence[Named]) -> MaskEncoding:
-    groups = np.zeros(len(categories), np.int64)
-
-    def encode(dense: Floats) -> Floats:
-        return _unite(dense, groups)
-
-    return MaskEncoding("binary", len(categories), ("anything",), ("anything",), encode, _threshold, (groups,))
+    return _grouped("binary", categories, ("anything",), np.zeros(len(categories), np.int64))
 
 
 def _supercategory_and_binary(categories: Sequence[Named]) -> MaskEncoding:
-    parts = (_supercategory(categories), _binary(categories))
-    names = parts[0].names + parts[1].names
-
-    def encode(dense: Floats) -> Floats:
-        united = parts[0].encode(dense)
-        return np.concatenate([united, united.max(axis=-1, keepdims=True)], axis=-1)
-
-    groups = (*(parts[0]._groups or ()), np.full(len(categories), len(names) - 1))
-    return MaskEncoding("supercategory+binary", len(categories), names, names, encode, _threshold, groups)
+    names, groups = _supergroups(categories)
+    everything = np.full(len(categories), len(names))
+    return _grouped("supercategory+binary", categories, (*names, "anything"), groups, everything)
 
 
 def _index(categories: Sequence[Named]) -> MaskEncoding:

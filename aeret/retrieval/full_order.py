@@ -48,15 +48,11 @@ def order_of_bits(
     order = np.empty((len(keys), count), np.int32)
     places = np.arange(count, dtype=np.uint64)
     for i, own in enumerate(keys[:, :count]):
-        # Keys and rows packed: values without ties sort several times faster than a stable argsort.
-        packed = (own.astype(np.uint64) << _SHIFT) | places
-        if last is not None and last[i] >= 0:
-            packed[last[i]] |= ~np.uint64(0xFFFFFFFF)
-        packed.sort()
-        row = packed.astype(np.uint32).astype(np.int32)
+        end = -1 if last is None else int(last[i])
+        row = _sorted_rows(own, places, end)
         if ranks is not None and assignment is not None:
             cluster = ranks[i][assignment[row]]
-            if last is not None and last[i] >= 0:
+            if end >= 0:
                 cluster[-1] = np.iinfo(np.int64).max
             row = row[np.argsort(cluster, kind="stable")]
         order[i] = row
@@ -74,8 +70,23 @@ def flags_in_order(
     Args:
         keys: uint32 (q, g or more).
         flags: 0 or 1, in the gallery's own order, uint8 (p, g).
-        owners: the query of each row of flags, int64 (p,).
+        owners: the query of each row of flags, rising, int64 (p,).
         last: a gallery row of each query that goes to the very end, or -1, int64 (q,).
     """
-    order = order_of_bits(keys, last=last, rows=flags.shape[1])
-    return np.take_along_axis(flags, order[owners].astype(np.int64), axis=1)
+    out = np.empty_like(flags)
+    places = np.arange(flags.shape[1], dtype=np.uint64)
+    for i, end in enumerate(last.tolist()):
+        mine = slice(*np.searchsorted(owners, [i, i + 1]))
+        if mine.stop > mine.start:
+            out[mine] = flags[mine][:, _sorted_rows(keys[i, : flags.shape[1]], places, end)]
+    return out
+
+
+def _sorted_rows(keys: NDArray[np.uint32], places: NDArray[np.uint64], last: int) -> NDArray[np.int32]:
+    """Return rows by rising keys, ties by row; row ``last`` at the end unless that is -1."""
+    # Keys and rows packed: values without ties sort several times faster than a stable argsort.
+    packed = (keys.astype(np.uint64) << _SHIFT) | places
+    if last >= 0:
+        packed[last] |= ~np.uint64(0xFFFFFFFF)
+    packed.sort()
+    return packed.astype(np.uint32).astype(np.int32)
