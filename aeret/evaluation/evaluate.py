@@ -309,10 +309,7 @@ def _walks(task: _Task, clustering: Clustering, fixed: NDArray[np.int32]) -> dic
         SEQUENTIAL: ((AP, CLASS_AP), WholeGallery(asked, searched, clustering)),
         "query-free": ((AP, CLASS_AP, CURVE), FixedOrder(fixed, len(asked))),
     }
-    return {
-        name: measured(names, orders, task.judge, task.progress)
-        for name, (names, orders) in tasks.items()
-    }
+    return {name: measured(names, orders, task.judge, task.progress) for name, (names, orders) in tasks.items()}
 
 
 def _per_query(task: _Task, ranking: Ranking, walk: PerQuery | None) -> PerQuery:

@@ -123,14 +123,14 @@ def restrict(
 def subset_measures(task: Restricted, order: str, threads: int = 0) -> tuple[dict[str, Values], Values, Values]:
     """Return layout nDCG@10 inside a subset: per method, and its random and query-free floors, float64 (q,) each."""
     truth = task.truth
-    judge = Judge(truth, threads)
-    sums = gallery_sums(judge, ("any", "layout"), TOP, threads)
+    judge = Judge(truth)
+    sums = gallery_sums(judge, ("any", "layout"), TOP)
     search = cluster_first.ClusterFirst(task.gallery, task.clustering, copy=False).search
     lead = search(task.queries, TOP, order, truth.exclude, threads=threads)
     exact = exhaustive.search(task.queries, task.gallery, TOP, truth.exclude, threads=threads)
     free = floors.query_free_rows(floors.query_free_order(sums.total_gain["layout"]), truth.exclude, TOP)
     methods = {
-        name: measured([LAYOUT], ranking, judge, threads)[LAYOUT]
+        name: measured([LAYOUT], ranking, judge)[LAYOUT]
         for name, ranking in ((f"cluster-first {order}", lead), ("exhaustive", exact), ("query-free", listed(free)))
     }
     random = floors.random_ndcg(sums.mean_gain["layout"], sums.ideal()["layout"], sums.candidates, TOP)

@@ -47,9 +47,7 @@ def label_names(cutoffs: Sequence[int], results: int) -> list[str]:
     return [*(f"{form}@{n}" for n in cutoffs for form in forms), f"Hit(rel=any)@{TOP}", f"{AP}@{results}"]
 
 
-def measured(
-    names: Iterable[str], ranking: Ranking | Orders, judge: Judge, progress: Progress = silent
-) -> PerQuery:
+def measured(names: Iterable[str], ranking: Ranking | Orders, judge: Judge, progress: Progress = silent) -> PerQuery:
     """Return measures by name, float64 (q,), as :func:`aeret.evaluation.metrics.measure` gives them."""
     return {str(each): values for each, values in measure(names, ranking, judge, progress=progress).items()}
 
