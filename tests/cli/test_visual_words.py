@@ -23,7 +23,8 @@ splits: {{train: train, query: val, gallery: val}}
 """
 PIPELINE = """
 data: {{manifest: {manifest}, photo_size: 32, mask_size: 16, workers: 1, validation_fraction: 0.25}}
-autoencoder: {{mask_encoding: supercategory, latent_size: 8, width: 4, depth: 0, training: {{epochs: 1, batch_size: 8}}}}
+autoencoder:
+  {{mask_encoding: supercategory, latent_size: 8, width: 4, depth: 0, training: {{epochs: 1, batch_size: 8}}}}
 cnn: {{input_size: 32}}
 evaluation: {{clusters: 2, starts: 1, results: 10, cutoffs: [2], resamples: 3, examples: 1}}
 """
