@@ -41,7 +41,6 @@ def compare(
 
     Each query's value is its mean over the evaluations (training seeds) of an arm. The test is a two-sided paired
     randomisation test over queries, corrected by Holm over the table; Wilcoxon's stands beside it, uncorrected.
-
     An arm without a latent head stands at chance in layout hits, ``R@k = k / n``; such a row has a ``note`` and no p.
 
     Args:
