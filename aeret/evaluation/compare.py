@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from aeret.errors import UsageError
 from aeret.evaluation.result import Evaluation
@@ -38,48 +39,37 @@ def compare(
 ) -> pd.DataFrame:
     """Compare two arms of one experiment on the same queries and gallery.
 
-    With several evaluations per arm (one per training seed), each query's value is its mean over the seeds; a two-sided
-    paired randomisation test is of the mean over queries of these means. The family of Holm's correction is the table
-    returned. Wilcoxon's signed-rank test stands beside it as a second opinion, uncorrected.
-
-    An arm without a latent head cannot be asked by layout. It stands at chance, the expected ``R@k = k / n`` for every
-    query, and the row's ``note`` says so; such a row has no p, because a constant is no second system.
+    Each query's value is its mean over the evaluations (training seeds) of an arm. The test is a two-sided paired
+    randomisation test over queries, corrected by Holm over the table; Wilcoxon's stands beside it, uncorrected.
+    An arm without a latent head stands at chance in layout hits, ``R@k = k / n``; such a row has a ``note`` and no p.
 
     Args:
-        baseline: the arm compared against.
-        candidate: the arm that should be better.
+        baseline, candidate: the arm compared against, and the one that should be better.
         measures: names of per-query columns; all that both arms have by default.
-        subset: compare on the queries of this subset alone.
+        subset: of the queries; all by default.
         resamples: of the test and of the bootstrap.
         seed: of their draws.
         interval: ``percentile`` or ``bca``, see :func:`~aeret.evaluation.significance.bootstrap_interval`.
 
     Returns:
-        One row per measure: measure, queries, mean of each arm (baseline, candidate), sd over the seeds of each arm's
-        mean (sd_baseline, sd_candidate; NaN with one seed), difference (candidate - baseline) with its 95 % bootstrap
-        interval over queries (low, high), p, p_holm, p_wilcoxon (NaN beside chance), the shares of queries that got
-        better and worse (p_better, p_worse), and note.
+        One row per measure: means of the arms, sd over seeds of these means (NaN with one seed), difference (candidate
+        - baseline) with its 95 % bootstrap interval, p values, shares of queries that got better and worse, note.
 
     Raises:
         UsageError: the arms were evaluated on different queries or galleries, or a measure is in neither.
         UnknownNameError: the interval does not exist.
 
     Example:
-        >>> compare(labels_only, joint, ["P@10"])[["difference", "low", "high", "p"]]  # doctest: +SKIP
+        >>> compare(labels_only, joint, ["P@10"])  # doctest: +SKIP
     """
     arms = _Arms(baseline, candidate, subset)
     names = arms.shared if measures is None else list(measures)
     values = {name: arms.values(name) for name in names}
     first = np.stack([own.mean(axis=0) for own, _, _ in values.values()], axis=1)
     second = np.stack([other.mean(axis=0) for _, other, _ in values.values()], axis=1)
-    differences = second - first
-    known = np.isfinite(differences)
+    differences, known = second - first, np.isfinite(second - first)
     low, high = bootstrap_interval(differences, generator(seed, "compare", "bootstrap"), resamples, method=interval)
     tested = np.array([not note for _, _, note in values.values()], bool)
-    p, adjusted, signed_rank = (np.full(len(names), np.nan) for _ in range(3))
-    p[tested] = randomisation_test(differences[:, tested], generator(seed, "compare", "randomisation"), resamples)
-    adjusted[tested] = holm(p[tested])
-    signed_rank[tested] = wilcoxon_test(differences[:, tested])
     gains = differences * [-1.0 if name in LOWER_IS_BETTER else 1.0 for name in names]
     return pd.DataFrame(
         {
@@ -87,19 +77,28 @@ def compare(
             "queries": known.sum(axis=0),
             "baseline": _means(np.where(known, first, np.nan)),
             "candidate": _means(np.where(known, second, np.nan)),
-            "sd_baseline": [_seed_sd(pair[0]) for pair in values.values()],
-            "sd_candidate": [_seed_sd(pair[1]) for pair in values.values()],
+            "sd_baseline": [_seed_sd(own) for own, _, _ in values.values()],
+            "sd_candidate": [_seed_sd(other) for _, other, _ in values.values()],
             "difference": _means(differences),
             "low": low,
             "high": high,
-            "p": p,
-            "p_holm": adjusted,
-            "p_wilcoxon": signed_rank,
+            **_p_values(differences, tested, resamples, seed),
             "p_better": share_positive(gains),
             "p_worse": share_positive(-gains),
             "note": [note for _, _, note in values.values()],
         }
     )
+
+
+def _p_values(differences: Values, tested: NDArray[np.bool_], resamples: int, seed: int) -> dict[str, Values]:
+    """Return p, p_holm and p_wilcoxon of each column, float64 (m,); NaN for columns that are not tested."""
+    kept = differences[:, tested]
+    p = randomisation_test(kept, generator(seed, "compare", "randomisation"), resamples)
+    found = {"p": p, "p_holm": holm(p), "p_wilcoxon": wilcoxon_test(kept)}
+    whole = {name: np.full(differences.shape[1], np.nan) for name in found}
+    for name, values in found.items():
+        whole[name][tested] = values
+    return whole
 
 
 def query_changes(baseline: Arm, candidate: Arm, measure: str) -> pd.DataFrame:

@@ -119,24 +119,11 @@ def fit_contextual(
         UsageError: shapes do not fit, or no list is left to train on.
     """
     options = options or ContextualOptions()
-    leaked = np.intersect1d(ids, barred)
-    if len(leaked):
-        raise DataError(
-            f"{len(leaked)} of the photos to train the contextual re-ranker on are query or gallery photos, the first "
-            f"with id {leaked[0]}: train it on the split 'train' alone."
-        )
-    if not len(ids) == len(vectors) == len(lists) or gains.shape != lists.shape:
-        raise UsageError(f"{len(ids)} photos need one vector, list and gains each; got {lists.shape}, {gains.shape}.")
+    _check(ids, lists, gains, barred, options)
     held = round(options.held_out * len(lists))
-    if not 1 <= options.anchors <= lists.shape[1] + 1 or held >= len(lists):
-        raise UsageError(
-            f"{len(lists)} lists of {lists.shape[1]} results do not suffice for anchors={options.anchors} and "
-            f"held_out={options.held_out}; lower them."
-        )
     order = generator(seed, "contextual", "order").permutation(len(lists))
     listed = vectors[np.concatenate([np.arange(len(lists))[:, None], lists], axis=1)]
     x = np.asarray(listed @ listed[:, : options.anchors].transpose(0, 2, 1), np.float32)
-    y = {"cosines": gains.astype(np.float32), "rebuilt": x}
     model = build_network(options, seed)
     model.compile(
         keras.optimizers.AdamW(options.learning_rate, weight_decay=1e-2),
@@ -148,7 +135,7 @@ def fit_contextual(
     train, validation = order[held:], order[:held]
 
     def part(rows: Rows) -> tuple[Floats, dict[str, Floats]]:
-        return x[rows], {name: each[rows] for name, each in y.items()}
+        return x[rows], {"cosines": gains[rows].astype(np.float32), "rebuilt": x[rows]}
 
     model.fit(
         *part(train),
@@ -160,6 +147,22 @@ def fit_contextual(
         verbose=0,
     )
     return ContextualNetwork(model, options, np.sort(ids))
+
+
+def _check(ids: Rows, lists: Rows, gains: Floats, barred: Rows, options: ContextualOptions) -> None:
+    leaked = np.intersect1d(ids, barred)
+    if len(leaked):
+        raise DataError(
+            f"{len(leaked)} of the photos to train the contextual re-ranker on are query or gallery photos, the first "
+            f"with id {leaked[0]}: train it on the split 'train' alone."
+        )
+    if len(ids) != len(lists) or gains.shape != lists.shape:
+        raise UsageError(f"{len(ids)} photos need one list and gains each; got {lists.shape}, {gains.shape}.")
+    if not 1 <= options.anchors <= lists.shape[1] + 1 or round(options.held_out * len(lists)) >= len(lists):
+        raise UsageError(
+            f"{len(lists)} lists of {lists.shape[1]} results do not suffice for anchors={options.anchors} and "
+            f"held_out={options.held_out}; lower them."
+        )
 
 
 def build_network(options: ContextualOptions, seed: int) -> Any:

@@ -98,8 +98,8 @@ def test_query_and_gallery_photos_are_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "options", "says"),
     [
-        ({"ids": np.arange(3)}, SMALL, "need one vector, list and gains each"),
-        ({"gains": np.zeros((60, 3))}, SMALL, "need one vector, list and gains each"),
+        ({"ids": np.arange(3)}, SMALL, "need one list and gains each"),
+        ({"gains": np.zeros((60, 3))}, SMALL, "need one list and gains each"),
         ({}, ContextualOptions(anchors=LENGTH + 2), "anchors=14"),
         ({}, ContextualOptions(anchors=8, held_out=1.0), "held_out=1.0"),
     ],

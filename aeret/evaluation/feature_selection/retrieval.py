@@ -47,13 +47,12 @@ def retrieval(
         seed: decides halves and samples.
 
     Raises:
-        UsageError: the measure has no cut-off or asks for masks, or the photos are too few for it.
+        UsageError: the measure has no cut-off or asks for masks, or there are too few photos.
     """
     asked = parse(measure)
     if asked.cutoff is None or asked.rel == "layout":
         raise UsageError(
-            f"feature_selection.measure={measure}: needs a measure by labels with a cut-off, such as "
-            "nDCG(rel=jaccard)@10."
+            f"feature_selection.measure={measure}: expected a measure by labels with a cut-off (P(rel=any)@10)."
         )
     rng = generator(seed, "feature-selection", "embedding")
     if leave_one_out:
@@ -67,11 +66,11 @@ def retrieval(
             f"{measure} needs a gallery of more than {asked.cutoff} photos and a query; there are {len(found)} and "
             f"{len(asking)} (with one set for both, half of it is the gallery)."
         )
-    query, query_labels = np.asarray(queries[0])[asking], np.asarray(queries[1])[asking]
-    base, labels = np.asarray(gallery[0])[found], np.asarray(gallery[1])[found]
-    how = (asked, similarity == "cosine")
-    inner = _Search((base, base), (labels, labels), np.arange(len(base)), *how)
-    final = _Search((query, base), (query_labels, labels), np.full(len(query), -1), *how)
+    query, query_labels = queries[0][asking], queries[1][asking]
+    base, labels = gallery[0][found], gallery[1][found]
+    cosine = similarity == "cosine"
+    inner = _Search((base, base), (labels, labels), np.arange(len(base)), asked, cosine)
+    final = _Search((query, base), (query_labels, labels), np.full(len(query), -1), asked, cosine)
     return Subject(
         name="embedding",
         title="An embedding: which dimensions carry the retrieval?",
