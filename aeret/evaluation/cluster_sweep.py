@@ -66,7 +66,7 @@ def sweep_clusters(
     if len(labels) != len(vectors):
         raise UsageError(f"There are {len(vectors)} embeddings and {len(labels)} rows of labels; they must be as many.")
     sets = LabelSets.made_of(labels)
-    relevant = relevant_pairs(sets, threads)
+    relevant = relevant_pairs(sets)
     rows = []
     with progress("sweep", len(ascending), unit="k") as step:
         for k in ascending:
@@ -74,7 +74,7 @@ def sweep_clusters(
             found = fit_kmeans(vectors, k, seed, starts, iterations, threads=threads)
             seconds = time.perf_counter() - began
             quality = cluster_quality(vectors, found.assignment, labels, seed, sample, threads)
-            counts = pair_counts(sets, found.assignment, relevant, threads)
+            counts = pair_counts(sets, found.assignment, relevant)
             rows.append(
                 {
                     "k": k,

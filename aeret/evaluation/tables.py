@@ -100,7 +100,7 @@ def pairs_table(labels: NDArray[np.bool_], assignment: NDArray[np.int32], seed: 
     frequent own label.
     """
     sets = LabelSets.made_of(labels)
-    relevant = relevant_pairs(sets, threads)
+    relevant = relevant_pairs(sets)
     partitions = {
         "clusters": assignment,
         "single cluster": np.zeros_like(assignment),
@@ -109,7 +109,7 @@ def pairs_table(labels: NDArray[np.bool_], assignment: NDArray[np.int32], seed: 
     }
     rows = []
     for name, partition in partitions.items():
-        counts = pair_counts(sets, partition, relevant, threads)
+        counts = pair_counts(sets, partition, relevant)
         rows.append({"name": name, "clusters": len(np.unique(partition)), **_pair_values(counts)})
     return table(rows, ("name", "clusters", "tp", "fp", "fn", "tn", "precision", "recall", "f", "kappa"))
 

@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aeret.clustering.kmeans import Clustering, assign, fit_kmeans
-from aeret.embeddings.distances import squared_distances
 from aeret.errors import UnknownNameError, UsageError
+from aeret.evaluation.metrics import WholeGallery
 from aeret.retrieval import cluster_first, exhaustive
 from aeret.retrieval.cluster_first import ClusterFirst
-from aeret.retrieval.full_order import cluster_ranks, full_order
 from aeret.retrieval.ranking import Ranking
 
 
@@ -124,20 +123,12 @@ def test_cluster_numbers_do_not_matter() -> None:
 def test_whole_orders_begin_with_the_rankings() -> None:
     gallery = grid(0, 150)
     clustering = fit_kmeans(gallery, 9, seed=0)
-    queries = np.ascontiguousarray(gallery[:20])
-    squared = squared_distances(queries, gallery)
+    queries, own = np.ascontiguousarray(gallery[:20]), np.full(20, -1)
     flat = exhaustive.search(queries, gallery, 150)
-    np.testing.assert_array_equal(full_order(squared), flat.rows)
-    ranks = cluster_ranks(queries, clustering.centroids)
+    np.testing.assert_array_equal(WholeGallery(queries, gallery).block(0, 20, own)[0], flat.rows)
     sequential = ClusterFirst(gallery, clustering).search(queries, 150)
-    np.testing.assert_array_equal(full_order(squared, ranks, clustering.assignment), sequential.rows)
-
-
-def test_clusters_that_never_come_first_change_no_order() -> None:
-    squared = squared_distances(grid(0, 4), grid(1, 2000))
-    ranks, assignment = np.array([[1, 0, 2]] * 4), np.random.default_rng(0).integers(0, 3, 2000).astype(np.int32)
-    many = np.concatenate([ranks, np.full((4, 5000), 9)], axis=1)
-    np.testing.assert_array_equal(full_order(squared, many, assignment), full_order(squared, ranks, assignment))
+    whole = WholeGallery(queries, gallery, clustering)
+    np.testing.assert_array_equal(whole.block(0, 20, own)[0], sequential.rows)
 
 
 def test_agreement_counts_shared_rows() -> None:
