@@ -24,7 +24,8 @@ import numpy.typing as npt
 from aeret.artifacts import system_error
 from aeret.errors import DataError, ResourceError, RunError, UsageError
 from aeret.models.backbones.pieces import DEVIATION, MEAN
-from aeret.models.saved_joint import RECORD, WEIGHTS, SavedJoint
+from aeret.models.saved_joint import RECORD, SavedJoint
+from aeret.models.variables import WEIGHTS
 from aeret.registry import lookup
 
 Layers = dict[str, list[npt.NDArray[Any]]]

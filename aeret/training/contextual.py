@@ -20,7 +20,7 @@ from aeret.rng import generator
 from aeret.settings import TrainingSettings
 from aeret.training.checkpoint import clear
 from aeret.training.feeds import Feed
-from aeret.training.fit import History, fit
+from aeret.training.fit import FitOptions, History, fit
 from aeret.training.precision import precision
 
 FILE = "contextual.npz"
@@ -126,9 +126,7 @@ def fit_contextual(
         settings,
         folder / "training",
         seed,
-        progress,
-        title="train contextual",
-        unit="list",
+        FitOptions(progress, "train contextual", "list"),
     )
     model.write(folder / FILE, ids[np.union1d(queries, lists)])
     clear(folder / "training")
