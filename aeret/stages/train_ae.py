@@ -1,4 +1,4 @@
-"""``train-ae``: from prepared masks to the trained mask autoencoder."""
+"""Train the mask autoencoder on prepared masks (stage ``train-ae``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adversarial pretraining: the backbone learns what photos look like by telling them from a generator's."""
+"""Pretrain a backbone as the discriminator of a GAN."""
 
 from __future__ import annotations
 

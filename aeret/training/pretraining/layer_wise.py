@@ -1,4 +1,4 @@
-"""Greedy layer-wise pretraining: "bottom-up", as the seed paper says; the training after it is the "top-down" part."""
+"""Pretrain a backbone block by block, from the bottom up."""
 
 from __future__ import annotations
 
