@@ -126,7 +126,7 @@ Times = tuple[list[tuple[float, float]], list[tuple[float, float]]]
 
 def timed_fit(model: Any, feed: Any, training: TrainingSettings, folder: Path) -> Times:
     """Train a model, and run the peer's epochs between its own."""
-    from aeret.training import fit
+    from aeret.training import FitOptions, fit
 
     bare: list[Callable[[], None]] = []
     starts: list[tuple[float, float]] = []
@@ -148,7 +148,7 @@ def timed_fit(model: Any, feed: Any, training: TrainingSettings, folder: Path) -
         starts.append(now())
         yield lambda count: None
 
-    fit(model, feed, None, training, folder, 0, watch)
+    fit(model, feed, None, training, folder, 0, FitOptions(watch))
     # The first epoch traces and compiles; the end of the last one is not seen.
     return ours[1:], peers
 

@@ -1,3 +1,3 @@
-"""Losses as plain functions on ``keras.ops``, each a mean over the batch and over dimensions, in dict registries."""
+"""Compute losses on ``keras.ops``, each a mean over the batch."""
 
 import aeret.start_tensorflow  # first, so that TensorFlow starts quietly

@@ -1,4 +1,4 @@
-"""Losses of the label head: logits against label sets."""
+"""Compare logits with label sets."""
 
 from __future__ import annotations
 

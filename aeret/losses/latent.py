@@ -1,7 +1,6 @@
-"""Losses of the latent head: the predicted code against the code of the photo's own mask.
+"""Compare predicted codes with the codes of the masks.
 
-Each is a mean over the batch and, where it has any, over dimensions: lambda then means the same at every code size.
-(Caffe's EuclideanLoss sums over dimensions and halves: m / 2 times ``mse``.)
+Each loss is a mean over the batch and, if it has any, over dimensions. (Caffe's EuclideanLoss is m / 2 times ``mse``.)
 """
 
 from __future__ import annotations

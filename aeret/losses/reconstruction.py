@@ -1,9 +1,8 @@
-"""Reconstruction losses of the mask autoencoder, one value a mask.
+"""Compare reconstructed masks with the true ones, one value a mask.
 
-Every loss takes the true channels ``x`` in [0, 1] and the decoder's raw output ``z``, both (b, h, w, channels), and
-returns float32 (b,). With a sigmoid decoder ``z`` are logits and the reconstruction is ``sigmoid(z)``; with an identity
-decoder ``z`` is the reconstruction. The seed paper sums over all elements of a mask; these are means, so that the
-learning rate does not depend on resolution: the two differ by a constant factor.
+A loss takes the true channels ``x`` in [0, 1] and the decoder's raw output ``z``, both (b, h, w, channels), and returns
+float32 (b,). A sigmoid decoder's ``z`` are logits; an identity decoder's ``z`` is the reconstruction. The seed paper
+sums over elements; these are means, so that the learning rate does not depend on resolution.
 """
 
 from __future__ import annotations

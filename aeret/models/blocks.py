@@ -1,7 +1,6 @@
-"""A backbone as a chain of blocks, found in its graph: what greedy pretraining and fine-tuning take it apart into.
+"""Split a backbone into blocks for pretraining and fine-tuning.
 
-No network lists its blocks. A block starts with a layer that has a kernel, and ends at a tensor that every path through
-the network passes: a convolution with its normalisation, activation and pooling, a residual block, an inception module.
+A block starts with a layer that has a kernel and ends at a tensor that every path through the network passes.
 """
 
 from __future__ import annotations

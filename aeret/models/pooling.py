@@ -1,4 +1,4 @@
-"""From the last map of a backbone to one vector a photo."""
+"""Pool the last map of a backbone into one vector a photo."""
 
 from __future__ import annotations
 

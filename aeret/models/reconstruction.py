@@ -1,4 +1,4 @@
-"""How well masks are reconstructed: one accumulator, fed batch by batch, the same for a network and for its floors."""
+"""Score reconstructed masks, batch by batch."""
 
 from __future__ import annotations
 

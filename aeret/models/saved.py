@@ -1,12 +1,7 @@
-"""A trained mask autoencoder with its normaliser on disk.
-
-``encoder.json`` says how to build it, ``weights.npz`` holds its variables, ``normaliser.npz`` how codes are normalised.
-"""
+"""Turn masks into normalised codes, and codes into masks, with a saved autoencoder."""
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,17 +11,16 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
-from aeret.artifacts import write_json
 from aeret.data.encodings import MaskEncoding, Named, mask_encoding
 from aeret.data.masks import MaskPlanes
 from aeret.errors import DataError, UnknownNameError, UsageError
 from aeret.models.autoencoder import MaskAutoencoder, build_autoencoder
 from aeret.models.latents import Normaliser, identity
+from aeret.models.variables import assign_variables, load_network, save_network
 from aeret.settings import AutoencoderSettings
 
-RECORD, WEIGHTS, NORMALISER = "encoder.json", "weights.npz", "normaliser.npz"
+RECORD, NORMALISER = "encoder.json", "normaliser.npz"
 VERSION = 1
 Floats = npt.NDArray[np.float32]
 
@@ -131,20 +125,15 @@ class SavedEncoder:
         return result
 
     def save(self, folder: Path) -> None:
-        """Write the three files; the folder is made when missing."""
-        folder.mkdir(parents=True, exist_ok=True)
-        arrays: dict[str, Any] = {
-            f"{number:04d}": variable.numpy() for number, variable in enumerate(self.model.weights)
-        }
-        np.savez(folder / WEIGHTS, **arrays)
-        self.normaliser.save(folder / NORMALISER)
+        """Write the encoder and its normaliser; the folder is made when missing."""
         record = {
             "version": VERSION,
             "size": self.size,
             "categories": [[category.name, category.supercategory] for category in self.categories],
             "settings": self.model.settings.model_dump(mode="json"),
         }
-        write_json(folder / RECORD, record)
+        save_network(folder, RECORD, record, self.model)
+        self.normaliser.save(folder / NORMALISER)
 
     @classmethod
     def load(cls, folder: Path) -> SavedEncoder:
@@ -153,36 +142,18 @@ class SavedEncoder:
         Raises:
             DataError: a file is missing, damaged or of another version.
         """
-        path = folder / RECORD
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            version = record["version"]
-            settings = AutoencoderSettings(**record["settings"])
-            size = int(record["size"])
-            categories = tuple(MaskCategory(name, group) for name, group in record["categories"])
-            # Through a file of our own: np.load leaves its own open where the archive is damaged.
-            with (folder / WEIGHTS).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                arrays = [file[name] for name in sorted(file.files)]
-        except FileNotFoundError as error:
-            raise DataError(
-                f"{error.filename}: is missing; `aeret stage train-ae` and `encode-masks` write it."
-            ) from None
-        except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile, ValidationError) as error:
-            raise DataError(f"{folder}: holds no mask encoder that this aeret can read ({error}).") from None
+        stages = "`aeret stage train-ae` and `encode-masks` write"
+        (version, settings, size, categories), arrays = load_network(folder, RECORD, _parse, "mask encoder", stages)
         if version != VERSION:
-            raise DataError(f"{path}: has version {version}, this aeret reads {VERSION}; train the autoencoder again.")
+            raise DataError(
+                f"{folder / RECORD}: has version {version}, this aeret reads {VERSION}; train the autoencoder again."
+            )
         try:
             channels = mask_encoding(settings.mask_encoding, categories).channels
             model = build_autoencoder(settings, size, channels, seed=0)
         except (UsageError, UnknownNameError) as error:
-            raise DataError(f"{path}: describes no autoencoder of this aeret ({error})") from None
-        if [array.shape for array in arrays] != [tuple(variable.shape) for variable in model.weights]:
-            raise DataError(
-                f"{folder / WEIGHTS}: its arrays do not fit the network that {RECORD} describes; it was written by "
-                "another version of aeret, train the autoencoder again."
-            )
-        for variable, array in zip(model.weights, arrays, strict=True):
-            variable.assign(array)
+            raise DataError(f"{folder / RECORD}: describes no autoencoder of this aeret ({error})") from None
+        assign_variables(model, arrays, folder)
         normaliser = Normaliser.load(folder / NORMALISER)
         if normaliser.size != settings.latent_size:
             raise DataError(
@@ -194,3 +165,8 @@ class SavedEncoder:
     def _encode(self, channels: Floats) -> Floats:
         code = keras.ops.convert_to_numpy(self.model.encoder(channels, training=False))
         return self.normaliser.apply(code)
+
+
+def _parse(record: dict[str, Any]) -> tuple[int, AutoencoderSettings, int, tuple[MaskCategory, ...]]:
+    categories = tuple(MaskCategory(name, group) for name, group in record["categories"])
+    return record["version"], AutoencoderSettings(**record["settings"]), int(record["size"]), categories

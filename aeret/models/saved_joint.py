@@ -1,9 +1,7 @@
-"""A trained joint CNN on disk: ``joint.json`` says how to build it, ``weights.npz`` holds its variables."""
+"""Predict embeddings, label scores and codes of photos with a saved joint CNN."""
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +9,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
-from aeret.artifacts import write_json
 from aeret.data.transforms import crop_flip_photos, whole_boxes
-from aeret.errors import DataError, UsageError
+from aeret.errors import UsageError
 from aeret.models.joint import JointModel
+from aeret.models.variables import assign_variables, load_network, save_network
 from aeret.settings import CnnSettings
 
 RECORD = "joint.json"
-WEIGHTS = "weights.npz"
 Floats = npt.NDArray[np.float32]
 
 
@@ -45,11 +41,9 @@ class SavedJoint:
             categories: names, in the order of the label logits.
             latent_size: dimensions of the code.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        weights: dict[str, Any] = {f"{number:04d}": variable.numpy() for number, variable in enumerate(model.weights)}
-        np.savez(folder / WEIGHTS, **weights)
         settings = model.settings.model_dump(mode="json")
-        write_json(folder / RECORD, {"settings": settings, "categories": list(categories), "latent_size": latent_size})
+        record = {"settings": settings, "categories": list(categories), "latent_size": latent_size}
+        save_network(folder, RECORD, record, model)
 
     @classmethod
     def load(cls, folder: Path) -> SavedJoint:
@@ -58,26 +52,10 @@ class SavedJoint:
         Raises:
             DataError: a file is missing, damaged or of another version.
         """
-        path = folder / RECORD
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            settings = CnnSettings(**record["settings"])
-            categories, latent_size = tuple(record["categories"]), int(record["latent_size"])
-            with (folder / WEIGHTS).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                arrays = [file[name] for name in sorted(file.files)]
-        except FileNotFoundError as error:
-            raise DataError(f"{error.filename}: is missing; `aeret stage train-cnn` writes it.") from None
-        except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile, ValidationError) as error:
-            raise DataError(f"{folder}: holds no joint CNN that this aeret can read ({error}).") from None
+        stages = "`aeret stage train-cnn` writes"
+        (settings, categories, latent_size), arrays = load_network(folder, RECORD, _parse, "joint CNN", stages)
         model = JointModel(settings, len(categories), latent_size, seed=0)
-        shapes = [tuple(variable.shape) for variable in model.weights]
-        if [array.shape for array in arrays] != shapes:
-            raise DataError(
-                f"{folder / WEIGHTS}: holds {len(arrays)} arrays, {settings.backbone} needs {len(shapes)} of other "
-                "shapes; it was written by another version of aeret, train again."
-            )
-        for variable, array in zip(model.weights, arrays, strict=True):
-            variable.assign(array)
+        assign_variables(model, arrays, folder)
         return cls(model, settings, categories, latent_size)
 
     def predict(self, photos: npt.NDArray[np.uint8], batch_size: int = 64) -> dict[str, Floats]:
@@ -114,3 +92,7 @@ class SavedJoint:
             for name, output in (("embedding", "embedding"), ("label_scores", "label_logits"), ("code", "code")):
                 result[name][start : start + len(batch)] = outputs[output]
         return result
+
+
+def _parse(record: dict[str, Any]) -> tuple[CnnSettings, tuple[str, ...], int]:
+    return CnnSettings(**record["settings"]), tuple(record["categories"]), int(record["latent_size"])

@@ -1,8 +1,7 @@
-"""Weights from elsewhere for a backbone: of ImageNet, of another run, or of a Keras file.
+"""Load backbone weights from ImageNet, another run or a Keras file.
 
-Layers are matched by name and shape. Only the backbone's are taken; heads in the file are passed over. A Keras file is
-read as plain arrays: nothing in it is executed, and no model is built of it. It is not trusted: an array is read only
-when its declared shape is the wanted one, and a file that refers to others is refused.
+Layers are matched by name and shape; heads in the file are ignored. A Keras file is read as plain, untrusted arrays:
+nothing in it is executed, and a file that refers to other files is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ import numpy.typing as npt
 from aeret.artifacts import system_error
 from aeret.errors import DataError, ResourceError, RunError, UsageError
 from aeret.models.backbones.pieces import DEVIATION, MEAN
-from aeret.models.saved_joint import RECORD, WEIGHTS, SavedJoint
+from aeret.models.saved_joint import RECORD, SavedJoint
+from aeret.models.variables import WEIGHTS
 from aeret.registry import lookup
 
 Layers = dict[str, list[npt.NDArray[Any]]]

@@ -105,7 +105,7 @@ def _fit(
 
     from aeret.data.prepared import Prepared
     from aeret.models.read_out import fit_read_out
-    from aeret.stages.encode_masks import CODES
+    from aeret.stages.encode_masks import MaskCodes
 
     prepared = Prepared.open(inputs["prepare"])
     vectors: dict[str, NDArray[np.float32]] = {}
@@ -115,7 +115,7 @@ def _fit(
         if len(split):
             chosen = np.unique(np.linspace(0, len(split) - 1, min(_MOST, len(split))).round().astype(np.int64))
             vectors[name] = _described(settings, feature, split, chosen, out / "fit" / name, progress)
-            targets["codes"][name] = np.load(inputs["encode-masks"] / CODES / f"{name}.npy", mmap_mode="r")[chosen]
+            targets["codes"][name] = MaskCodes.open(inputs["encode-masks"]).of(name)[chosen]
             targets["labels"][name] = split.labels[chosen].astype(np.float32)
     arrays: dict[str, Any] = {}
     # Threads of BLAS that wait for cores which are busy elsewhere have made an eigenproblem a thousand times slower.

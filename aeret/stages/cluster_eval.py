@@ -89,10 +89,10 @@ class _Task(Embedded):
     """The inputs, opened: photos and embeddings, and the mask encoding where the run has a latent head."""
 
     def __init__(self, settings: Settings, inputs: Mapping[str, Path]) -> None:
-        import numpy as np
 
         from aeret.data.encodings import mask_encoding
         from aeret.errors import UsageError
+        from aeret.stages.encode_masks import MaskCodes
 
         if settings.embed.photos:
             raise UsageError(
@@ -102,7 +102,7 @@ class _Task(Embedded):
         super().__init__(inputs)
         self.settings = settings
         self.encoding = mask_encoding(settings.autoencoder.mask_encoding, self.prepared.categories)
-        self.own_codes = np.load(inputs["encode-masks"] / "codes" / "query.npy", mmap_mode="r")
+        self.own_codes = MaskCodes.open(inputs["encode-masks"]).of("query")
 
     @property
     def legend(self) -> tuple[str, ...]:

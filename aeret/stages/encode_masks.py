@@ -1,8 +1,9 @@
-"""``encode-masks``: normalised latent codes of all masks, and the encoder that makes them."""
+"""Encode all masks into normalised latent codes (stage ``encode-masks``)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,42 @@ SUMMARY = "Encode all masks; fit the normalisation of their codes on train."
 INPUTS = ("prepare", "train-ae")
 SECTIONS = ("latents",)
 
-CODES = "codes"
-"""Folder of the codes: ``<split>.npy``, float32 (n, m), row for row with the prepared split."""
-SPECTRUM = "spectrum.npy"
 _BLOCK = 2048
 _DEAD = 1e-3  # of the median standard deviation
+
+
+@dataclass(frozen=True)
+class MaskCodes:
+    """The normalised codes of all splits, in the folder of an artifact."""
+
+    folder: Path
+
+    @classmethod
+    def open(cls, folder: Path) -> MaskCodes:
+        """Open the codes in an artifact of this stage."""
+        return cls(folder)
+
+    @classmethod
+    def save(
+        cls, folder: Path, splits: Mapping[str, npt.NDArray[np.float32]], spectrum: npt.NDArray[np.float64]
+    ) -> None:
+        """Write the codes (n, m) of each split and the spectrum (m,) of the training codes."""
+        import numpy as np
+
+        (folder / "codes").mkdir(parents=True, exist_ok=True)
+        for name, codes in splits.items():
+            np.save(cls(folder)._path(name), codes)
+        np.save(folder / "spectrum.npy", spectrum)
+
+    def of(self, split: str) -> npt.NDArray[np.float32]:
+        """Return the memory-mapped codes of a split, float32 (n, m), row for row with the prepared split."""
+        import numpy as np
+
+        codes: npt.NDArray[np.float32] = np.load(self._path(split), mmap_mode="r")
+        return codes
+
+    def _path(self, split: str) -> Path:
+        return self.folder / "codes" / f"{split}.npy"
 
 
 def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Progress) -> dict[str, Any]:
@@ -54,16 +86,14 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
                 advance(len(rows))
     normaliser = fit_normaliser(settings.latents.normalisation, raw["train"])
     SavedEncoder.of(raw_encoder.model, raw_encoder.size, raw_encoder.categories, normaliser).save(out)
-    (out / CODES).mkdir(exist_ok=True)
-    for name, codes in raw.items():
-        np.save(out / CODES / f"{name}.npy", normaliser.apply(codes))
+    codes = {name: normaliser.apply(each) for name, each in raw.items()}
     metrics, spectrum = _statistics(raw["train"])
-    np.save(out / SPECTRUM, spectrum)
-    normalised, _ = _statistics(normaliser.apply(raw["train"]))
+    MaskCodes.save(out, codes, spectrum)
+    normalised, _ = _statistics(codes["train"])
     return {
         "normalisation": settings.latents.normalisation,
         "latent_size": raw_encoder.latent_size,
-        "codes": {name: len(codes) for name, codes in raw.items()},
+        "codes": {name: len(each) for name, each in raw.items()},
         "raw": metrics,
         "normalised": normalised,
     }

@@ -1,4 +1,4 @@
-"""``train-ae``: from prepared masks to the trained mask autoencoder."""
+"""Train the mask autoencoder on prepared masks (stage ``train-ae``)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
     from aeret.models.autoencoder import build_autoencoder
     from aeret.models.reconstruction import CONVENTIONS
     from aeret.models.saved import SavedEncoder
-    from aeret.training import MaskFeed, clear, fit, precision
+    from aeret.training import FitOptions, MaskFeed, clear, fit, precision
 
     chosen = settings.autoencoder
     prepared = Prepared.open(inputs["prepare"])
@@ -71,9 +71,7 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
         chosen.training,
         out / "training",
         settings.seed,
-        progress,
-        title=f"train-ae {chosen.architecture}",
-        unit="mask",
+        FitOptions(progress, f"train-ae {chosen.architecture}", "mask"),
     )
     SavedEncoder.of(model, prepared.mask_size, prepared.categories).save(out)
     saved = SavedEncoder.load(out)

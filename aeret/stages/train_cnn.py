@@ -1,4 +1,4 @@
-"""``train-cnn``: from prepared photos and the trained mask encoder to the joint CNN."""
+"""Train the joint CNN on prepared photos and mask codes (stage ``train-cnn``)."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def _fit_phases(
     model: Any, train: Any, validation: Any, out: Path, settings: Settings, progress: Progress
 ) -> tuple[list[Any], int]:
     """Train phase after phase; return the histories and the number of the phase whose best weights the model has."""
-    from aeret.training import fit
+    from aeret.training import FitOptions, fit
 
     histories: list[Any] = []
     kept, weights = 0, None
@@ -146,9 +146,8 @@ def _fit_phases(
         model.learn(phase.part)
         title = f"train-cnn {settings.cnn.arm}" + ("" if phase.part == "all" else f" ({phase.part})")
         place = out / phase.folder
-        history = fit(
-            model, train, validation, phase.training, place, settings.seed, progress, title=title, seen=phase.seen
-        )
+        options = FitOptions(progress, title, seen=phase.seen)
+        history = fit(model, train, validation, phase.training, place, settings.seed, options)
         # A training loss alone says nothing here: more layers learn in the later phase.
         if weights is not None and validation is not None and history.best >= histories[kept].best:
             model.set_weights(weights)
@@ -217,7 +216,7 @@ def _measure(joint: Any, validation: Any, encoded: Path, progress: Progress) -> 
     import numpy as np
     from sklearn.metrics import average_precision_score
 
-    from aeret.stages.encode_masks import CODES
+    from aeret.stages.encode_masks import MaskCodes
 
     if not len(validation):
         return {}
@@ -228,8 +227,9 @@ def _measure(joint: Any, validation: Any, encoded: Path, progress: Progress) -> 
     if joint.model.learns_labels and occurs.any():
         score = average_precision_score(labels[:, occurs], predicted["label_scores"][:, occurs], average="macro")
         metrics["val_label_map"] = float(score)
-    mean = np.load(encoded / CODES / "train.npy", mmap_mode="r").mean(axis=0, dtype=np.float64)
-    true = np.load(encoded / CODES / "validation.npy").astype(np.float64)
+    codes = MaskCodes.open(encoded)
+    mean = codes.of("train").mean(axis=0, dtype=np.float64)
+    true = codes.of("validation").astype(np.float64)
     spread = ((true - mean) ** 2).sum()
     if spread > 0:
         metrics["val_code_r2"] = float(1 - ((predicted["code"] - true) ** 2).sum() / spread)
@@ -240,7 +240,7 @@ def _read_out(joint: Any, train: Any, validation: Any, encoded: Path, progress: 
     import numpy as np
 
     from aeret.models.read_out import fit_read_out
-    from aeret.stages.encode_masks import CODES
+    from aeret.stages.encode_masks import MaskCodes
 
     splits = [split for split in (train, validation) if len(split)]
     embeddings = [_predict(joint, split, f"embed {split.name}", progress)["embedding"] for split in splits]
@@ -248,7 +248,7 @@ def _read_out(joint: Any, train: Any, validation: Any, encoded: Path, progress: 
     def fit_head(targets: list[Any]) -> Any:
         return fit_read_out(*(each for pair in zip(embeddings, targets, strict=True) for each in pair))
 
-    found = fit_head([np.load(encoded / CODES / f"{split.name}.npy") for split in splits])
+    found = fit_head([np.array(MaskCodes.open(encoded).of(split.name)) for split in splits])
     joint.model.get_layer("code").set_weights([found.kernel, found.bias])
     if joint.settings.transfer == "frozen":
         found = fit_head([np.asarray(split.labels, np.float32) for split in splits])

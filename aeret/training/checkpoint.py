@@ -1,8 +1,7 @@
-"""Checkpoints: one file that holds all of a run's state and is either the old one or the new one, never half.
+"""Save and resume the state of a training in one atomic file.
 
-The rename of ``checkpoint.npz`` is the only commit point. The best weights lie in a file named by their epoch, written
-before the checkpoint that speaks of it; so whatever moment a run is killed at, the checkpoint and the best file it
-names belong together.
+The rename of ``checkpoint.npz`` is the only commit point. The best weights are written before the checkpoint that names
+them, so both belong together at whatever moment a run is killed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Feeds: batches that depend on nothing but (seed, epoch, index), so that a resumed run sees what an unbroken one sees.
+"""Cut reproducible batches from prepared data, by (seed, epoch, index) alone.
 
-A training feed visits the examples in an order drawn anew for each epoch, and leaves the last incomplete batch of that
-order out (another one each epoch): a tiny batch would upset batch normalisation. A validation feed visits all, in
-order, whole and unchanged.
+A training feed draws a new order for each epoch and leaves out its last incomplete batch, which would upset batch
+normalisation. A validation feed shows all examples in order, whole and unchanged.
 """
 
 from __future__ import annotations

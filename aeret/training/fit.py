@@ -1,11 +1,4 @@
-"""Run the epochs: the one training loop of aeret, for any model that brings its own loss.
-
-The loop calls ``model.train_on_batch`` and keeps every decision outside the graph (rate of the step, best epoch, stop),
-so what is committed after an epoch is all there is, on every Keras backend. On CPU a run is then a pure function of
-(weights, feed, settings), bit for bit; on a GPU up to rounding, since the order in which its kernels add up gradients
-is not fixed without switches that aeret leaves alone. The loop's cost over the bare train step is measured in
-``benchmarks/bench_epoch.py``.
-"""
+"""Train a model epoch by epoch, and resume where a killed run stopped."""
 
 from __future__ import annotations
 
@@ -15,26 +8,26 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from aeret.artifacts import digest, write_text
-from aeret.errors import DivergedError, RunError
+from aeret.errors import RunError
 from aeret.progress import Progress, silent
 from aeret.settings import TrainingSettings
 from aeret.training import checkpoint
+from aeret.training.checks import check_finite, check_precision
 from aeret.training.feeds import Feed, prefetch
 from aeret.training.optimizers import build_optimizer, penalise
-from aeret.training.precision import POLICIES
 from aeret.training.schedules import learning_rate
 from aeret.training.tensorboard import ScalarLog
 
 HISTORY = "history.csv"
 LAST = "last"
-"""What ``fit`` monitors where no loss says which epoch is best: it keeps the last."""
+"""The monitor that keeps the last epoch, for losses that do not say which is best."""
 _TIMES = ("seconds", "train_seconds", "examples_per_second")
 
 
@@ -68,6 +61,26 @@ class History:
         return examples / max(sum(self.column("train_seconds")), 1e-9)
 
 
+@dataclass(frozen=True)
+class FitOptions:
+    """How a training chooses its epoch and shows itself."""
+
+    progress: Progress = silent
+    """Shows one bar an epoch, with examples a second and time left."""
+    title: str = "train"
+    """What the bar says."""
+    unit: str = "photo"
+    """What the examples are."""
+    monitor: str = "val_loss"
+    """Quantity to minimise: ``loss`` or a metric of the model, with ``val_`` for validation; ``last`` keeps the last
+    epoch."""
+    seen: int = 0
+    """Epochs of the feed that an earlier training of the model has had: this one goes on after them."""
+
+
+DEFAULTS = FitOptions()
+
+
 def fit(
     model: Any,
     train: Feed,
@@ -75,13 +88,9 @@ def fit(
     settings: TrainingSettings,
     folder: Path,
     seed: int,
-    progress: Progress = silent,
-    monitor: str = "val_loss",
-    title: str = "train",
-    unit: str = "photo",
-    seen: int = 0,
+    options: FitOptions = DEFAULTS,
 ) -> History:
-    """Train a model; continue where a killed run of the same training in the same folder stopped: on CPU bit for bit.
+    """Train a model; continue where a killed run of the same training in the same folder stopped.
 
     At the end the model holds the weights of the epoch with the lowest monitored loss (averaged weights where
     ``average_weights`` is on). The folder then holds ``history.csv``, ``tensorboard/`` and the checkpoints, which
@@ -96,102 +105,116 @@ def fit(
         validation: the feed that chooses the epoch, never queries. None monitors ``loss``.
         settings: how to train.
         folder: where the run keeps its state. A checkpoint in it is continued when settings, seed, monitor, numbers of
-            examples and the model's variables (names, shapes, types) are the same; it cannot tell other content of the
-            feeds or another loss, so those need a folder of their own (stages have one for each digest of all inputs).
+            examples and the model's variables are the same; other feeds or losses need a folder of their own.
         seed: the run's seed; part of the checkpoint's identity.
-        progress: shows one bar an epoch, with examples a second and time left.
-        monitor: the quantity to minimise: ``loss`` or a metric of the model, with ``val_`` for validation; or ``last``
-            to keep the last epoch, where no loss says which is best (adversarial training).
-        title: what the bar says.
-        unit: what the examples are.
-        seen: epochs of the feed that an earlier training of the model has had: this one goes on after them, with an
-            order and augmentation of its own.
+        options: monitor, progress and titles.
 
     Raises:
         DivergedError: a loss became NaN or infinite; says epoch, step, rate, likely causes and mends.
         RunError: the model was built under another precision than ``settings`` ask for, or there is no such monitor.
         AeretError: a checkpoint cannot be written (:func:`aeret.artifacts.system_error`) or is damaged.
     """
-    _check_precision(model, settings)
+    check_precision(model, settings)
     if validation is None:
-        monitor = monitor.removeprefix("val_")
+        options = replace(options, monitor=options.monitor.removeprefix("val_"))
     folder.mkdir(parents=True, exist_ok=True)
     penalise(settings, model.trainable_variables)
     optimizer = build_optimizer(settings, model.trainable_variables)
     model.compile(optimizer=optimizer, jit_compile=_jit(), auto_scale_loss=False)
     state = [*model.variables, *optimizer.variables]
-    identity = {
+    fingerprint = digest(_identity(model, train, validation, settings, seed, options))
+    position = checkpoint.load(folder, fingerprint, state)
+    epochs = _Epochs(model, train, validation, settings, folder, options)
+    _write_history(folder, position.rows)
+    with closing(ScalarLog(folder / "tensorboard", position.epoch)) as scalars:
+        while position.epoch < settings.epochs and not position.finished:
+            row = epochs.run(position)
+            position.epoch += 1
+            position.rows.append(row)
+            position.finished = position.epoch == settings.epochs or position.selection.should_stop(settings)
+            checkpoint.save(folder, fingerprint, state, position)
+            _write_history(folder, position.rows)
+            scalars.write(position.epoch, {_tag(name): value for name, value in row.items() if name != "epoch"})
+    selection = position.selection
+    checkpoint.load_best(folder, selection.best_epoch, model.variables)
+    best = math.nan if options.monitor == LAST else selection.best
+    return History(tuple(position.rows), selection.best_epoch, best, options.monitor, position.epoch < settings.epochs)
+
+
+def _identity(
+    model: Any, train: Feed, validation: Feed | None, settings: TrainingSettings, seed: int, options: FitOptions
+) -> dict[str, Any]:
+    return {
         "settings": settings.model_dump(),
         "seed": seed,
         "train": [train.examples, len(train)],
         "validation": [validation.examples, len(validation)] if validation else None,
-        "monitor": monitor,
-        "seen": seen,
+        "monitor": options.monitor,
+        "seen": options.seen,
         # Not their paths: Keras counts layers without a name up within a process.
         "variables": [[v.name, list(v.shape), keras.backend.standardize_dtype(v.dtype)] for v in model.variables],
     }
-    fingerprint = digest(identity)
-    position = checkpoint.load(folder, fingerprint, state)
-    _write_history(folder, position.rows)
-    with closing(ScalarLog(folder / "tensorboard", position.epoch)) as scalars:
-        while position.epoch < settings.epochs and not position.finished:
-            words = (title, unit)
-            row, best = _epoch(model, train, validation, settings, position, monitor, progress, words, folder, seen)
-            position.epoch += 1
-            position.rows.append(row)
-            position.selection = best
-            position.finished = position.epoch == settings.epochs or best.should_stop(settings)
-            checkpoint.save(folder, fingerprint, state, position)
-            _write_history(folder, position.rows)
-            scalars.write(position.epoch, {_tag(name): value for name, value in row.items() if name != "epoch"})
-    checkpoint.load_best(folder, position.selection.best_epoch, model.variables)
-    selection = position.selection
-    best_loss = math.nan if monitor == LAST else selection.best
-    return History(tuple(position.rows), selection.best_epoch, best_loss, monitor, position.epoch < settings.epochs)
 
 
-def _epoch(
-    model: Any,
-    train: Feed,
-    validation: Feed | None,
-    settings: TrainingSettings,
-    position: checkpoint.Position,
-    monitor: str,
-    progress: Progress,
-    words: tuple[str, str],
-    folder: Path,
-    seen: int,
-) -> tuple[dict[str, float], Any]:
-    epoch, selection = position.epoch, position.selection
-    began = time.perf_counter()
-    title = f"{words[0]} epoch {epoch + 1}/{settings.epochs}{_left(position, settings, monitor)}"
-    count, rate = 0, 0.0
-    means: dict[str, float] = {}
-    with _running_means(model), progress(title, len(train) * train.batch_size, unit=words[1]) as advance:
-        for index, (x, y) in enumerate(prefetch(train, seen + epoch)):
-            rate = learning_rate(settings, epoch * len(train) + index, len(train), selection.reductions)
-            model.optimizer.learning_rate = rate
-            means = _floats(model.train_on_batch(x, y, return_dict=True))
-            # A mean stays NaN once a batch was, so the first one stops here.
-            _check_finite(means, f"epoch {epoch + 1}, step {index + 1} of {len(train)}", rate, settings)
-            count += _length(x)
-            advance(_length(x))
-    train_seconds = time.perf_counter() - began
-    row = {"epoch": epoch + 1, "learning_rate": rate, **means}
-    with _averaged(model, settings):
-        if validation is not None:
-            values = _evaluate(model, validation)
-            _check_finite(values, f"validation after epoch {epoch + 1}", rate, settings)
-            row |= {f"val_{name}": value for name, value in values.items()}
-        if monitor not in row and monitor != LAST:
-            raise RunError(f"there is no quantity {monitor!r} to monitor; this model reports {', '.join(row)}.")
-        value = -float(epoch + 1) if monitor == LAST else row[monitor]
-        selection = selection.after(epoch + 1, value, settings)
-        if selection.best_epoch == epoch + 1:
-            checkpoint.save_best(folder, epoch + 1, model.variables)
-    seconds = time.perf_counter() - began
-    row |= dict(zip(_TIMES, (seconds, train_seconds, count / max(train_seconds, 1e-9)), strict=True))
-    return row, selection
+@dataclass(frozen=True)
+class _Epochs:
+    """Runs single epochs of one training."""
+
+    model: Any
+    train: Feed
+    validation: Feed | None
+    settings: TrainingSettings
+    folder: Path
+    options: FitOptions
+
+    def run(self, position: checkpoint.Position) -> dict[str, float]:
+        """Train and validate for one epoch; move the position's selection, save the best weights, return the row."""
+        began = time.perf_counter()
+        means, rate, count = self._train(position)
+        train_seconds = time.perf_counter() - began
+        number, monitor = position.epoch + 1, self.options.monitor
+        row = {"epoch": number, "learning_rate": rate, **means}
+        with _averaged(self.model, self.settings):
+            if self.validation is not None:
+                values = _evaluate(self.model, self.validation)
+                check_finite(values, f"validation after epoch {number}", rate, self.settings)
+                row |= {f"val_{name}": value for name, value in values.items()}
+            if monitor not in row and monitor != LAST:
+                raise RunError(f"there is no quantity {monitor!r} to monitor; this model reports {', '.join(row)}.")
+            value = -float(number) if monitor == LAST else row[monitor]
+            position.selection = position.selection.after(number, value, self.settings)
+            if position.selection.best_epoch == number:
+                checkpoint.save_best(self.folder, number, self.model.variables)
+        seconds = time.perf_counter() - began
+        return row | dict(zip(_TIMES, (seconds, train_seconds, count / max(train_seconds, 1e-9)), strict=True))
+
+    def _train(self, position: checkpoint.Position) -> tuple[dict[str, float], float, int]:
+        """Run the steps of one epoch; return mean losses, the last learning rate and the number of examples."""
+        epoch, steps, options = position.epoch, len(self.train), self.options
+        title = f"{options.title} epoch {epoch + 1}/{self.settings.epochs}{self._left(position)}"
+        count, rate = 0, 0.0
+        means: dict[str, float] = {}
+        with (
+            _running_means(self.model),
+            options.progress(title, steps * self.train.batch_size, unit=options.unit) as advance,
+        ):
+            for index, (x, y) in enumerate(prefetch(self.train, options.seen + epoch)):
+                rate = learning_rate(self.settings, epoch * steps + index, steps, position.selection.reductions)
+                self.model.optimizer.learning_rate = rate
+                means = _floats(self.model.train_on_batch(x, y, return_dict=True))
+                # A mean stays NaN once a batch was, so the first one stops here.
+                check_finite(means, f"epoch {epoch + 1}, step {index + 1} of {steps}", rate, self.settings)
+                count += _length(x)
+                advance(_length(x))
+        return means, rate, count
+
+    def _left(self, position: checkpoint.Position) -> str:
+        if not position.rows:
+            return ""
+        last = position.rows[-1]
+        minutes, seconds = divmod(round((self.settings.epochs - position.epoch) * last["seconds"]), 60)
+        shown = "loss" if self.options.monitor == LAST else self.options.monitor
+        return f" ({shown} {last[shown]:.4g}, {minutes}:{seconds:02d} left)"
 
 
 def _evaluate(model: Any, feed: Feed) -> dict[str, float]:
@@ -245,34 +268,6 @@ class _averaged:
             variable.assign(value)
 
 
-def _check_precision(model: Any, settings: TrainingSettings) -> None:
-    expected = POLICIES[settings.mixed_precision]
-    if model.dtype_policy.name != expected:
-        raise RunError(
-            f"the model was built under the precision {model.dtype_policy.name!r}, the settings ask for {expected!r}: "
-            f"build it inside `with precision({settings.mixed_precision!r})`."
-        )
-
-
-def _check_finite(losses: dict[str, float], place: str, rate: float, settings: TrainingSettings) -> None:
-    wrong = [name for name, value in losses.items() if not math.isfinite(value)]
-    if not wrong:
-        return
-    mends = [f"lower training.learning_rate (now {settings.learning_rate:g})"]
-    if settings.warmup_epochs < 1:
-        mends.append(f"raise training.warmup_epochs (now {settings.warmup_epochs:g})")
-    if not settings.clip_norm:
-        mends.append("set training.clip_norm=1")
-    if settings.mixed_precision != "off":
-        mends.append(f"set training.mixed_precision=off (now {settings.mixed_precision})")
-    values = ", ".join(f"{name}={losses[name]}" for name in wrong)
-    raise DivergedError(
-        f"The training diverged at {place}: {values}, at a learning rate of {rate:g}. "
-        "Likely causes: steps too large for this network, loss or precision; or NaN in the input. "
-        f"Mends, one at a time: {'; '.join(mends)}."
-    )
-
-
 def _jit() -> bool | str:
     """XLA makes convolutions 1.2 to 1.7 times slower on CPU; JAX is nothing without it."""
     backend = keras.backend.backend()
@@ -285,28 +280,14 @@ def _length(x: Any) -> int:
     return len(next(iter(x.values())) if isinstance(x, dict) else x)
 
 
-def _left(position: checkpoint.Position, settings: TrainingSettings, monitor: str) -> str:
-    if not position.rows:
-        return ""
-    last = position.rows[-1]
-    minutes, seconds = divmod(round((settings.epochs - position.epoch) * last["seconds"]), 60)
-    shown = "loss" if monitor == LAST else monitor
-    return f" ({shown} {last[shown]:.4g}, {minutes}:{seconds:02d} left)"
-
-
 def _tag(name: str) -> str:
     return f"validation/{name.removeprefix('val_')}" if name.startswith("val_") else f"train/{name}"
 
 
 def _write_history(folder: Path, rows: list[dict[str, float]]) -> None:
-    write_text(folder / HISTORY, "".join(_csv_lines(rows)))
-
-
-def _csv_lines(rows: list[dict[str, float]]) -> Iterator[str]:
-    if not rows:
-        return
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    yield text.getvalue()
+    if rows:
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    write_text(folder / HISTORY, text.getvalue())

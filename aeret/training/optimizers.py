@@ -1,4 +1,4 @@
-"""From settings to a Keras optimizer, ready for one model."""
+"""Build the Keras optimizer that the settings describe."""
 
 from __future__ import annotations
 

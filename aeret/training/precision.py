@@ -1,4 +1,4 @@
-"""Mixed precision as a block: the Keras policy is set on entry and what was there before is restored on exit."""
+"""Set the Keras precision policy for one block of code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: the rate of one step, as a plain function of how far the run is."""
+"""Compute the learning rate of a step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which epoch is the best so far, when to stop, and when a plateau is met: one pure step an epoch."""
+"""Select the best epoch, and decide on stops and plateaus."""
 
 from __future__ import annotations
 

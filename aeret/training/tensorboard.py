@@ -1,4 +1,4 @@
-"""Scalars for TensorBoard on any Keras backend (Keras' own callback needs TensorFlow)."""
+"""Write scalars for TensorBoard on any Keras backend (Keras' callback needs TensorFlow)."""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ from aeret.errors import DataError, UsageError
 from aeret.models.autoencoder import build_autoencoder
 from aeret.models.latents import NORMALISATIONS, fit_normaliser
 from aeret.models.principal import principal_components
-from aeret.models.saved import RECORD, WEIGHTS, MaskCategory, SavedEncoder
+from aeret.models.saved import RECORD, MaskCategory, SavedEncoder
+from aeret.models.variables import WEIGHTS
 from aeret.settings import AutoencoderSettings
 
 CATEGORIES = (MaskCategory("dog", "animal"), MaskCategory("car", "vehicle"), MaskCategory("cat", "animal"))

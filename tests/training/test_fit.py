@@ -13,7 +13,7 @@ from tiny_training import Points, Regression, train, weights
 
 from aeret.errors import DivergedError, ResourceError, RunError, UnknownNameError
 from aeret.settings import TrainingSettings
-from aeret.training import checkpoint, clear, fit, precision
+from aeret.training import FitOptions, checkpoint, clear, fit, precision
 from aeret.training.optimizers import build_optimizer, is_kernel
 
 
@@ -73,7 +73,7 @@ def test_the_best_weights_come_back(tmp_path):
 def test_without_a_monitor_the_last_epoch_is_kept_and_there_is_no_best_loss(tmp_path):
     with precision("off"):
         model = Regression()
-    history = fit(model, Points(36, 0, True), None, TrainingSettings(epochs=2), tmp_path, 0, monitor="last")
+    history = fit(model, Points(36, 0, True), None, TrainingSettings(epochs=2), tmp_path, 0, FitOptions(monitor="last"))
     assert (history.best_epoch, math.isnan(history.best)) == (2, True)
 
 
@@ -85,7 +85,7 @@ def test_a_later_training_goes_on_where_the_feed_was(tmp_path):
 
     epochs: list[int] = []
     settings = TrainingSettings(epochs=2)
-    fit(Regression(), Noted(36, 0, True), None, settings, tmp_path, 0, seen=3)
+    fit(Regression(), Noted(36, 0, True), None, settings, tmp_path, 0, FitOptions(seen=3))
     assert sorted(set(epochs)) == [3, 4]
 
 
@@ -207,7 +207,15 @@ def test_without_validation_the_training_loss_chooses(tmp_path):
 
 def test_unknown_monitor_lists_what_there_is(tmp_path):
     with pytest.raises(RunError, match=r"'val_iou' to monitor.*val_loss"):
-        fit(Regression(), Points(36, 0, True), Points(9, 0, False), TrainingSettings(), tmp_path, 0, monitor="val_iou")
+        fit(
+            Regression(),
+            Points(36, 0, True),
+            Points(9, 0, False),
+            TrainingSettings(),
+            tmp_path,
+            0,
+            FitOptions(monitor="val_iou"),
+        )
 
 
 def test_another_run_in_the_folder_starts_anew(tmp_path, caplog):
@@ -289,7 +297,7 @@ def test_progress_shows_every_example_and_the_time_left(tmp_path):
         yield step
 
     settings = TrainingSettings(epochs=2)
-    fit(Regression(), Points(36, 0, True), Points(9, 0, False), settings, tmp_path, 0, watch, unit="mask")
+    fit(Regression(), Points(36, 0, True), Points(9, 0, False), settings, tmp_path, 0, FitOptions(watch, unit="mask"))
     assert [bar[1:] for bar in bars] == [[32, "mask", 32]] * 2
     assert bars[0][0] == "train epoch 1/2"
     assert "val_loss" in bars[1][0]

@@ -1,4 +1,4 @@
-"""Corruptions of a denoising autoencoder (Vincent et al. 2008): the input is damaged, the clean mask is the target."""
+"""Corrupt the input of a denoising autoencoder (Vincent et al. 2008)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seed paper's autoencoder: input, one hidden layer, output (Rumelhart et al. 1986).
+"""Build the seed paper's three-layer autoencoder (Rumelhart et al. 1986).
 
 ``h = s_f(W x + p)``, ``y = s_g(W~ h + q)`` with a sigmoid or identity s_g and, tied, ``W~ = W^T``.
 """

@@ -1,4 +1,4 @@
-"""The autoencoder that training sees: corruption, encoder, decoder, and the loss."""
+"""Train encoder and decoder together: corruption, reconstruction and loss."""
 
 from __future__ import annotations
 

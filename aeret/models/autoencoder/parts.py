@@ -1,4 +1,4 @@
-"""What the architectures share: two halves, seeded initial weights, and the linear path of principal components."""
+"""Provide what the autoencoders share: seeded initialisers and principal axes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sparsity penalties on the code of a batch."""
+"""Penalise dense codes."""
 
 from __future__ import annotations
 

@@ -1,40 +1,10 @@
-"""Backbones: from a photo to a map of features; one file a network, one line here.
+"""Register the backbones: one file a network, one line here.
 
-A backbone takes float32 (b, S, S, 3) photos in 0..255 RGB and normalises them itself; its map is (b, h, w, channels).
-Side of the map by side of the photo:
-
-===================  ======  ======  ======  ======  ========  ===================
-backbone             64      96      128     224     channels  parameters, no head
-===================  ======  ======  ======  ======  ========  ===================
-alexnet              1       2       3       6       256       2,469,696
-alexnet-bn           1       2       3       6       256       2,470,848
-alexnet-caffe        1       2       3       6       256       2,334,080
-alexnet-small        3       5       7       13      128       614,304
-alexnet-small-bn     3       5       7       13      256       1,940,672
-bigru                64      96      128     224     256       912,384
-dcgan-discriminator  4       6       8       14      512       2,757,440
-googlenet            2       3       4       7       1024      5,973,552
-googlenet-bn         2       3       4       7       1024      5,980,832
-nin                  1       2       3       6       1024      6,570,176
-nin-bn               1       2       3       6       1024      6,574,432
-resnet18             2       3       4       7       512       11,176,512
-resnet18-small       4       6       8       14      256       2,795,040
-vgg-f                1       2       3       6       256       2,203,392
-vgg-f-bn             1       2       3       6       256       2,204,480
-vgg-s                1       2       3       6       512       6,528,640
-vgg-s-bn             1       2       3       6       512       6,530,528
-vgg19                2       3       4       7       512       20,024,384
-vgg19-bn             2       3       4       7       512       20,029,888
-zfnet                1       2       3       6       256       3,726,464
-zfnet-bn             1       2       3       6       256       3,727,840
-===================  ======  ======  ======  ======  ========  ===================
-
-The networks without suffix have the layers of their papers, and their numbers of parameters to the last one.
-``alexnet`` is torchvision's. The ``-bn`` variants have the same convolutions and maps, with batch normalisation in
-place of biases and of local response normalisation: they can be trained from scratch on a few thousand photos. The
-``-small`` variants have a stem that keeps resolution at the small photos that a CPU can train on, and half the channels
-to pay for it. ``bigru`` reads the rows of a photo as a sequence: its map has one column, and its number of parameters
-(here at 224 px) grows with the side. ``dcgan-discriminator`` is what ``cnn.pretraining=gan`` trains.
+A backbone takes float32 (b, S, S, 3) photos in 0..255 RGB, normalises them itself and returns a map
+(b, h, w, channels). Networks without suffix have the layers of their papers. ``-bn`` variants have batch normalisation
+in place of biases and of local response normalisation, and train from scratch on a few thousand photos. ``-small``
+variants have a stem that keeps resolution at small photos, and half the channels. ``bigru`` reads the rows of a photo
+as a sequence: its number of parameters grows with the side.
 """
 
 from functools import partial

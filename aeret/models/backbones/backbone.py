@@ -1,4 +1,4 @@
-"""What a backbone is."""
+"""Build a registered backbone, with or without its classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pieces that all backbones are made of."""
+"""Make the layers that all backbones share."""
 
 from __future__ import annotations
 

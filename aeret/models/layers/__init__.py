@@ -1,1 +1,1 @@
-"""Layers that Keras lacks, or has in a form that is too slow."""
+"""Provide layers that Keras lacks or computes too slowly."""

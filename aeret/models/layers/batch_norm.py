@@ -1,4 +1,4 @@
-"""Batch normalisation (Ioffe and Szegedy 2015), in one fused operation where the backend has it."""
+"""Normalise over the batch, fused where the backend can (Ioffe and Szegedy 2015)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batch normalisation by TensorFlow's fused operation."""
+"""Normalise over the batch by TensorFlow's fused operation."""
 
 from __future__ import annotations
 

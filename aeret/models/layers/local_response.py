@@ -1,4 +1,4 @@
-"""Local response normalisation, on any backend of Keras."""
+"""Normalise over neighbouring channels, on any backend of Keras."""
 
 from __future__ import annotations
 

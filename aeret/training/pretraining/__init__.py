@@ -1,7 +1,6 @@
-"""Pretraining of a backbone on photos alone, before labels and codes: one file a kind, one line here.
+"""Pretrain a backbone on photos alone: one file a kind, one line here.
 
-Each trains a backbone of its own through :func:`aeret.training.fit`, so it is seeded and a killed run continues; what
-comes out are weights by the name of the layer.
+Each kind trains through :func:`aeret.training.fit` and returns weights by the name of the layer.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Adversarial pretraining: the backbone learns what photos look like by telling them from a generator's."""
+"""Pretrain a backbone as the discriminator of a GAN."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aeret.progress import Progress, silent
 from aeret.registry import lookup
 from aeret.settings import CnnSettings
 from aeret.training.feeds import Feed
-from aeret.training.fit import LAST, fit
+from aeret.training.fit import LAST, FitOptions, fit
 from aeret.training.precision import precision
 from aeret.training.pretraining.pretrained import Pretrained
 
@@ -62,7 +62,7 @@ def pretrain_gan(
         backbone = lookup(BACKBONES, settings.backbone, "backbone").build(settings.input_size, seed)
         names = [layer.name for layer in backbone.layers if layer.weights]
         model = Gan(backbone, seed)
-    history = fit(model, train, None, training, folder, seed, progress, monitor=LAST, title="pretrain GAN")
+    history = fit(model, train, None, training, folder, seed, FitOptions(progress, "pretrain GAN", monitor=LAST))
     np.save(folder / SAMPLES, model.samples(16))
     last = history.rows[-1]
     metrics = {f"pretraining_{name}": last[name] for name in ("discriminator_loss", "generator_loss", "accuracy")}

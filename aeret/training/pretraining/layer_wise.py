@@ -1,4 +1,4 @@
-"""Greedy layer-wise pretraining: "bottom-up", as the seed paper says; the training after it is the "top-down" part."""
+"""Pretrain a backbone block by block, from the bottom up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aeret.registry import lookup
 from aeret.settings import CnnSettings
 from aeret.training import checkpoint
 from aeret.training.feeds import Feed
-from aeret.training.fit import fit
+from aeret.training.fit import FitOptions, fit
 from aeret.training.precision import precision
 from aeret.training.pretraining.pretrained import Pretrained
 
@@ -65,8 +65,8 @@ def pretrain_layer_wise(
         if number > position.epoch:
             with precision(training.mixed_precision):
                 model = BlockAutoencoder(backbone, block, settings.pretraining_corruption, seed)
-            title = f"pretrain block {number}/{len(chain)}"
-            history = fit(model, train, validation, training, place, seed, progress, title=title)
+            options = FitOptions(progress, f"pretrain block {number}/{len(chain)}")
+            history = fit(model, train, validation, training, place, seed, options)
             position.epoch = number
             position.rows.append({"left": history.best, "seconds": history.seconds})
             checkpoint.save(folder, fingerprint, variables, position)

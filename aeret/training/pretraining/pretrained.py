@@ -1,4 +1,4 @@
-"""What a pretraining leaves."""
+"""Hold the weights and metrics of a pretraining."""
 
 from __future__ import annotations
 
