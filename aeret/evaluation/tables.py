@@ -93,7 +93,7 @@ def cutoffs_table(
     return table(rows, _CUTOFFS)
 
 
-def pairs_table(labels: NDArray[np.bool_], assignment: NDArray[np.int32], seed: int, threads: int = 0) -> pd.DataFrame:
+def pairs_table(labels: NDArray[np.bool_], assignment: NDArray[np.int32], seed: int) -> pd.DataFrame:
     """Return pairwise counts of the gallery's clusters and of three partitions that bound them.
 
     ``random partition`` keeps the cluster sizes and shuffles their members; ``label oracle`` joins photos by their most

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ SUMMARY = "Cluster the gallery, search it cluster-first, measure what is found, 
 INPUTS = ("prepare", "train-ae", "encode-masks", "train-cnn", "embed")
 SECTIONS = ("seed", "evaluation")
 HEADLINE = True
-
-log = logging.getLogger(__name__)
 
 
 def inputs(settings: Settings) -> tuple[str, ...]:
@@ -43,8 +40,7 @@ def demand_fit(settings: Settings, inputs: Mapping[str, Path]) -> None:
 def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Progress) -> dict[str, Any]:
     """Write the evaluation (``metrics.json``, ``per_query.parquet``, ``rankings.npz``), ``clusters/`` and the report.
 
-    The peak of memory is estimated first, logged, and refused where the machine has less. A run that was killed after
-    the clusters or after the evaluation starts from them.
+    A run that was killed after the clusters or after the evaluation starts from them.
 
     Returns:
         ``headline``: the numbers that matter with the highest floor of each, as the command line prints them;
@@ -64,7 +60,6 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
 
     started = datetime.now().astimezone().isoformat(timespec="seconds")
     task = _Task(settings, inputs)
-    needed = _check_memory(task)
     if (out / METRICS).is_file():
         evaluation = Evaluation.load(out)
     else:
@@ -80,7 +75,7 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
     return {
         "headline": headline_metrics(report),
         "measures": dict(zip(finite["measure"], finite["value"].astype(float).tolist(), strict=True)),
-        "memory_estimate_bytes": needed,
+        "memory_estimate_bytes": evaluation.facts["memory_estimate_bytes"],
         "ms_per_query": {name: round(value, 5) for name, value in evaluation.timings.items()},
     }
 
@@ -139,57 +134,20 @@ def likeliest(channels: Any) -> Any:
     return np.where(kinds == kinds.max(axis=-1, keepdims=True), np.maximum(kinds, anything), kinds)
 
 
-def _check_memory(task: _Task) -> int:
-    from aeret.evaluation.memory import available_bytes, estimate_bytes, refuse_beyond
-
-    photo_sets = [task.gallery] if task.queries is task.gallery else [task.gallery, task.queries]
-    needed = estimate_bytes(
-        len(task.queries),
-        len(task.gallery),
-        task.gallery_set.vectors.shape[1],
-        len(task.categories),
-        sum(split.masks.bits.nbytes for split in photo_sets),
-        task.settings.evaluation.results,
-    )
-    available = available_bytes()
-    free = "" if available is None else f" of {available / 2**30:.1f} GiB free"
-    log.info(
-        "cluster-eval of %d queries in %d photos: about %.2f GiB of memory at its peak%s",
-        len(task.queries),
-        len(task.gallery),
-        needed / 2**30,
-        free,
-    )
-    refuse_beyond(needed, available)
-    return int(needed)
-
-
 def _evaluate(task: _Task, out: Path, progress: Progress) -> Any:
-    from aeret.clustering.kmeans import Clustering, fit_kmeans
-    from aeret.embeddings.normalise import l2_normalise
-    from aeret.evaluation.evaluate import LayoutCodes, evaluate
+    from aeret.evaluation.evaluate import EvaluationTask, LayoutCodes, evaluate
 
-    section, seed = task.settings.evaluation, task.settings.seed
     queries, gallery = task.photo_sets()
-    kept = out / "clusters"
-    if Clustering.is_in(kept):
-        clustering = Clustering.open(kept)
-    else:
-        vectors = l2_normalise(gallery.vectors) if section.similarity == "cosine" else gallery.vectors
-        clustering = fit_kmeans(vectors, section.clusters, seed, section.starts, section.iterations, progress)
-        clustering.save(kept)
-    codes = LayoutCodes(task.own_codes, task.query_set.matrices["codes"])
-    return evaluate(
+    asked = EvaluationTask(
         queries,
         gallery,
         task.categories,
-        section,
-        seed,
+        task.settings.evaluation,
+        task.settings.seed,
         leave_one_out=task.leave_one_out,
-        codes=codes,
-        clustering=clustering,
-        progress=progress,
+        codes=LayoutCodes(task.own_codes, task.query_set.matrices["codes"]),
     )
+    return evaluate(asked, progress, keep=out / "clusters")
 
 
 def _material(task: _Task, started: str) -> Any:

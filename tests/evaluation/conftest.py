@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aeret.data.masks import MaskPlanes
-from aeret.evaluation.evaluate import Evaluation, LayoutCodes, PhotoSet, evaluate
+from aeret.evaluation.evaluate import Evaluation, EvaluationTask, LayoutCodes, PhotoSet, evaluate
 from aeret.settings.sections import ClusterSettings
 
 SIZE, CATEGORIES = 8, 7
@@ -56,7 +56,7 @@ class Task:
             "leave_one_out": True,
             "codes": self.codes,
         }
-        return evaluate(**options | changes)  # type: ignore[arg-type]
+        return evaluate(EvaluationTask(**options | changes))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,7 @@ from slow_measures import average_precision, discounted
 from aeret.clustering.kmeans import Clustering, fit_kmeans
 from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import DataError, RunError, UsageError
-from aeret.evaluation import evaluate as room
-from aeret.evaluation.evaluate import Evaluation, LayoutCodes, PhotoSet, evaluate
+from aeret.evaluation.evaluate import Evaluation, EvaluationTask, LayoutCodes, PhotoSet, evaluate
 from aeret.evaluation.memory import available_bytes, estimate_bytes, refuse_beyond
 from aeret.evaluation.relevance import Truth, relevance
 
@@ -298,8 +297,8 @@ def test_parts_that_do_not_fit_are_refused(task, monkeypatch: pytest.MonkeyPatch
             task.run(**changes)
     none = PhotoSet(photos.ids[:0], photos.vectors[:0], photos.labels[:0])
     with pytest.raises(UsageError, match="at least one query"):
-        evaluate(none, photos, task.names, task.settings, 0, leave_one_out=False)
-    monkeypatch.setattr(room, "available_bytes", lambda: 1000)
+        evaluate(EvaluationTask(none, photos, task.names, task.settings, 0, leave_one_out=False))
+    monkeypatch.setattr("aeret.evaluation.task.available_bytes", lambda: 1000)
     with pytest.raises(RunError, match="GiB are free") as caught:
         task.run()
     assert caught.value.exit_code == 1, "a smaller run may fit"

@@ -114,7 +114,7 @@ def _prepared(folder: Path, labels: np.ndarray, dense: np.ndarray, rng: np.rando
 def test_from_artifacts_to_report(inputs: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    with caplog.at_level(logging.INFO, "aeret.stages.cluster_eval"):
+    with caplog.at_level(logging.INFO, "aeret.evaluation.task"):
         metrics = cluster_eval.run(settings(), inputs, out, silent)
     assert "40 queries in 40 photos: about" in caplog.records[0].getMessage()
     reports = {"report.html", "report.md", "report.csv", "report.json"}
@@ -256,7 +256,7 @@ def test_embeddings_of_other_photos_are_refused(inputs: dict[str, Path], tmp_pat
 def test_too_little_memory_is_said_before_any_work(
     inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aeret.evaluation.memory.available_bytes", lambda: 1 << 20)
+    monkeypatch.setattr("aeret.evaluation.task.available_bytes", lambda: 1 << 20)
     with pytest.raises(RunError, match="GiB are free"):
         cluster_eval.run(settings(), inputs, tmp_path, silent)
     assert not (tmp_path / "clusters").exists()
