@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from aeret.evaluation.metrics.definition import BY_QUERY, Definition, Options, parameters
 from aeret.evaluation.metrics.ranked import Counts, Ranked, Values
@@ -10,6 +13,7 @@ from aeret.evaluation.metrics.ranked import Counts, Ranked, Values
 
 def _auc(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
     others = ranked.candidates - ranked.relevant
+    after: NDArray[Any]
     if ranked.ties is None:
         misses_before = np.cumsum(1 - ranked.hits.astype(np.int64), axis=1)
         after = others[:, None] - misses_before  # a hit is no miss, so its own place adds none

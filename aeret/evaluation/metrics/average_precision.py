@@ -30,10 +30,10 @@ def _contributions(ranked: Ranked) -> Values:
     """
     ranks = np.arange(1, ranked.hits.shape[1] + 1)
     if ranked.ties is None:
-        return np.cumsum(ranked.hits, axis=1, dtype=np.float64) * ranked.hits / ranks
+        return np.asarray(np.cumsum(ranked.hits, axis=1, dtype=np.float64) * ranked.hits / ranks, np.float64)
     ties = ranked.ties
     slope = (ties.hits - 1) / np.maximum(ties.size - 1, 1)
-    return ties.hits / ties.size * (ties.found + 1 + (ties.place - 1) * slope) / ranks
+    return np.asarray(ties.hits / ties.size * (ties.found + 1 + (ties.place - 1) * slope) / ranks, np.float64)
 
 
 def _over_expected_hits(values: Values, total: Values, cuts: Counts, ties: Ties) -> Values:
