@@ -25,7 +25,7 @@ def sweep_run(
     out: Path,
     progress: Progress,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Cluster a run's gallery for every k, write the report, and return table and choices.
+    """Cluster a run's gallery for every k and write the report.
 
     Args:
         inputs: the artifacts of ``prepare`` and ``embed``.
