@@ -42,7 +42,7 @@ _PUBLIC = {
     "open_index": "aeret.retrieval.indexes",
     # evaluation
     "PhotoSet": "aeret.evaluation.task",
-    "EvaluationTask": "aeret.evaluation.task",
+    "EvaluationOptions": "aeret.evaluation.task",
     "evaluate": "aeret.evaluation.evaluate",
     "Evaluation": "aeret.evaluation.result",
     "measure": "aeret.evaluation.metrics",

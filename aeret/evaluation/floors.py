@@ -1,9 +1,9 @@
-"""What a search that never looks at the query reaches: the floors that stand beside every measure.
+"""Compute what searches reach that never look at the query.
 
-*Random* is the exact expectation over all orders of the gallery, in closed form. *Query-free* is one fixed order of the
-gallery, by mean relevance to the queries (the query itself left out): an oracle's constant list. It knows the labels
-(for layout, the masks) of gallery and queries, which a search of photos does not, and so is an informed floor: about
-the best that a ranking which ignores the query it answers can reach.
+The *random* floor is the exact expectation over all orders of the gallery, in closed form. The *query-free* floor is
+one fixed order of the gallery, by mean relevance to the queries (the query itself left out). This constant list of an
+oracle knows the labels of gallery and queries (for layout, the masks), which no search of photos does; so it is an
+informed floor: about the best that a ranking without regard to its query can reach.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.evaluation.metrics.ndcg import discounts
-from aeret.evaluation.metrics.ranked import Values
-
-Counts = NDArray[np.int64]
+from aeret.evaluation.metrics.ranked import Counts, Values
 
 
 def random_hits(relevant: Counts, candidates: Counts, n: int) -> Values:
@@ -24,11 +22,9 @@ def random_hits(relevant: Counts, candidates: Counts, n: int) -> Values:
 
 def random_hit_rate(relevant: Counts, candidates: Counts, n: int) -> Values:
     """Return the chance that any of ``n`` random photos is relevant, float64 (q,)."""
-    miss = np.ones(np.shape(relevant))
-    for drawn in range(n):
-        left = np.maximum(candidates - drawn, 1)
-        miss *= np.where(drawn < candidates, np.maximum(candidates - relevant - drawn, 0) / left, 1)
-    return 1 - miss
+    drawn = np.arange(n)[:, None]
+    misses = np.maximum(candidates - relevant - drawn, 0) / np.maximum(candidates - drawn, 1)
+    return np.asarray(1 - np.prod(np.where(drawn < candidates, misses, 1), axis=0), np.float64)
 
 
 def random_average_precision(relevant: Counts, candidates: Counts, n: int | None = None) -> Values:
@@ -59,11 +55,9 @@ def query_free_order(total_gain: Values) -> NDArray[np.int32]:
     return np.argsort(-total_gain, kind="stable").astype(np.int32)
 
 
-def query_free_rows(order: NDArray[np.int32], exclude: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+def query_free_rows(order: NDArray[np.int32], exclude: Counts, n: int) -> NDArray[np.int64]:
     """Return the first ``n`` rows of one fixed order for each query, its own row left out, int64 (q, n)."""
     top = order[: n + 1].astype(np.int64)
     width = min(n, len(order) - int(bool((exclude >= 0).any())))
-    kept = top[None, :] != exclude[:, None]
-    # The own row, wherever it is, goes last; all others keep their order.
-    places = np.argsort(~kept, axis=1, kind="stable")[:, :width]
-    return top[places]
+    itself = top[None, :] == exclude[:, None]
+    return top[np.argsort(itself, axis=1, kind="stable")[:, :width]]  # the query itself goes last

@@ -1,4 +1,4 @@
-"""What needs every (query, gallery photo) pair: computed in blocks of queries, never as a whole matrix."""
+"""Sum relevance over all pairs of query and gallery photo, block by block."""
 
 from __future__ import annotations
 

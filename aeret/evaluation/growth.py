@@ -1,4 +1,4 @@
-"""Average precision and recall of the first ten as the number of query images, or of gallery images, grows.
+"""Average P@10 and R@10 for growing numbers of query or gallery images.
 
 The paper's third table averages "for different image numbers" and does not say which images. Both readings are here.
 """
@@ -12,8 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from aeret.errors import UsageError
-from aeret.evaluation.evaluate import PhotoSet
+from aeret.evaluation.metrics import average, measure
+from aeret.evaluation.relevance import Truth
 from aeret.evaluation.result import Evaluation
+from aeret.evaluation.task import PhotoSet
 from aeret.retrieval import exhaustive
 from aeret.rng import generator
 
@@ -35,10 +37,10 @@ def query_growth(evaluation: Evaluation, numbers: Sequence[int], seed: int) -> p
     Args:
         evaluation: of all queries.
         numbers: query images of a sample, drawn without replacement, 30 times.
-        seed: of the draws; the same for every evaluation that is given the same.
+        seed: of the draws.
 
     Returns:
-        images, measure (``P`` or ``R``), mean and sd over the samples; of all queries there is one, and no sd (NaN).
+        images, measure (``P`` or ``R``), mean and sd over the samples; all queries are one sample, with sd NaN.
     """
     values = evaluation.per_query[[f"P(rel=any)@{N}", f"R(rel=any)@{N}"]].to_numpy(np.float64)
     rows = []
@@ -56,14 +58,14 @@ def gallery_growth(queries: PhotoSet, gallery: PhotoSet, numbers: Sequence[int],
     """Average P@10 and R@10 of exhaustive search in nested random parts of the gallery.
 
     Args:
-        queries: as they were evaluated; the gallery itself means that no photo finds itself.
-        gallery: likewise.
+        queries: photos to search for; if they are the gallery itself, no photo finds itself.
+        gallery: photos that are searched.
         numbers: gallery images of a part.
         seed: of the five orders that the parts are taken from.
 
     Returns:
-        images, measure, mean over queries with a relevant photo in the part, then mean and sd over the orders; of the
-        whole gallery there is one, and no sd (NaN).
+        images, measure, mean over queries with a relevant photo in the part, then mean and sd over the orders; the
+        whole gallery is one order, with sd NaN.
 
     Raises:
         UsageError: a part of ten images or fewer.
@@ -83,29 +85,14 @@ def gallery_growth(queries: PhotoSet, gallery: PhotoSet, numbers: Sequence[int],
 
 
 def _in_part(queries: PhotoSet, gallery: PhotoSet, part: NDArray[np.int64]) -> tuple[float, float]:
-    place = np.full(len(gallery.ids), -1, np.int64)
-    place[part] = np.arange(len(part))
-    exclude = place if queries is gallery else np.full(len(queries.ids), -1, np.int64)
-    found = exhaustive.search(np.asarray(queries.vectors), np.asarray(gallery.vectors)[part], N, exclude).rows
-    hits, relevant = _hits(queries.labels, gallery.labels[part], found, exclude)
-    known = relevant > 0
-    return float((hits[known] / found.shape[1]).mean()), float((hits[known] / relevant[known]).mean())
+    own = np.full(len(queries.ids), -1, np.int64)
+    if queries is gallery:
+        own[part] = np.arange(len(part))
+    found = exhaustive.search(np.asarray(queries.vectors), np.asarray(gallery.vectors)[part], N, own)
+    values = measure([f"P@{N}", f"R@{N}"], found, Truth(queries.labels, gallery.labels[part], own))
+    precision, recall = (average(name, each) for name, each in values.items())
+    return precision, recall
 
 
 def _sd(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-
-
-def _hits(
-    queries: NDArray[np.bool_], gallery: NDArray[np.bool_], rows: NDArray[np.int64], exclude: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return hits of the rankings and relevant photos of each query, float64 (q,); relevant is to share a label."""
-    hits = (queries[:, None, :] & gallery[rows]).any(axis=2).sum(axis=1).astype(np.float64)
-    relevant = np.empty(len(queries))
-    dense = gallery.astype(np.float32)
-    for start in range(0, len(queries), 1024):
-        shared = queries[start : start + 1024].astype(np.float32) @ dense.T > 0
-        relevant[start : start + 1024] = shared.sum(axis=1)
-    own = exclude >= 0
-    relevant[own] -= queries[own].any(axis=1)
-    return hits, relevant

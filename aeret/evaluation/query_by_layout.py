@@ -1,7 +1,7 @@
-"""Query by layout: the code of a photo's own mask, ranked against the codes predicted from the photos alone.
+"""Rank predicted codes by their nearness to the code of a photo's own mask.
 
-The own photo is the one right answer. Where other photos' codes are exactly as near as the own one's, they count as
-before it: a head that predicts one code for every photo comes last, not first.
+The own photo is the one right answer. Photos whose codes are exactly as near count as before it: a head that predicts
+one code for every photo comes last, not first.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.embeddings.blocks import over_blocks
 from aeret.embeddings.distances import checked, squared_distances
 from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import UsageError
 
+_BLOCK = 64
 SIMILARITIES = ("cosine", "euclidean", "dot", "hamming")
 
 
@@ -28,18 +28,21 @@ class LayoutCodes:
     predicted: NDArray[np.float32]
     """Code predicted from each photo alone, float32 (q, m)."""
 
+    def of(self, photos: NDArray[np.bool_]) -> LayoutCodes:
+        """Return the codes of some photos, bool (q,)."""
+        return LayoutCodes(self.own[photos], self.predicted[photos])
+
 
 def own_ranks(
-    codes: LayoutCodes, similarity: str = "cosine", candidates: NDArray[np.bool_] | None = None, threads: int = 0
+    codes: LayoutCodes, similarity: str = "cosine", candidates: NDArray[np.bool_] | None = None
 ) -> NDArray[np.int32]:
     """Return the rank, from 1, of each photo's predicted code for its own mask's code, int32 (q,).
 
     Args:
         codes: of the same photos in the same order.
-        similarity: ``cosine``, ``euclidean``, ``dot``, or ``hamming``: of the signs of the codes, which wants a
-            normalisation that centres them (not ``minmax``).
-        candidates: photos that are ranked, bool (q,); all unless given. A photo that is not among them ranks 0.
-        threads: 0 means one per core.
+        similarity: ``cosine``, ``euclidean``, ``dot``, or ``hamming``: of the signs of the codes, which
+            needs a normalisation that centres them (not ``minmax``).
+        candidates: photos that are ranked, bool (q,); all by default. A photo that is not among them ranks 0.
 
     Raises:
         UsageError: codes of different shapes, or an unknown similarity.
@@ -51,22 +54,18 @@ def own_ranks(
         raise UsageError(f"Codes of masks {own.shape} and predicted codes {predicted.shape} must have the same shape.")
     if similarity == "cosine":
         own, predicted = l2_normalise(own), l2_normalise(predicted)
-    elif similarity == "hamming":  # the squared distance of zeros and ones is the number that differ
+    elif similarity == "hamming":  # the squared distance of zeros and ones counts the bits that differ
         own, predicted = (own > 0).astype(np.float32), (predicted > 0).astype(np.float32)
     rows = np.arange(len(own)) if candidates is None else np.flatnonzero(candidates)
-    pool = np.ascontiguousarray(predicted[rows])
+    pool = predicted[rows]
     ranks = np.zeros(len(own), np.int32)
-
-    def work(start: int, stop: int) -> None:
-        asked = np.ascontiguousarray(own[rows[start:stop]])
-        # einsum alone adds in one order, whatever the block.
-        far = -np.einsum("qm,pm->qp", asked, pool) if similarity == "dot" else squared_distances(asked, pool)
-        mine = far[np.arange(stop - start), np.arange(start, stop)]
-        # Counts the own photo once, and every tie.
-        ranks[rows[start:stop]] = (far <= mine[:, None]).sum(axis=1)
-
-    for _ in over_blocks(len(rows), 64, work, threads):
-        pass
+    for start in range(0, len(rows), _BLOCK):
+        some = rows[start : start + _BLOCK]
+        # Unlike a matrix product, einsum adds every pair up in one order, so that equal codes tie.
+        dot = similarity == "dot"
+        far = -np.einsum("qm,pm->qp", own[some], pool) if dot else squared_distances(own[some], pool)
+        mine = far[np.arange(len(some)), np.arange(start, start + len(some))]
+        ranks[some] = (far <= mine[:, None]).sum(axis=1)  # the own photo and every tie
     return ranks
 
 

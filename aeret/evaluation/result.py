@@ -1,4 +1,4 @@
-"""The record of one evaluation, and how it is kept on disk."""
+"""Hold the results of one evaluation, and save and open them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aeret.artifacts import write_json
 from aeret.errors import DataError
 from aeret.retrieval.ranking import Ranking
 
-METRICS, PER_QUERY, ARRAYS, TIMINGS = "metrics.json", "per_query.parquet", "rankings.npz", "timings.json"
+_METRICS, _PER_QUERY, _ARRAYS, _TIMINGS = "metrics.json", "per_query.parquet", "rankings.npz", "timings.json"
 FRAMES = (
     "measures", "cutoffs", "pairs", "search", "pr_curve", "per_class", "query_by_layout", "layout_subsets",
     "waterfall", "class_losses", "spill",
@@ -28,7 +28,7 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything a report says about one run. Shares and measures are fractions in [0, 1], never per cent."""
+    """Results of one run; shares and measures are fractions in [0, 1], never per cent."""
 
     facts: dict[str, Any]
     """What was evaluated: n_queries, n_gallery, leave_one_out, clusters, categories, embedding_size, lead, seed, ..."""
@@ -99,7 +99,7 @@ class Evaluation:
         return float(row["value"])
 
     def row(self, measure: str, method: str | None = None) -> pd.Series | None:
-        """Return one row of ``measures``, of the lead method unless another is named; None where there is none."""
+        """Return one row of ``measures``, of the lead method unless another is named; None if there is none."""
         chosen = self.measures[
             (self.measures["method"] == (method or self.lead)) & (self.measures["measure"] == measure)
         ]
@@ -126,34 +126,39 @@ class Evaluation:
         }
         for method, ranking in self.rankings.items():
             arrays |= {f"{method}/{part}": getattr(ranking, part) for part in _RANKING}
-        with (folder / ARRAYS).open("wb") as file:
+        with (folder / _ARRAYS).open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        write_json(folder / TIMINGS, dict(self.timings))
-        self.per_query.to_parquet(folder / PER_QUERY, index=False)
-        # Last, because its presence is what says that the folder is complete.
-        write_json(folder / METRICS, {"version": _VERSION, **self.to_dict(), "schema": schema})
+        write_json(folder / _TIMINGS, dict(self.timings))
+        self.per_query.to_parquet(folder / _PER_QUERY, index=False)
+        # Last: this file tells that the folder is complete.
+        write_json(folder / _METRICS, {"version": _VERSION, **self.to_dict(), "schema": schema})
 
     @classmethod
-    def load(cls, folder: Path) -> Evaluation:
+    def is_in(cls, folder: Path) -> bool:
+        """Return whether a folder holds a complete evaluation."""
+        return (folder / _METRICS).is_file()
+
+    @classmethod
+    def open(cls, folder: Path) -> Evaluation:
         """Read what :meth:`save` wrote.
 
         Raises:
             DataError: the folder holds no evaluation, or a damaged one.
         """
-        path = folder / METRICS
+        path = folder / _METRICS
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             # An evaluation of an earlier version lacks the frames that came later.
             loose: dict[str, Any] = {
                 name: _frame(content.get(name, []), content["schema"].get(name, {})) for name in FRAMES
             }
-            with np.load(folder / ARRAYS) as arrays:
+            with np.load(folder / _ARRAYS) as arrays:
                 methods = [name.removesuffix("/rows") for name in arrays.files if name.endswith("/rows")]
                 rankings = {m: Ranking(*(arrays[f"{m}/{part}"] for part in _RANKING)) for m in methods}
                 loose |= {name: arrays[name] for name in ("layout_ranks", "assignment", "gallery_ids")}
-            per_query = pd.read_parquet(folder / PER_QUERY)
-            if (folder / TIMINGS).is_file():
-                loose["timings"] = json.loads((folder / TIMINGS).read_text(encoding="utf-8"))
+            per_query = pd.read_parquet(folder / _PER_QUERY)
+            if (folder / _TIMINGS).is_file():
+                loose["timings"] = json.loads((folder / _TIMINGS).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise DataError(f"{folder}: holds no evaluation ({error.filename} is missing); run cluster-eval.") from None
         except (ValueError, KeyError, OSError) as error:

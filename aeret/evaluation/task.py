@@ -1,8 +1,7 @@
-"""State what an evaluation compares, and check that its parts fit together."""
+"""Check and hold the parts of one evaluation."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -10,24 +9,22 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.clustering.kmeans import Clustering
 from aeret.data.masks import MaskPlanes
 from aeret.embeddings.distances import Vectors, checked
 from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import UsageError
 from aeret.evaluation.measures import GRADED, TOP
-from aeret.evaluation.memory import available_bytes, estimate_bytes, refuse_beyond
+from aeret.evaluation.memory import estimate_bytes
 from aeret.evaluation.metrics import Judge
 from aeret.evaluation.query_by_layout import LayoutCodes
 from aeret.evaluation.relevance import Truth
+from aeret.progress import Progress, silent
 from aeret.settings.sections import ClusterSettings
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """Photos with their embeddings, labels and masks, one row each."""
+    """Photos with their embeddings and labels, one row each."""
 
     ids: NDArray[np.int64]
     """Photo ids, int64 (n,)."""
@@ -37,103 +34,103 @@ class PhotoSet:
     """bool (n, c)."""
     masks: MaskPlanes | None = None
     subsets: Mapping[str, NDArray[np.bool_]] = field(default_factory=lambda: MappingProxyType({}))
-    """Subset name to its photos, bool (n,)."""
+    """Name to photos, bool (n,)."""
 
 
 @dataclass(frozen=True)
-class EvaluationTask:
-    """What is evaluated: photos, settings and the model's mask codes."""
+class EvaluationOptions:
+    """Say how an evaluation is run."""
 
-    queries: PhotoSet
-    gallery: PhotoSet
-    categories: Sequence[str]
-    """Names of the label columns."""
     settings: ClusterSettings
     """The section ``evaluation``."""
     seed: int
     leave_one_out: bool
-    """Whether every query is in the gallery, by photo id, and never finds itself."""
-    codes: LayoutCodes | None = None
-    """Own and predicted mask codes of the query photos; None for a model without a latent head."""
-    clustering: Clustering | None = None
-    """Clusters of the gallery; fitted if they are not given."""
+    """Whether the queries are part of the gallery, found there by photo id; a query then never finds itself."""
     threads: int = 0
     """0 means one per core."""
-
-    def estimate_bytes(self) -> int:
-        """Estimate the peak of memory that the evaluation adds to its inputs, bytes."""
-        masks = {id(each): each.bits.nbytes for each in (self.queries.masks, self.gallery.masks) if each is not None}
-        return estimate_bytes(
-            len(self.queries.ids),
-            len(self.gallery.ids),
-            self.gallery.vectors.shape[1],
-            len(self.categories),
-            sum(masks.values()),
-            self.settings.results,
-            self.threads,
-        )
+    progress: Progress = silent
 
 
 @dataclass(frozen=True)
-class CheckedTask:
-    """An evaluation task whose parts fit together, with normalised vectors and bound relevance."""
+class EvaluationTask:
+    """Queries and a gallery that fit each other, ready to be searched."""
 
-    asked: EvaluationTask
-    queries: Vectors
-    """Query vectors as they are searched, float32 (q, d)."""
-    gallery: Vectors
-    """Gallery vectors as they are searched, float32 (g, d)."""
-    truth: Truth
+    queries: PhotoSet
+    gallery: PhotoSet
+    categories: tuple[str, ...]
+    options: EvaluationOptions
+    codes: LayoutCodes | None
+    query_vectors: Vectors
+    """As they are searched: checked, and of unit length if the similarity is cosine."""
+    gallery_vectors: Vectors
     judge: Judge
-    rules: tuple[str, ...]
-    """Relevance rules that the photos allow."""
-    memory: int
-    """Estimated peak of memory, bytes."""
 
     @property
     def lead(self) -> str:
-        """Name of the search that leads the report."""
-        return f"cluster-first {self.asked.settings.order}"
+        """Name of the leading search."""
+        return f"cluster-first {self.options.settings.order}"
 
     @property
     def cutoffs(self) -> tuple[int, ...]:
-        """Cut-offs of the report; 1 and 10 are always among them."""
-        return tuple(sorted({1, *self.asked.settings.cutoffs, TOP}))
+        """Cut-offs of P, R and F; 1 and 10 are always among them."""
+        return tuple(sorted({1, *self.options.settings.cutoffs, TOP}))
+
+    @property
+    def graded(self) -> tuple[str, ...]:
+        """Graded rules of relevance that can be judged; ``layout`` needs masks."""
+        masked = self.queries.masks is not None and self.gallery.masks is not None
+        return tuple(rule for rule in GRADED if rule != "layout" or masked)
+
+    @property
+    def exclude(self) -> NDArray[np.int64]:
+        """Gallery row of each query, or -1, int64 (q,)."""
+        return self.judge.truth.exclude
+
+    def estimate_bytes(self) -> int:
+        """Estimate the peak of memory, bytes, that the evaluation adds to its inputs."""
+        masks = {id(photos.masks): photos.masks for photos in (self.queries, self.gallery)}
+        planes = sum(each.bits.nbytes for each in masks.values() if each is not None)
+        counts = (len(self.queries.ids), len(self.gallery.ids), self.gallery_vectors.shape[1], len(self.categories))
+        return estimate_bytes(*counts, planes, self.options.settings.results)
 
 
-def check_task(task: EvaluationTask) -> CheckedTask:
-    """Check an evaluation task, estimate its memory, and normalise its vectors.
+def checked_task(
+    queries: PhotoSet,
+    gallery: PhotoSet,
+    categories: Sequence[str],
+    options: EvaluationOptions,
+    codes: LayoutCodes | None = None,
+) -> EvaluationTask:
+    """Check that the parts of an evaluation fit each other, and bind them.
 
     Raises:
-        UsageError: the parts do not fit together.
-        RunError: the machine has less memory than the evaluation needs.
+        UsageError: they do not.
     """
-    for name, photos in (("queries", task.queries), ("gallery", task.gallery)):
-        _check_photos(name, photos, len(task.categories))
-    queries, gallery = task.queries, task.gallery
+    for name, photos in (("queries", queries), ("gallery", gallery)):
+        _check(name, photos, categories)
     if not len(queries.ids) or len(gallery.ids) < 2:
         counts = f"{len(queries.ids)} queries and {len(gallery.ids)} gallery photos"
         raise UsageError(f"An evaluation needs at least one query and two gallery photos; got {counts}.")
-    if task.codes is not None and len(task.codes.own) != len(queries.ids):
-        raise UsageError(f"There are codes of {len(task.codes.own)} photos for {len(queries.ids)} queries.")
-    exclude = np.full(len(queries.ids), -1, np.int64)
-    if task.leave_one_out:
-        exclude = _rows_of(queries.ids, gallery.ids)
-    truth = Truth(queries.labels, gallery.labels, exclude, queries.masks, gallery.masks)
-    masked = queries.masks is not None and gallery.masks is not None
-    judge = Judge(truth)
-    rules = tuple(name for name in ("any", *GRADED) if name != "layout" or masked)
-    for name in rules:
-        judge.rule(name)  # raises now if labels or masks do not fit
-    needed, available = task.estimate_bytes(), available_bytes()
-    free = "" if available is None else f" of {available / 2**30:.1f} GiB free"
-    _log.info("evaluation of %d queries in %d photos: about %.2f GiB of memory at its peak%s",
-              len(queries.ids), len(gallery.ids), needed / 2**30, free)  # fmt: skip
-    refuse_beyond(needed, available)
-    return CheckedTask(task, *_vectors(task), truth, judge, rules, needed)
+    if codes is not None and len(codes.own) != len(queries.ids):
+        raise UsageError(f"There are codes of {len(codes.own)} photos for {len(queries.ids)} queries.")
+    own = np.full(len(queries.ids), -1, np.int64)
+    if options.leave_one_out:
+        own = _rows_of(queries.ids, gallery.ids)
+    judge = Judge(Truth(queries.labels, gallery.labels, own, queries.masks, gallery.masks))
+    # A model that has diverged is named here, before anything is averaged.
+    searched = checked(gallery.vectors, "Gallery embeddings")
+    same = queries.vectors is gallery.vectors
+    asked = searched if same else checked(queries.vectors, "Query embeddings", searched.shape[1])
+    if options.settings.similarity == "cosine":
+        searched = l2_normalise(searched)
+        asked = searched if same else l2_normalise(asked)
+    task = EvaluationTask(queries, gallery, tuple(categories), options, codes, asked, searched, judge)
+    for rule in ("any", *task.graded):
+        judge.rule(rule)  # refuses labels or masks that do not fit
+    return task
 
 
-def _check_photos(name: str, photos: PhotoSet, categories: int) -> None:
+def _check(name: str, photos: PhotoSet, categories: Sequence[str]) -> None:
     parts = {"vectors": len(photos.vectors), "labels": len(photos.labels)}
     parts |= {f"subset {subset}": len(flags) for subset, flags in photos.subsets.items()}
     if photos.masks is not None:
@@ -141,23 +138,11 @@ def _check_photos(name: str, photos: PhotoSet, categories: int) -> None:
     for part, count in parts.items():
         if count != len(photos.ids):
             raise UsageError(f"The {name} have {len(photos.ids)} photos but {count} rows of {part}.")
-    if photos.labels.shape[1] != categories:
+    if photos.labels.shape[1] != len(categories):
         given = photos.labels.shape[1]
-        raise UsageError(f"The {name} are labelled with {given} categories; {categories} names were given.")
+        raise UsageError(f"The {name} are labelled with {given} categories; {len(categories)} names were given.")
     if len(np.unique(photos.ids)) != len(photos.ids):
         raise UsageError(f"The {name} hold a photo id twice; every photo may be there once.")
-
-
-def _vectors(task: EvaluationTask) -> tuple[Vectors, Vectors]:
-    """Return query and gallery vectors as they are searched; one array if they are the same photos."""
-    same = task.queries.vectors is task.gallery.vectors
-    # Checked before anything is computed, so that a diverged model is named and not averaged.
-    gallery = checked(task.gallery.vectors, "Gallery embeddings")
-    queries = gallery if same else checked(task.queries.vectors, "Query embeddings", gallery.shape[1])
-    if task.settings.similarity == "cosine":
-        gallery = l2_normalise(gallery)
-        queries = gallery if same else l2_normalise(queries)
-    return queries, gallery
 
 
 def _rows_of(ids: NDArray[np.int64], gallery_ids: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -63,7 +63,7 @@ def compare_and_write(
         UsageError: fewer than two arms, an unknown baseline or interval, or arms evaluated on different photos.
         DataError: a folder holds no evaluation.
     """
-    loaded = {name: [Evaluation.load(folder) for folder in folders] for name, folders in arms.items()}
+    loaded = {name: [Evaluation.open(folder) for folder in folders] for name, folders in arms.items()}
     behind = behind or Behind()
     report = build_comparison_report(loaded, baseline, interval, behind)
     write(report, target)

@@ -30,7 +30,7 @@ def finished_trial(run: str, values: Mapping[str, Any], artifacts: Mapping[str, 
     from aeret.evaluation.experiment import Trial
     from aeret.evaluation.result import Evaluation
 
-    return Trial(run, values, Evaluation.load(artifacts[EVALUATED]), cache(lambda: Embedded(artifacts)), artifacts)
+    return Trial(run, values, Evaluation.open(artifacts[EVALUATED]), cache(lambda: Embedded(artifacts)), artifacts)
 
 
 def report_experiments(

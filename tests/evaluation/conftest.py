@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aeret.data.masks import MaskPlanes
-from aeret.evaluation.evaluate import Evaluation, EvaluationTask, LayoutCodes, PhotoSet, evaluate
+from aeret.evaluation.evaluate import Evaluation, EvaluationOptions, LayoutCodes, PhotoSet, evaluate
 from aeret.settings.sections import ClusterSettings
 
 SIZE, CATEGORIES = 8, 7
@@ -47,16 +47,11 @@ class Task:
     settings: ClusterSettings = SETTINGS
 
     def run(self, **changes: object) -> Evaluation:
-        options: dict[str, object] = {
-            "queries": self.photos,
-            "gallery": self.photos,
-            "categories": self.names,
-            "settings": self.settings,
-            "seed": 3,
-            "leave_one_out": True,
-            "codes": self.codes,
-        }
-        return evaluate(EvaluationTask(**options | changes))  # type: ignore[arg-type]
+        names = ("settings", "seed", "leave_one_out", "threads")
+        options = {"settings": self.settings, "seed": 3, "leave_one_out": True}
+        options |= {name: changes.pop(name) for name in names if name in changes}
+        parts = {"queries": self.photos, "gallery": self.photos, "categories": self.names, "codes": self.codes}
+        return evaluate(**parts | changes, options=EvaluationOptions(**options))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from slow_measures import average_precision, discounted
 from aeret.clustering.kmeans import Clustering, fit_kmeans
 from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import DataError, RunError, UsageError
-from aeret.evaluation.evaluate import Evaluation, EvaluationTask, LayoutCodes, PhotoSet, evaluate
-from aeret.evaluation.memory import available_bytes, estimate_bytes, refuse_beyond
+from aeret.evaluation.evaluate import Evaluation, LayoutCodes, PhotoSet
+from aeret.evaluation.memory import available_bytes, demand_memory, estimate_bytes
 from aeret.evaluation.relevance import Truth, relevance
 
 LEAD = "cluster-first sequential"
@@ -249,7 +249,7 @@ def test_cluster_facts(task, evaluation: Evaluation) -> None:
 def test_an_evaluation_is_saved_and_loaded(task, evaluation: Evaluation, tmp_path: Path) -> None:
     for name, one in (("full", evaluation), ("bare", task.run(codes=None))):
         one.save(tmp_path / name)
-        loaded = Evaluation.load(tmp_path / name)
+        loaded = Evaluation.open(tmp_path / name)
         assert loaded.to_dict() == one.to_dict()
         for frame in ("measures", "cutoffs", "pairs", "per_query", "query_by_layout", "layout_subsets", "per_class"):
             pd.testing.assert_frame_equal(getattr(loaded, frame), getattr(one, frame))
@@ -266,16 +266,16 @@ def test_values_that_are_not_numbers_become_null_and_come_back(evaluation: Evalu
     measures["high"] = math.nan
     replace(evaluation, measures=measures).save(tmp_path)
     assert "NaN" not in (tmp_path / "metrics.json").read_text()
-    pd.testing.assert_frame_equal(Evaluation.load(tmp_path).measures, measures)
+    pd.testing.assert_frame_equal(Evaluation.open(tmp_path).measures, measures)
 
 
 def test_a_missing_or_damaged_evaluation_is_said_to_be(evaluation: Evaluation, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no evaluation"):
-        Evaluation.load(tmp_path)
+        Evaluation.open(tmp_path)
     evaluation.save(tmp_path)
     (tmp_path / "metrics.json").write_text("{")
     with pytest.raises(DataError, match="damaged evaluation"):
-        Evaluation.load(tmp_path)
+        Evaluation.open(tmp_path)
     with pytest.raises(DataError, match="no 'P@10' of 'exhaustive'"):
         evaluation.value("P@10", "exhaustive")
 
@@ -297,25 +297,21 @@ def test_parts_that_do_not_fit_are_refused(task, monkeypatch: pytest.MonkeyPatch
             task.run(**changes)
     none = PhotoSet(photos.ids[:0], photos.vectors[:0], photos.labels[:0])
     with pytest.raises(UsageError, match="at least one query"):
-        evaluate(EvaluationTask(none, photos, task.names, task.settings, 0, leave_one_out=False))
-    monkeypatch.setattr("aeret.evaluation.task.available_bytes", lambda: 1000)
+        task.run(queries=none, leave_one_out=False, codes=None)
+    monkeypatch.setattr("aeret.evaluation.memory.available_bytes", lambda: 1000)
     with pytest.raises(RunError, match="GiB are free") as caught:
         task.run()
     assert caught.value.exit_code == 1, "a smaller run may fit"
 
 
-def test_memory_is_estimated_and_known() -> None:
-    small = estimate_bytes(100, 1000, 64, 10, 0, 10, threads=1)
-    assert (
-        small
-        < estimate_bytes(100, 100_000, 64, 10, 0, 10, threads=1)
-        < estimate_bytes(100, 100_000, 64, 10, 0, 10, threads=4)
-    )
-    assert estimate_bytes(5000, 120_000, 256, 80, 2**26, 100, threads=2) < 2 * 2**30
+def test_memory_is_estimated_and_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert estimate_bytes(100, 1000, 64, 10, 0, 10) < estimate_bytes(100, 100_000, 64, 10, 0, 10)
+    assert estimate_bytes(5000, 120_000, 256, 80, 2**26, 100) < 2 * 2**30
     available = available_bytes()
     assert available is None or available > 2**20
-    refuse_beyond(10, None)
-    refuse_beyond(10, 10)
+    for enough in (None, 10):
+        monkeypatch.setattr("aeret.evaluation.memory.available_bytes", lambda enough=enough: enough)
+        demand_memory(10)
 
 
 def test_a_containers_limit_counts_where_it_is_the_lower(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

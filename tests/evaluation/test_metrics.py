@@ -347,6 +347,6 @@ def test_the_peak_is_estimated_and_kept(source: str, names: list[str], monkeypat
     tracemalloc.stop()
     assert peak < estimate < 5 * peak + 2**25
     assert estimate < queries * gallery * 64  # what whole matrices would take
-    monkeypatch.setattr(evaluator, "available_bytes", lambda: 1000)
+    monkeypatch.setattr("aeret.evaluation.memory.available_bytes", lambda: 1000)
     with pytest.raises(RunError, match="GiB are free"):
         measure(names, results, truth)

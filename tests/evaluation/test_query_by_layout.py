@@ -16,7 +16,7 @@ def test_ranks_are_those_of_sorted_similarity() -> None:
         ("euclidean", -((own[:, None] - predicted[None]) ** 2).sum(axis=2)),
     ):
         expected = 1 + (score > np.diag(score)[:, None]).sum(axis=1)
-        np.testing.assert_array_equal(own_ranks(LayoutCodes(own, predicted), similarity, threads=2), expected)
+        np.testing.assert_array_equal(own_ranks(LayoutCodes(own, predicted), similarity), expected)
 
 
 def test_perfect_codes_come_first_and_one_code_for_all_comes_last() -> None:

@@ -114,14 +114,14 @@ def _prepared(folder: Path, labels: np.ndarray, dense: np.ndarray, rng: np.rando
 def test_from_artifacts_to_report(inputs: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    with caplog.at_level(logging.INFO, "aeret.evaluation.task"):
+    with caplog.at_level(logging.INFO, "aeret.evaluation.evaluate"):
         metrics = cluster_eval.run(settings(), inputs, out, silent)
     assert "40 queries in 40 photos: about" in caplog.records[0].getMessage()
     reports = {"report.html", "report.md", "report.csv", "report.json"}
     evaluated = {"metrics.json", "per_query.parquet", "rankings.npz", "timings.json", "clusters"}
     assert {path.name for path in out.iterdir()} == reports | evaluated
     json.dumps(metrics, allow_nan=False)
-    evaluation = Evaluation.load(out)
+    evaluation = Evaluation.open(out)
     for line in metrics["headline"]:
         assert set(line) - {"part"} == {"name", "measure", "value", "floor", "floor_name"}
     inside = evaluation.query_by_layout.set_index(["subset", "gallery"]).loc[("real", "all"), "R@10"]
@@ -207,7 +207,7 @@ def test_layouts_ask_with_codes_of_masks_among_predicted_codes(inputs: dict[str,
     out = tmp_path / "out"
     out.mkdir()
     metrics = cluster_eval.run(settings(), inputs, out, silent)
-    row = Evaluation.load(out).query_by_layout.set_index(["subset", "gallery"]).loc[("all", "all")]
+    row = Evaluation.open(out).query_by_layout.set_index(["subset", "gallery"]).loc[("all", "all")]
     assert row[["R@1", "R@5", "R@10"]].tolist() == pytest.approx(expected, abs=1e-9)
     headline = {line["measure"]: line["value"] for line in metrics["headline"]}
     assert headline["query by layout R@10"] == pytest.approx(expected[2], abs=1e-9)
@@ -256,15 +256,15 @@ def test_embeddings_of_other_photos_are_refused(inputs: dict[str, Path], tmp_pat
 def test_too_little_memory_is_said_before_any_work(
     inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aeret.evaluation.task.available_bytes", lambda: 1 << 20)
+    monkeypatch.setattr("aeret.evaluation.memory.available_bytes", lambda: 1 << 20)
     with pytest.raises(RunError, match="GiB are free"):
         cluster_eval.run(settings(), inputs, tmp_path, silent)
     assert not (tmp_path / "clusters").exists()
 
 
-def test_what_is_sure_to_be_there_is_shown_as_its_likeliest_kind() -> None:
-    from aeret.stages.cluster_eval import likeliest
+def test_what_is_sure_to_be_there_is_shown_as_its_most_probable_kind() -> None:
+    from aeret.stages.report_inputs import spread_anything
 
     cells = np.array([[0.2, 0.3, 0.9], [1.0, 0.0, 1.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [0.6, 0.1, 0.4]], np.float32)
     expected = [[0.2, 0.9], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0], [0.6, 0.1]]
-    np.testing.assert_array_equal(likeliest(cells), np.array(expected, np.float32))
+    np.testing.assert_array_equal(spread_anything(cells), np.array(expected, np.float32))

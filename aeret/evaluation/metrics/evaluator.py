@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.errors import UsageError
-from aeret.evaluation.memory import available_bytes, refuse_beyond
+from aeret.evaluation.memory import demand_memory
 from aeret.evaluation.metrics.averages import mean
 from aeret.evaluation.metrics.judge import BLOCK_BYTES, Judge
 from aeret.evaluation.metrics.naming import Measure, parse
@@ -95,7 +95,7 @@ def measure(
     for group in groups:
         _check(group, orders, judge.with_self if group.with_self else judge, judge.truth.exclude)
     needed = _peak(groups, orders, judge)
-    refuse_beyond(needed, available_bytes())
+    demand_memory(needed)
     out, weights = [_empty(group, judge) for group in groups], [_empty(group, judge) for group in groups]
     size = _block_size(groups, orders, judge)
     with progress(f"measures, about {-(-needed // 2**20)} MiB of memory", orders.queries, unit="query") as step:
