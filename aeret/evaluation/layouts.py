@@ -125,7 +125,7 @@ def subset_measures(task: Restricted, order: str, threads: int = 0) -> tuple[dic
     truth = task.truth
     judge = Judge(truth, threads)
     sums = gallery_sums(judge, ("any", "layout"), TOP, threads)
-    search = cluster_first.ClusterFirst(task.gallery, task.clustering, copy=False).search
+    search = cluster_first.ClusterFirst(task.gallery, task.clustering).search
     lead = search(task.queries, TOP, order, truth.exclude, threads=threads)
     exact = exhaustive.search(task.queries, task.gallery, TOP, truth.exclude, threads=threads)
     free = floors.query_free_rows(floors.query_free_order(sums.total_gain["layout"]), truth.exclude, TOP)
