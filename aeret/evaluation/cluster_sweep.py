@@ -33,28 +33,24 @@ def sweep_clusters(
     labels: NDArray[np.bool_],
     clusters: Sequence[int],
     seed: int,
-    starts: int = 3,
-    iterations: int = 100,
     sample: int = SAMPLE,
-    threads: int = 0,
     progress: Progress = silent,
+    **kmeans: int,
 ) -> pd.DataFrame:
-    """Cluster once for every k and measure each clustering; what does not depend on k is computed once.
+    """Cluster once for every k and measure each clustering.
 
     Args:
         vectors: float32 (n, d).
         labels: bool (n, c).
         clusters: values of k, each at most n.
         seed: the run's seed, the same for every k.
-        starts: of k-means.
-        iterations: limit of k-means in one start.
         sample: photos the silhouette is averaged over.
-        threads: 0 means one per core.
         progress: shows the clusterings.
+        kmeans: ``starts`` and ``iterations`` of :func:`aeret.clustering.kmeans.fit_kmeans`.
 
     Returns:
         A row per k, ascending: k, inertia, silhouette, davies_bouldin, nmi, ari, precision, recall, f, kappa,
-        imbalance, empties, seconds (of k-means and assignment).
+        imbalance, empties, seconds of k-means.
 
     Raises:
         UsageError: no k, one below 2 or above n, or labels of other photos.
@@ -66,15 +62,15 @@ def sweep_clusters(
     if len(labels) != len(vectors):
         raise UsageError(f"There are {len(vectors)} embeddings and {len(labels)} rows of labels; they must be as many.")
     sets = LabelSets.made_of(labels)
-    relevant = relevant_pairs(sets, threads)
+    relevant = relevant_pairs(sets)
     rows = []
     with progress("sweep", len(ascending), unit="k") as step:
         for k in ascending:
             began = time.perf_counter()
-            found = fit_kmeans(vectors, k, seed, starts, iterations, threads=threads)
+            found = fit_kmeans(vectors, k, seed, **kmeans)
             seconds = time.perf_counter() - began
-            quality = cluster_quality(vectors, found.assignment, labels, seed, sample, threads)
-            counts = pair_counts(sets, found.assignment, relevant, threads)
+            quality = cluster_quality(vectors, found.assignment, labels, seed, sample)
+            counts = pair_counts(sets, found.assignment, relevant)
             rows.append(
                 {
                     "k": k,

@@ -97,9 +97,7 @@ def mixture() -> tuple[np.ndarray, Clustering]:
 
 
 @pytest.mark.parametrize(("order", "probes"), [("sequential", 1), ("pooled", 1), ("pooled", 7)])
-def test_nothing_depends_on_batch_or_threads(
-    mixture: tuple[np.ndarray, Clustering], order: str, probes: int
-) -> None:
+def test_nothing_depends_on_batch_or_threads(mixture: tuple[np.ndarray, Clustering], order: str, probes: int) -> None:
     gallery, clustering = mixture
     exclude = np.arange(120)
     index = ClusterFirst(gallery, clustering)
