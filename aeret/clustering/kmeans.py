@@ -20,6 +20,7 @@ from aeret.rng import derive
 _REPAIRS = 10
 """Most rounds in which empty clusters restart."""
 _AT_ONCE = 65_536
+_FACTS = ("inertia", "inertia_per_start", "iterations_per_start", "converged")
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,7 @@ class Clustering:
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "centroids.npy", self.centroids)
         np.save(folder / "assignment.npy", self.assignment)
-        facts: dict[str, Any] = {name: getattr(self, name) for name in ("inertia", "converged")}
-        facts |= {name: list(getattr(self, name)) for name in ("inertia_per_start", "iterations_per_start")}
-        write_json(folder / "clustering.json", facts)
+        write_json(folder / "clustering.json", {name: getattr(self, name) for name in _FACTS})
 
     @staticmethod
     def is_in(folder: Path) -> bool:
@@ -82,14 +81,8 @@ class Clustering:
         """
         try:
             facts = json.loads((folder / "clustering.json").read_text(encoding="utf-8"))
-            return cls(
-                np.load(folder / "centroids.npy"),
-                np.load(folder / "assignment.npy"),
-                facts["inertia"],
-                tuple(facts["inertia_per_start"]),
-                tuple(facts["iterations_per_start"]),
-                facts["converged"],
-            )
+            numbers = [tuple(each) if isinstance(each, list) else each for each in map(facts.__getitem__, _FACTS)]
+            return cls(np.load(folder / "centroids.npy"), np.load(folder / "assignment.npy"), *numbers)
         except (OSError, KeyError, ValueError) as error:
             raise DataError(f"{folder}: holds no clustering ({error}); run the stage cluster-eval.") from None
 
@@ -107,8 +100,8 @@ def fit_kmeans(
 ) -> Clustering:
     """Cluster vectors by k-means and return the start with the lowest inertia.
 
-    Starts are seeded by k-means++ (Arthur and Vassilvitskii 2007) and iterated over all vectors. A cluster without
-    members restarts at the vector farthest from its centroid.
+    Starts are seeded by k-means++ (Arthur and Vassilvitskii 2007). A cluster without members restarts at the vector
+    farthest from its centroid.
 
     Args:
         vectors: float32 (n, d).
@@ -202,13 +195,10 @@ def _settled(vectors: Vectors, centroids: Vectors) -> tuple[Vectors, NDArray[np.
 
 def _means(vectors: Vectors, labels: NDArray[np.int32], centroids: Vectors) -> Vectors:
     """Return the mean of each cluster's members, float32 (k, d); an empty cluster keeps its centroid."""
-    sizes = np.bincount(labels, minlength=len(centroids))
-    order = np.argsort(labels, kind="stable")
-    filled = np.flatnonzero(sizes)
-    ends = np.cumsum(sizes[filled])
     moved = centroids.copy()
-    for cluster, stop, size in zip(filled.tolist(), ends.tolist(), sizes[filled].tolist(), strict=True):
-        moved[cluster] = vectors[order[stop - size : stop]].mean(axis=0, dtype=np.float64)
+    for cluster, rows in enumerate(np.split(np.argsort(labels, kind="stable"), np.bincount(labels).cumsum()[:-1])):
+        if len(rows):
+            moved[cluster] = vectors[rows].mean(axis=0, dtype=np.float64)
     return moved
 
 
