@@ -74,15 +74,11 @@ class Clustering:
 
     @classmethod
     def open(cls, folder: Path) -> Clustering:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            DataError: the folder holds no clustering.
-        """
+        """Read what :meth:`save` wrote; another folder is a DataError."""
         try:
             facts = json.loads((folder / "clustering.json").read_text(encoding="utf-8"))
-            numbers = [tuple(each) if isinstance(each, list) else each for each in map(facts.__getitem__, _FACTS)]
-            return cls(np.load(folder / "centroids.npy"), np.load(folder / "assignment.npy"), *numbers)
+            kept: list[Any] = [tuple(facts[name]) if "_per_" in name else facts[name] for name in _FACTS]
+            return cls(np.load(folder / "centroids.npy"), np.load(folder / "assignment.npy"), *kept)
         except (OSError, KeyError, ValueError) as error:
             raise DataError(f"{folder}: holds no clustering ({error}); run the stage cluster-eval.") from None
 
@@ -175,10 +171,8 @@ def _start(vectors: Vectors, k: int, seed: int, iterations: int, tolerance: floa
 
 
 def _settled(vectors: Vectors, centroids: Vectors) -> tuple[Vectors, NDArray[np.int32], Vectors]:
-    """Move centroids to the means of their members, and restart empty clusters at the farthest vectors.
-
-    faiss leaves the copies by which it fills empty clusters beside their originals, not at a mean.
-    """
+    """Move centroids to the means of their members, and restart empty clusters at the farthest vectors."""
+    # faiss leaves the copies by which it fills empty clusters beside their originals, not at a mean.
     labels, distances = _assigned(vectors, centroids)
     for _ in range(_REPAIRS):
         centroids = _means(vectors, labels, centroids)

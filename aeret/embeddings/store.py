@@ -88,7 +88,7 @@ class EmbeddingSet:
 
 @dataclass(frozen=True)
 class EmbeddedPhotos:
-    """Find the embedding sets that the stage ``embed`` wrote: of query and gallery, or of a folder of photos."""
+    """Find what the stage ``embed`` wrote: sets of query and gallery, or of a folder of photos."""
 
     folder: Path
     QUERY: ClassVar[str] = "query"
@@ -103,11 +103,7 @@ class EmbeddedPhotos:
         return not (self.folder / self.FOLDER).is_dir()
 
     def open(self, name: str) -> EmbeddingSet:
-        """Open one of the sets.
-
-        Raises:
-            DataError: it is missing or damaged.
-        """
+        """Open one of the sets; one that is missing or damaged is a DataError."""
         return EmbeddingSet.open(self.folder / name)
 
     @property

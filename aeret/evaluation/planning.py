@@ -167,15 +167,14 @@ def plan(
     progress: Progress = silent,
     note: Callable[[str], None] = lambda text: None,
 ) -> list[Trial]:
-    """Measure candidates and choose the best within the budget; break ties by size, then speed.
+    """Measure candidates, and choose the smallest of those within the budget that are as good as the best.
 
-    "Best" allows for chance: a trial is as good as the best one unless the 95 % interval of their difference, query by
-    query, lies below zero; the smallest of those as good is chosen.
+    A trial is as good unless the 95 % interval of the difference, query by query, lies below zero.
 
     Args:
         question: put to all indexes.
         budget: limits of memory and time.
-        kinds: indexes to try; all if none is named.
+        kinds: indexes to try; all by default.
         threads: of the batch searches; 0 means one per core.
         progress: shows the work.
         note: receives a line on each candidate that cannot be built for this gallery, and why.

@@ -20,7 +20,8 @@ from aeret.evaluation import tables
 from aeret.evaluation.measures import PerQuery
 from aeret.evaluation.significance import bootstrap_interval
 from aeret.progress import Progress, silent
-from aeret.retrieval.indexes import INDEXES, Index
+from aeret.retrieval.indexes import INDEXES
+from aeret.retrieval.indexes.index import Index
 from aeret.retrieval.ranking import Ranking
 from aeret.retrieval.rerankers import RERANKERS
 from aeret.retrieval.sign_codes import fit_sign_codes
@@ -59,9 +60,7 @@ def waterfall_steps(
     threads: int = 0,
     progress: Progress = silent,
 ) -> list[Step]:
-    """Return all steps: the evaluation's own searches, then ``compressed``, ``hashed`` and ``re-ranked``.
-
-    The last three are left out of a gallery below 32 photos.
+    """Return the evaluation's own searches, then (from 32 photos on) ``compressed``, ``hashed`` and ``re-ranked``.
 
     Args:
         own: name to ranking and seconds; the exact search, then the leading one.
@@ -80,7 +79,7 @@ def waterfall_steps(
     if len(gallery) < SMALLEST:
         return steps
     n, width = steps[0].ranking.rows.shape[1], gallery.shape[1]
-    built = {"seed": seed, "progress": progress}
+    built: dict[str, Any] = {"seed": seed, "progress": progress}
     compressed = INDEXES["pq"].build(gallery, metric="euclidean", **built)
 
     def searched(index: Index, asked: NDArray[Any], results: int) -> tuple[Ranking, float]:
@@ -121,7 +120,7 @@ def waterfall_table(steps: Sequence[Step], values: Sequence[PerQuery], names: Se
     reference = np.stack([values[0][name] for name in names], axis=1)
     for step, each in zip(steps, values, strict=True):
         own = np.stack([each[name] for name in names], axis=1)
-        numbers = []
+        numbers: list[Any] = []
         for part in (own, own - reference):
             ends = bootstrap_interval(part, generator(seed, "bootstrap"), tables.RESAMPLES)
             numbers += [[tables.mean(column) for column in part.T], *ends]
@@ -142,13 +141,14 @@ def class_losses(
 
     ``shares`` are of each step the values per query and own class, float64 (q, c), NaN elsewhere.
     """
-    first = shares[steps[0].name]
     rows = []
     for place, category in enumerate(categories):
-        count = int(np.isfinite(first[:, place]).sum())
+        values = {step.name: shares[step.name][:, place] for step in steps}
+        count = int(np.isfinite(values[steps[0].name]).sum())
         if count:
-            means = {step.name: tables.mean(shares[step.name][:, place]) for step in steps}
-            rows.append({"category": category, "queries": count, **means})
+            rows.append(
+                {"category": category, "queries": count, **{name: tables.mean(each) for name, each in values.items()}}
+            )
     return tables.table(rows, (*CLASS_COLUMNS, *(step.name for step in steps)))
 
 

@@ -21,12 +21,7 @@ _MOST_INSERTED = 1024  # results from which on sorting all distances is faster
 
 
 def checked_codes(codes: NDArray[np.generic], name: str, width: int | None = None) -> NDArray[np.uint8]:
-    """Return codes as contiguous uint8 (n, bits / 8).
-
-    Args:
-        codes: uint8 (n, bits / 8) as :func:`numpy.packbits` makes them, or bool (n, bits) with bits a multiple of 8.
-        name: of the codes, for messages.
-        width: bytes that a code must have.
+    """Return codes, uint8 (n, bits / 8) or bool (n, bits), as contiguous uint8.
 
     Raises:
         UsageError: they are neither, not ``width`` bytes wide, or too long.
@@ -64,13 +59,8 @@ def nearest_codes(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return rows and distances in bits of the ``n`` nearest codes, both int64 (q, n); ties by row.
 
-    Runs on the calling thread alone.
-
-    Args:
-        queries: uint64 (words, q).
-        codes: uint64 (words, g).
-        n: at most ``g``, or ``g - 1`` where a query excludes a row.
-        exclude: row left out of each query's results, or -1; int64 (q,).
+    Runs on the calling thread alone. Queries are uint64 (words, q), codes uint64 (words, g); a query leaves out its row
+    of ``exclude``, int64 (q,), unless that is -1.
     """
     rows = np.empty((queries.shape[1], n), np.int64)
     distances = np.full(rows.shape, 64 * len(codes) + 1, np.int64)

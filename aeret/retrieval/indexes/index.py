@@ -131,11 +131,7 @@ class Index(ABC):
         self._ids = inserted(self._ids, new, rows)
 
     def remove(self, ids: NDArray[np.integer]) -> None:
-        """Remove vectors by id; at least one must stay.
-
-        Raises:
-            UsageError: an id is not in the index or given twice.
-        """
+        """Remove vectors by different ids that the index holds; at least one must stay."""
         gone = np.sort(checked_ids(ids, np.size(ids)))
         rows = rows_of(self._ids, gone, "removed")
         if len(gone) == len(self):
@@ -204,11 +200,7 @@ class Index(ABC):
         return l2_normalise(vectors) if self.metric == "cosine" else vectors
 
     def decoded(self, ids: NDArray[np.integer] | None = None) -> NDArray[Any]:
-        """Return the vectors of ids, or all in order of id, as the index knows :meth:`prepared` ones, float32 (m, d).
-
-        Raises:
-            UsageError: an id is not in the index.
-        """
+        """Return the vectors of known ids, or all in order of id, as the index knows them, float32 (m, d)."""
         known = self._ids if ids is None else np.asarray(ids, np.int64)
         return self._decoded(rows_of(self._ids, known, "decoded"))
 
@@ -230,7 +222,7 @@ class Index(ABC):
             DataError: the folder holds no index of this kind, or a damaged one.
         """
 
-        def read(facts: dict[str, Any], arrays: dict[str, NDArray[Any]], held: Path | None) -> Self:
+        def read(facts: dict[str, Any], arrays: dict[str, NDArray[Any]], held: Path | None) -> Any:
             if facts["kind"] != cls.name:
                 raise DataError(
                     f"{folder}: holds an index of kind {facts['kind']!r}, not {cls.name!r}; use open_index."
@@ -244,7 +236,8 @@ class Index(ABC):
             index._restore(arrays)
             return index
 
-        return opened(Path(folder), read, mmap)
+        made: Self = opened(Path(folder), read, mmap)
+        return made
 
     @abstractmethod
     def _build(self, vectors: NDArray[Any], seed: int, progress: Progress) -> None:
@@ -304,9 +297,7 @@ class Index(ABC):
 
     def _left_out(self, exclude: NDArray[np.integer] | None, queries: int) -> NDArray[np.int64]:
         rows = np.full(queries, -1, np.int64)
-        if exclude is None:
-            return rows
-        ids = np.asarray(exclude)
+        ids = rows if exclude is None else np.asarray(exclude)
         if ids.shape != (queries,) or ids.dtype.kind not in "iu":
             raise UsageError(
                 f"exclude must name one id (or -1) per query, {queries} integers; got {ids.dtype} of shape {ids.shape}."
