@@ -159,9 +159,7 @@ def _facts(task: EvaluationTask, clustering: Clustering, estimate: int) -> dict[
     }
 
 
-def _measure_frames(
-    task: EvaluationTask, methods: Mapping[str, MethodValues], bounds: tables.Floors
-) -> dict[str, Any]:
+def _measure_frames(task: EvaluationTask, methods: Mapping[str, MethodValues], bounds: tables.Floors) -> dict[str, Any]:
     seed, settings = task.options.seed, task.options.settings
     lead = methods[task.lead].per_class
     # Pooled search has no order of the whole gallery.

@@ -128,7 +128,7 @@ def _inside_subset(
     sums = gallery_sums(judge, ("any", "layout"), TOP)
     queries, gallery = task.query_vectors[query_flags], task.gallery_vectors[gallery_flags]
     kept = Clustering(clustering.centroids, clustering.assignment[gallery_flags], clustering.inertia)
-    lead = ClusterFirst(gallery, kept, copy=False).search(queries, TOP, order, truth.exclude, threads=threads)
+    lead = ClusterFirst(gallery, kept).search(queries, TOP, order, truth.exclude, threads=threads)
     exact = exhaustive.search(queries, gallery, TOP, truth.exclude, threads=threads)
     free = floors.query_free_rows(floors.query_free_order(sums.total_gain["layout"]), truth.exclude, TOP)
     values = [measured([_LAYOUT], ranking, judge)[_LAYOUT] for ranking in (lead, exact, listed(free))]
