@@ -129,7 +129,7 @@ def compare_group(
     """
     from aeret.errors import UsageError
     from aeret.pipeline.history import artifact_of
-    from aeret.reporting.comparison_report import compare_and_write
+    from aeret.reporting.comparison_text import compare_and_write
     from aeret.reporting.sections.changes import Behind
 
     names = _names(runs)
