@@ -129,7 +129,7 @@ def compare_group(
     """
     from aeret.errors import UsageError
     from aeret.pipeline.history import artifact_of
-    from aeret.reporting.comparison_report import compare_and_write
+    from aeret.reporting.comparison_text import compare_and_write
     from aeret.reporting.sections.changes import Behind
 
     names = _names(runs)
@@ -197,7 +197,7 @@ def _photos(root: Path, runs: Sequence[Run]) -> Any:
     from aeret.data.prepared import Prepared
     from aeret.errors import DataError
     from aeret.pipeline.history import artifact_of
-    from aeret.reporting.material import Material
+    from aeret.reporting.inputs import ReportInputs
 
     for run in runs:
         folder = artifact_of(root, run, "prepare")
@@ -206,7 +206,7 @@ def _photos(root: Path, runs: Sequence[Run]) -> Any:
             if prepared is not None:
                 gallery = prepared.split("gallery")
                 queries = gallery if prepared.leave_one_out else prepared.split("query")
-                return Material(tuple(each.name for each in prepared.categories), queries, gallery)
+                return ReportInputs(tuple(each.name for each in prepared.categories), queries, gallery)
         except DataError:
             continue
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aeret.evaluation.result import Evaluation
-from aeret.reporting.material import Material
+from aeret.reporting.inputs import ReportInputs
 from aeret.reporting.pictures import map_colours
 from aeret.reporting.sections.autoencoder import autoencoder_section
 from aeret.reporting.sections.clusters import cluster_section
@@ -20,58 +20,58 @@ _CLUSTER_PHOTOS = 120
 _BUDGET = 3_500_000
 
 
-def build_report(evaluation: Evaluation, material: Material) -> Report:
+def build_report(evaluation: Evaluation, inputs: ReportInputs) -> Report:
     """Build the report of one evaluation.
 
     Args:
         evaluation: the numbers.
-        material: photos, layouts, trainings and records; a part that is absent is said to be, or left out.
+        inputs: photos, layouts, trainings and records; a part that is absent is said to be, or left out.
 
     Returns:
         The report, for :func:`aeret.reporting.write`.
     """
-    side, colours = thumbnail_side(material), map_colours(material)
+    side, colours = thumbnail_side(inputs), map_colours(inputs)
     sections: list[Section] = [
-        run_section(evaluation, material),
+        run_section(evaluation, inputs),
         search_section(evaluation),
-        layout_section(evaluation, material),
-        query_section(evaluation, material, side, colours),
-        cluster_section(evaluation, material, side),
+        layout_section(evaluation, inputs),
+        query_section(evaluation, inputs, side, colours),
+        cluster_section(evaluation, inputs, side),
     ]
     if not (evaluation.waterfall.empty and evaluation.spill.empty):
         sections.append(waterfall_section(evaluation))
     if not evaluation.per_class.empty:
         sections.append(category_section(evaluation))
-    if material.autoencoder is not None:
-        sections.append(autoencoder_section(evaluation, material, material.autoencoder, colours))
-    if material.trainings:
-        sections.append(training_section(material.trainings, material.settings))
-    sections.append(convention_section(evaluation, material))
+    if inputs.autoencoder is not None:
+        sections.append(autoencoder_section(evaluation, inputs, inputs.autoencoder, colours))
+    if inputs.trainings:
+        sections.append(training_section(inputs.trainings, inputs.settings))
+    sections.append(convention_section(evaluation, inputs))
     return Report(
-        material.title,
-        _subtitle(evaluation, material),
-        headlines(evaluation, material),
+        inputs.title,
+        _subtitle(evaluation, inputs),
+        headlines(evaluation, inputs),
         tuple(sections),
-        tuple(Notice(text) for text in material.warnings),
+        tuple(Notice(text) for text in inputs.warnings),
     )
 
 
-def thumbnail_side(material: Material) -> int:
+def thumbnail_side(inputs: ReportInputs) -> int:
     """Return the longest side of a thumbnail, pixels, that keeps the page small for the number of photos it shows."""
-    photos = 2 * material.examples * (1 + RESULTS) + _CLUSTER_PHOTOS
+    photos = 2 * inputs.examples * (1 + RESULTS) + _CLUSTER_PHOTOS
     for side, typical_bytes in ((128, 6500), (96, 4200), (64, 2400)):
         if photos * typical_bytes <= _BUDGET:
             return side
     return 48
 
 
-def _subtitle(evaluation: Evaluation, material: Material) -> str:
+def _subtitle(evaluation: Evaluation, inputs: ReportInputs) -> str:
     facts = evaluation.facts
     parts = [
         f"{facts['n_queries']:,} queries in a gallery of {facts['n_gallery']:,} photos".replace(",", "\u202f"),
-        material.classic or str(material.settings.get("cnn", {}).get("arm", "")),
-        str(material.settings.get("data", {}).get("manifest", "")),
+        inputs.classic or str(inputs.settings.get("cnn", {}).get("arm", "")),
+        str(inputs.settings.get("data", {}).get("manifest", "")),
         f"seed {facts['seed']}" if "seed" in facts else "",
-        material.date[:16].replace("T", " "),
+        inputs.date[:16].replace("T", " "),
     ]
     return " · ".join(part for part in parts if part)

@@ -1,111 +1,37 @@
-"""A report as JSON: the same numbers at full precision, pictures left out."""
+"""Render a report as JSON at full precision, without its pictures."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import fields, is_dataclass
 from typing import Any
 
-from aeret.reporting.values import (
-    Block,
-    Cell,
-    Estimate,
-    Facts,
-    Figure,
-    Gallery,
-    Headline,
-    Interval,
-    Notice,
-    Part,
-    Prose,
-    Report,
-    Table,
-)
+from aeret.reporting.values import Estimate, Interval, Report, Strip
+
+_DRAWN = {"svg", "folded", "bar", "legend", "photo", "layout", "layout_caption"}
+"""Fields that only a page can show."""
 
 
 def render_json(report: Report) -> str:
-    """Return the report as JSON text (no NaN; missing numbers are ``null``)."""
-    tree = {
-        "title": report.title,
-        "subtitle": report.subtitle,
-        "notices": [{"level": notice.level, "text": notice.text} for notice in report.notices],
-        "headlines": [_headline(headline) for headline in report.headlines],
-        "sections": [
-            {"id": section.id, "title": section.title, "blocks": [_block(block) for block in section.blocks]}
-            for section in report.sections
-        ],
-    }
+    """Return the report as JSON text; missing numbers are ``null``, never NaN."""
+    tree = _tree(report)
+    for notice in tree["notices"]:
+        del notice["type"]
     return json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _headline(headline: Headline) -> dict[str, Any]:
-    return {
-        "id": headline.id,
-        "measure": headline.measure,
-        "kind": headline.kind,
-        **_number(headline),
-        "part": None if headline.part is None else _number(headline.part),
-        "meaning": headline.meaning,
-    }
-
-
-def _number(number: Headline | Part) -> dict[str, Any]:
-    return {
-        "name": number.name,
-        "value": number.value,
-        "low": number.low,
-        "high": number.high,
-        "floors": [{"name": floor.name, "value": floor.value, "reference": floor.reference} for floor in number.floors],
-    }
-
-
-def _block(block: Block) -> dict[str, Any]:
-    match block:
-        case Table():
-            return _table(block)
-        case Facts():
-            facts = [
-                {"name": fact.name, "kind": fact.kind, "value": _cell(fact.value), "note": fact.note}
-                for fact in block.facts
-            ]
-            return {"type": "facts", "id": block.id, "title": block.title, "facts": facts, "caption": block.caption}
-        case Prose():
-            return {"type": "prose", "text": block.text}
-        case Notice():
-            return {"type": "notice", "level": block.level, "text": block.text}
-        case Figure():
-            data = None if block.data is None else _table(block.data)
-            return {"type": "figure", "id": block.id, "title": block.title, "caption": block.caption, "data": data}
-        case Gallery():
-            strips = [
-                {
-                    "id": strip.id,
-                    "title": strip.title,
-                    "note": strip.note,
-                    "facts": [
-                        {"name": fact.name, "kind": fact.kind, "value": _cell(fact.value)} for fact in strip.facts
-                    ],
-                    "photos": [{"caption": tile.caption, "mark": tile.mark} for tile in strip.tiles],
-                }
-                for strip in block.strips
-            ]
-            return {"type": "gallery", "id": block.id, "title": block.title, "caption": block.caption, "strips": strips}
-
-
-def _table(table: Table) -> dict[str, Any]:
-    return {
-        "type": "table",
-        "id": table.id,
-        "title": table.title,
-        "caption": table.caption,
-        "columns": [
-            {"name": column.name, "title": column.title, "kind": column.kind, "note": column.note}
-            for column in table.columns
-        ],
-        "rows": [[_cell(value) for value in row] for row in table.rows],
-        "row_kinds": list(table.row_kinds),
-        "notes": list(table.notes),
-    }
-
-
-def _cell(value: Cell) -> Any:
-    return value._asdict() if isinstance(value, Interval | Estimate) else value
+def _tree(value: Any) -> Any:
+    """Return a value of a report as what ``json`` can write."""
+    if isinstance(value, Interval | Estimate):
+        return value._asdict()
+    if isinstance(value, tuple):
+        return [_tree(each) for each in value]
+    if not is_dataclass(value):
+        return value
+    found = {part.name: _tree(getattr(value, part.name)) for part in fields(value) if part.name not in _DRAWN}
+    if isinstance(value, Strip):
+        found["photos"] = found.pop("tiles")
+        for fact in found["facts"]:
+            del fact["note"]
+    kind = getattr(value, "type", None)
+    return found if kind is None else {"type": kind, **found}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aeret.reporting.colours import OTHER, colours_of
-from aeret.reporting.material import Material
+from aeret.reporting.inputs import ReportInputs
 from aeret.reporting.values import Picture, Swatch
 
 _SAMPLE = 64  # photos that say which names show most
@@ -37,14 +37,14 @@ def thumbnail(photo: NDArray[np.uint8], alt: str, side: int = 112, aspect: float
     return Picture(sink.getvalue(), "image/webp", width, height, alt, stretch)
 
 
-def map_colours(material: Material) -> dict[str, str]:
+def map_colours(inputs: ReportInputs) -> dict[str, str]:
     """Return the colour of every channel name that the report's maps show, those that show most first.
 
     A thing of no known kind is grey: it is no category among others.
     """
-    layouts, autoencoder, split = material.layouts, material.autoencoder, material.queries
+    layouts, autoencoder, split = inputs.layouts, inputs.autoencoder, inputs.queries
     several = layouts is not None and len(layouts.names) > 1
-    names = layouts.names if layouts is not None and several else material.categories
+    names = layouts.names if layouts is not None and several else inputs.categories
     area = np.zeros(len(names))
     if split is not None:
         dense = split.masks.dense(np.arange(min(_SAMPLE, len(split.photo_ids))))

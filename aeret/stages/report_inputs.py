@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aeret.data.encodings import MaskEncoding
     from aeret.evaluation.query_by_layout import LayoutCodes
-    from aeret.reporting.material import Autoencoder, Layouts, Material, Training
+    from aeret.reporting.inputs import Autoencoder, Layouts, ReportInputs, Training
     from aeret.settings import Settings
     from aeret.stages.embedded import Embedded
 
 
-def report_inputs(settings: Settings, photos: Embedded, codes: LayoutCodes, started: str) -> Material:
+def report_inputs(settings: Settings, photos: Embedded, codes: LayoutCodes, started: str) -> ReportInputs:
     """Collect photos, layouts, trainings, records and settings of a run.
 
     Args:
@@ -26,13 +26,13 @@ def report_inputs(settings: Settings, photos: Embedded, codes: LayoutCodes, star
     """
     from aeret.artifacts import read_record
     from aeret.data.encodings import mask_encoding
-    from aeret.reporting.material import Material
+    from aeret.reporting.inputs import ReportInputs
 
     network = settings.embed.features == "cnn"
     made_with = f"{settings.cnn.arm}, {settings.cnn.backbone}" if network else f"{settings.embed.features}, no network"
     records = {stage: read_record(folder) for stage, folder in photos.inputs.items()}
     maps = _Maps(mask_encoding(settings.autoencoder.mask_encoding, photos.prepared.categories))
-    return Material(
+    return ReportInputs(
         categories=photos.categories,
         queries=photos.queries,
         gallery=photos.gallery,
@@ -82,7 +82,7 @@ def spread_anything(channels: Any) -> Any:
 
 
 def _layouts(settings: Settings, photos: Embedded, codes: LayoutCodes, maps: _Maps) -> Layouts:
-    from aeret.reporting.material import Layouts
+    from aeret.reporting.inputs import Layouts
 
     @cache
     def encoder() -> Any:  # Keras is loaded when the first map is asked for
@@ -105,7 +105,7 @@ def _layouts(settings: Settings, photos: Embedded, codes: LayoutCodes, maps: _Ma
 def _autoencoder(folder: Path, metrics: Mapping[str, Any], maps: _Maps) -> Autoencoder:
     import numpy as np
 
-    from aeret.reporting.material import Autoencoder
+    from aeret.reporting.inputs import Autoencoder
 
     path = folder / "examples.npz"
     if not path.is_file():
@@ -118,7 +118,7 @@ def _autoencoder(folder: Path, metrics: Mapping[str, Any], maps: _Maps) -> Autoe
 def _trainings(inputs: Mapping[str, Path]) -> tuple[Training, ...]:
     import pandas as pd
 
-    from aeret.reporting.material import Training
+    from aeret.reporting.inputs import Training
 
     trained = [stage for stage in ("train-ae", "train-cnn") if stage in inputs]
     paths = {stage: inputs[stage] / "training" / "history.csv" for stage in trained}

@@ -15,7 +15,7 @@ from aeret.evaluation.result import Evaluation
 from aeret.pipeline.history import Run
 from aeret.reporting import WRITERS
 from aeret.reporting.evaluation_report import build_report, thumbnail_side
-from aeret.reporting.material import Material
+from aeret.reporting.inputs import ReportInputs
 from aeret.reporting.sections.clusters import purity
 from aeret.reporting.sections.headlines import headline_metrics, subset_of_real_masks
 from aeret.reporting.sections.layout import principal_axes
@@ -24,7 +24,7 @@ from aeret.reporting.values import Estimate, Facts, Figure, Gallery, Notice, Rep
 
 
 @lru_cache
-def made(latent: bool = True) -> tuple[Evaluation, Material]:
+def made(latent: bool = True) -> tuple[Evaluation, ReportInputs]:
     gallery = synthetic.split()
     vectors = np.random.default_rng(1).normal(size=(30, 8)).astype(np.float32)
     return synthetic.evaluation(gallery, vectors, latent=latent), synthetic.material(gallery, latent=latent)
@@ -91,7 +91,7 @@ def test_the_subset_is_the_largest_whose_masks_are_all_real() -> None:
     split = synthetic.split()
     for flags in ({}, {"true_masks": np.ones(30, bool)}, {"true_masks": np.zeros(30, bool)}):
         assert subset_of_real_masks(evaluation, replace(material, queries=replace(split, flags=flags))) == ""
-    assert subset_of_real_masks(evaluation, Material()) == ""
+    assert subset_of_real_masks(evaluation, ReportInputs()) == ""
     # A subset too small to be searched alone is still shown, in the whole gallery.
     frame = evaluation.layout_subsets
     whole = replace(evaluation, layout_subsets=frame[frame["gallery"] == "all"])
@@ -183,7 +183,7 @@ def test_without_photos_the_numbers_still_stand() -> None:
 
 def test_an_evaluation_alone_makes_a_report() -> None:
     evaluation, _ = made()
-    report = build_report(evaluation, Material())
+    report = build_report(evaluation, ReportInputs())
     for render in WRITERS.values():
         assert render(report)
     assert [section.id for section in report.sections] == [

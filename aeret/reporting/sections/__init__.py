@@ -1,1 +1,1 @@
-"""The parts of the evaluation report, one file each: a function from evaluation and material to a section."""
+"""The parts of the evaluation report, one file each: a function from evaluation and inputs to a section."""

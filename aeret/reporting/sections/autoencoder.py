@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aeret.evaluation.result import Evaluation
 from aeret.reporting.colours import colours_of
-from aeret.reporting.material import Autoencoder, Material
+from aeret.reporting.inputs import Autoencoder, ReportInputs
 from aeret.reporting.pictures import Painter
 from aeret.reporting.plots.reconstruction import reconstruction_iou
 from aeret.reporting.values import (
@@ -37,13 +37,13 @@ _MEASURES = (("foreground_iou", "foreground IoU"), ("bce", "BCE per cell"), ("ca
 
 
 def autoencoder_section(
-    evaluation: Evaluation, material: Material, autoencoder: Autoencoder, colours: Mapping[str, str]
+    evaluation: Evaluation, inputs: ReportInputs, autoencoder: Autoencoder, colours: Mapping[str, str]
 ) -> Section:
     """Return the reconstruction measures beside code R2, the IoU per category and true beside reconstructed masks.
 
     Args:
         evaluation: where code R2 was measured.
-        material: records of the stages, and whether lengths of codes are learnt.
+        inputs: records of the stages, and whether lengths of codes are learnt.
         autoencoder: what is shown.
         colours: of the names in the maps.
     """
@@ -53,7 +53,7 @@ def autoencoder_section(
     predicted = _code_r2(evaluation)
     blocks.append(_measures(autoencoder.metrics, predicted))
     if predicted:
-        blocks.append(_predictable(evaluation, material))
+        blocks.append(_predictable(evaluation, inputs))
     figure = _per_category(autoencoder.metrics)
     if figure is not None:
         blocks.append(figure)
@@ -69,13 +69,13 @@ def _code_r2(evaluation: Evaluation) -> dict[str, float]:
     return dict(zip(whole["subset"], whole["code_r2"].astype(float), strict=True))
 
 
-def _predictable(evaluation: Evaluation, material: Material) -> Facts:
+def _predictable(evaluation: Evaluation, inputs: ReportInputs) -> Facts:
     """Return code R2 on every held-out set that it was measured on."""
     facts = [
         Fact("query photos" if name == "all" else f"query photos of {name}", value, "measure")
         for name, value in _code_r2(evaluation).items()
     ]
-    record = material.records.get("train-cnn")
+    record = inputs.records.get("train-cnn")
     held_out = None if record is None else record.metrics.get("val_code_r2")
     if held_out is not None:
         facts.append(Fact("validation part of train", held_out, "measure", "against the mean code of train"))
@@ -83,7 +83,7 @@ def _predictable(evaluation: Evaluation, material: Material) -> Facts:
         "Code R2: the share of the variance of true mask codes that is predicted from photos that nothing was fitted "
         "to. 1 is perfect, 0 is the mean code, below 0 is worse."
     )
-    if material.layouts is not None and not material.layouts.length_is_learnt:
+    if inputs.layouts is not None and not inputs.layouts.length_is_learnt:
         caption += " This run's latent loss teaches the direction of a code, not its length, which R2 punishes."
     return Facts("code-r2", "How well the code is predicted", tuple(facts), caption)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.reporting.material import Split
+from aeret.reporting.inputs import Split
 
 
 def held(labels: NDArray[np.bool_], names: Sequence[str], most: int = 3) -> str:

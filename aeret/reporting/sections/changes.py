@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aeret.evaluation.compare import class_changes, query_changes
 from aeret.evaluation.result import Evaluation
-from aeret.reporting.material import Material, Split
+from aeret.reporting.inputs import ReportInputs, Split
 from aeret.reporting.pictures import Painter, map_colours, thumbnail
 from aeret.reporting.sections.captions import aspect, held
 from aeret.reporting.sections.headlines import LABELS, LAYOUT
@@ -34,7 +34,7 @@ class Behind:
 
     settings: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     """Arm to the settings of its runs, as recorded: they may be of an older schema."""
-    photos: Material | None = None
+    photos: ReportInputs | None = None
     """Categories, query and gallery photos; found again by their ids."""
 
 
@@ -155,7 +155,7 @@ def _gallery(
     name: str,
     measure: str,
     rows: pd.DataFrame,
-    photos: Material,
+    photos: ReportInputs,
 ) -> list[Block]:
     queries, gallery = photos.queries, photos.gallery
     if rows.empty or queries is None or gallery is None:

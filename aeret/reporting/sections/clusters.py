@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.evaluation.result import Evaluation
-from aeret.reporting.material import Material, Split
+from aeret.reporting.inputs import ReportInputs, Split
 from aeret.reporting.pictures import thumbnail
 from aeret.reporting.plots.cluster_sizes import cluster_sizes
 from aeret.reporting.sections.captions import aspect, held
@@ -28,15 +28,15 @@ from aeret.reporting.values import (
 _SHOWN, _PHOTOS, _SMALLEST = 4, 10, 5
 
 
-def cluster_section(evaluation: Evaluation, material: Material, side: int) -> Section:
+def cluster_section(evaluation: Evaluation, inputs: ReportInputs, side: int) -> Section:
     """Return pairs, sizes and galleries of the clusters."""
     blocks: list[Block] = [_pairs(evaluation), _facts(evaluation), _sizes(evaluation)]
-    if material.gallery is None:
+    if inputs.gallery is None:
         blocks.append(
             Notice("The photos of this gallery are not at hand, so clusters are not shown as photos.", "note")
         )
     else:
-        blocks.extend(cluster_galleries(evaluation, material.gallery, material.categories, side))
+        blocks.extend(cluster_galleries(evaluation, inputs.gallery, inputs.categories, side))
     return Section("clusters", "Clusters", tuple(blocks))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from aeret.evaluation.result import Evaluation
-from aeret.reporting.material import Material
+from aeret.reporting.inputs import ReportInputs
 from aeret.reporting.values import Floor, Headline, Part, Report
 
 LAYOUT, LABELS, ANY, MEAN_AP = "nDCG(rel=layout)@10", "nDCG(rel=jaccard)@10", "P(rel=any)@10", "AP(rel=any)"
@@ -20,12 +20,12 @@ REAL = "true_masks"
 """Flag of a photo whose masks are no pseudo-masks."""
 
 
-def headlines(evaluation: Evaluation, material: Material) -> tuple[Headline, ...]:
+def headlines(evaluation: Evaluation, inputs: ReportInputs) -> tuple[Headline, ...]:
     """Return at most five headlines, of the lead method; a number that the run does not have is left out.
 
     Where masks are partly pseudo-masks, the layout headlines show beside them what :func:`subset_of_real_masks` gives.
     """
-    subset = subset_of_real_masks(evaluation, material)
+    subset = subset_of_real_masks(evaluation, inputs)
     found = [
         _measure(
             evaluation,
@@ -67,12 +67,12 @@ def headline_metrics(report: Report) -> list[dict[str, Any]]:
     return rows
 
 
-def subset_of_real_masks(evaluation: Evaluation, material: Material) -> str:
+def subset_of_real_masks(evaluation: Evaluation, inputs: ReportInputs) -> str:
     """Return the largest subset of the queries whose every photo has real masks, by the flag ``true_masks``.
 
     "" where there is no such subset, where all queries have real masks, or where nothing is said of them.
     """
-    real = None if material.queries is None else material.queries.flags.get(REAL)
+    real = None if inputs.queries is None else inputs.queries.flags.get(REAL)
     if real is None or real.all():
         return ""
     frame = evaluation.per_query

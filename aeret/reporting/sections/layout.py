@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from aeret.evaluation.layouts import HITS
 from aeret.evaluation.result import Evaluation
-from aeret.reporting.material import Layouts, Material
+from aeret.reporting.inputs import Layouts, ReportInputs
 from aeret.reporting.plots.code_spectrum import code_spectrum
 from aeret.reporting.values import Block, Cell, Column, Estimate, Figure, Notice, Section, Table, with_data
 
@@ -31,7 +31,7 @@ _CLASSIC = (
 )
 
 
-def layout_section(evaluation: Evaluation, material: Material) -> Section:
+def layout_section(evaluation: Evaluation, inputs: ReportInputs) -> Section:
     """Return query by layout, the layout measures on subsets, and the spectrum of the code."""
     blocks: list[Block] = []
     if evaluation.query_by_layout.empty:
@@ -39,14 +39,14 @@ def layout_section(evaluation: Evaluation, material: Material) -> Section:
         blocks.append(Notice(text, "note"))
     else:
         blocks.append(_by_layout(evaluation.query_by_layout))
-        if material.settings.get("cnn", {}).get("arm") == "labels-only":
+        if inputs.settings.get("cnn", {}).get("arm") == "labels-only":
             blocks.append(Notice(_READ_OUT, "note"))
-        elif material.classic:
+        elif inputs.classic:
             blocks.append(Notice(_CLASSIC, "note"))
-    if material.layouts is not None:
-        if not material.layouts.length_is_learnt:
+    if inputs.layouts is not None:
+        if not inputs.layouts.length_is_learnt:
             blocks.append(Notice(_DIRECTION_ONLY, "note"))
-        blocks.append(_spectrum(material.layouts))
+        blocks.append(_spectrum(inputs.layouts))
     subsets = evaluation.layout_subsets[evaluation.layout_subsets["subset"] != "all"]
     if not subsets.empty:
         blocks.append(_subsets(subsets))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aeret.evaluation.result import Evaluation
-from aeret.reporting.material import Material
+from aeret.reporting.inputs import ReportInputs
 from aeret.reporting.values import Block, Cell, Column, Fact, Facts, Section, Table
 
 _NAMES = {
@@ -24,17 +24,17 @@ _NAMES = {
 }
 
 
-def run_section(evaluation: Evaluation, material: Material) -> Section:
+def run_section(evaluation: Evaluation, inputs: ReportInputs) -> Section:
     """Return what ran on what, with the time each stage took."""
-    data = material.settings.get("data", {})
-    cnn = material.settings.get("cnn", {})
-    latent = material.settings.get("autoencoder", {})
+    data = inputs.settings.get("data", {})
+    cnn = inputs.settings.get("cnn", {})
+    latent = inputs.settings.get("autoencoder", {})
     facts = [
         Fact("collection", data.get("manifest")),
         *_evaluation_facts(evaluation.facts),
         Fact("photo side", data.get("photo_size"), "count", "px, as stored"),
         *_background(data),
-        Fact("classic feature", material.classic),
+        Fact("classic feature", inputs.classic),
         Fact("network", cnn.get("backbone")),
         Fact("arm", cnn.get("arm")),
         Fact("latent loss", cnn.get("latent_loss")),
@@ -43,27 +43,27 @@ def run_section(evaluation: Evaluation, material: Material) -> Section:
         Fact(
             "latent code", latent.get("latent_size"), "count", f"numbers, over {latent.get('mask_encoding', '?')} masks"
         ),
-        Fact("date", material.date.replace("T", " ")),
+        Fact("date", inputs.date.replace("T", " ")),
     ]
-    if material.categories and "categories" not in evaluation.facts:
-        facts.append(Fact("categories", len(material.categories), "count"))
+    if inputs.categories and "categories" not in evaluation.facts:
+        facts.append(Fact("categories", len(inputs.categories), "count"))
     blocks: list[Block] = [
         Facts("run-facts", "This run", tuple(fact for fact in facts if fact.value not in (None, "")))
     ]
-    if material.records:
-        blocks.append(_stages(material))
+    if inputs.records:
+        blocks.append(_stages(inputs))
     return Section("run", "What ran on what", tuple(blocks))
 
 
-def convention_section(evaluation: Evaluation, material: Material) -> Section:
+def convention_section(evaluation: Evaluation, inputs: ReportInputs) -> Section:
     """Return the conventions, all settings and the versions."""
     rows = tuple((name, sentence) for name, sentence in evaluation.conventions.items())
     columns = (Column("name", "what"), Column("convention", "how it is defined"))
     blocks: list[Block] = [Table("convention-list", "How every number is defined", columns, rows)]
-    if material.settings:
-        facts = tuple(Fact(name, _plain(value)) for name, value in flat(material.settings))
+    if inputs.settings:
+        facts = tuple(Fact(name, _plain(value)) for name, value in flat(inputs.settings))
         blocks.append(Facts("settings", "All settings", facts, folded=True))
-    versions = {name: version for record in material.records.values() for name, version in record.versions.items()}
+    versions = {name: version for record in inputs.records.values() for name, version in record.versions.items()}
     if versions:
         facts = tuple(Fact(name, version) for name, version in versions.items())
         blocks.append(Facts("versions", "Versions", facts, folded=True))
@@ -85,7 +85,7 @@ def _evaluation_facts(facts: Mapping[str, Any]) -> Iterator[Fact]:
         yield Fact(_NAMES.get(name, name.replace("_", " ")), value, kind)
 
 
-def _stages(material: Material) -> Table:
+def _stages(inputs: ReportInputs) -> Table:
     columns = (
         Column("stage", "stage"),
         Column("seconds", "took", "seconds"),
@@ -96,7 +96,7 @@ def _stages(material: Material) -> Table:
     )
     rows: list[tuple[Cell, ...]] = [
         (stage, record.seconds, record.attempts, record.started, record.key, record.code)
-        for stage, record in material.records.items()
+        for stage, record in inputs.records.items()
     ]
     return Table("stages", "Stages before this one", columns, tuple(rows))
 

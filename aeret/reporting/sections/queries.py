@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.evaluation.result import Evaluation
-from aeret.reporting.material import Layouts, Material, Split
+from aeret.reporting.inputs import Layouts, ReportInputs, Split
 from aeret.reporting.pictures import Painter, thumbnail
 from aeret.reporting.sections.captions import aspect, held
 from aeret.reporting.values import Block, Fact, Gallery, Notice, Section, Strip, Tile
@@ -32,21 +32,21 @@ def best_and_worst(evaluation: Evaluation, examples: int) -> tuple[NDArray[np.in
     return order[:count].astype(np.int64), worst.astype(np.int64)
 
 
-def query_section(evaluation: Evaluation, material: Material, side: int, colours: Mapping[str, str]) -> Section:
+def query_section(evaluation: Evaluation, inputs: ReportInputs, side: int, colours: Mapping[str, str]) -> Section:
     """Return galleries of the best and the worst queries.
 
     Args:
         evaluation: the rankings and measures.
-        material: photos, masks and layouts.
+        inputs: photos, masks and layouts.
         side: longest side of a thumbnail, pixels.
         colours: of the names in the maps.
     """
-    queries, gallery = material.queries, material.gallery
+    queries, gallery = inputs.queries, inputs.gallery
     if queries is None or gallery is None:
         text = "The photos of this run are not at hand, so queries and their results are not shown."
         return Section("queries", "Best and worst queries", (Notice(text, "note"),))
-    best, worst = best_and_worst(evaluation, material.examples)
-    decoded = material.layouts is not None
+    best, worst = best_and_worst(evaluation, inputs.examples)
+    decoded = inputs.layouts is not None
     reading = (
         "The query is framed in ink, its mask below it."
         + (
@@ -60,7 +60,7 @@ def query_section(evaluation: Evaluation, material: Material, side: int, colours
     )
     blocks: list[Block] = []
     for name, title, rows in (("best", "Best queries", best), ("worst", "Worst queries", worst)):
-        strips = tuple(_strip(evaluation, material, queries, gallery, name, int(row), side, colours) for row in rows)
+        strips = tuple(_strip(evaluation, inputs, queries, gallery, name, int(row), side, colours) for row in rows)
         if strips:
             blocks.append(
                 Gallery(f"queries-{name}", title, strips, reading if name == "best" else "Read like those above.")
@@ -72,7 +72,7 @@ def query_section(evaluation: Evaluation, material: Material, side: int, colours
 
 def _strip(
     evaluation: Evaluation,
-    material: Material,
+    inputs: ReportInputs,
     queries: Split,
     gallery: Split,
     group: str,
@@ -80,7 +80,7 @@ def _strip(
     side: int,
     colours: Mapping[str, str],
 ) -> Strip:
-    names, layouts = material.categories, material.layouts
+    names, layouts = inputs.categories, inputs.layouts
     results = evaluation.rankings[evaluation.lead].rows[row, :RESULTS]
     # An autoencoder over one channel tells no categories apart; show the true masks by category then.
     channels = layouts.names if layouts is not None and len(layouts.names) > 1 else names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aeret.reporting.material import Training
+from aeret.reporting.inputs import Training
 from aeret.reporting.plots.training import quantities, training_curves
 from aeret.reporting.values import Column, Figure, Section, slug, with_data
 

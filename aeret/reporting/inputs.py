@@ -1,4 +1,4 @@
-"""What a report is built from besides the evaluation: photos, masks, predicted layouts, trainings, artifact records."""
+"""Hold what a report shows beside the evaluation: photos, layouts, trainings, records."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Material:
+class ReportInputs:
     """Everything beside the evaluation; any part may be absent and is then said to be."""
 
     categories: tuple[str, ...] = ()
