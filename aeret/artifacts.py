@@ -1,4 +1,4 @@
-"""Artifacts: folders that are either complete, with an ``artifact.json`` that says how they were made, or absent.
+"""Write artifacts: folders that are complete or absent.
 
 A stage writes into ``<folder>.partial`` and the folder is renamed into place when all is written and flushed. A killed
 run leaves only the partial folder, which the next run of the same stage finds and resumes from.
@@ -47,7 +47,7 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Record:
-    """What ``artifact.json`` holds."""
+    """Content of ``artifact.json``."""
 
     stage: str
     key: str
@@ -61,7 +61,7 @@ class Record:
     sources: Mapping[str, str]
     """Outside file to its content digest."""
     code: str
-    """Digest of the source of the rooms the stage depends on."""
+    """Digest of the code that the stage may run."""
     seed: int
     started: str
     """Local ISO time with offset."""
@@ -97,7 +97,7 @@ def file_digest(path: Path) -> str:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions that can change a number: aeret, Python and the numeric packages installed."""
+    """Return the versions of aeret, Python and the numeric packages."""
     from aeret import __version__
 
     versions = {"aeret": __version__, "python": platform.python_version(), "platform": platform.platform()}
@@ -108,7 +108,7 @@ def package_versions() -> dict[str, str]:
 
 
 def system_error(what: str, error: OSError, option: str = "--runs") -> AeretError:
-    """Return what to raise in place of an error of the operating system: what failed, on which file, and the mend.
+    """Turn an error of the operating system into one of aeret's.
 
     Args:
         what: the work that failed, as the start of the message.
@@ -126,7 +126,7 @@ def system_error(what: str, error: OSError, option: str = "--runs") -> AeretErro
     elif error.errno in _MACHINE:
         kind = ResourceError
     if error.errno in FULL:
-        mend = f"Free some space there, or give another folder with {option}; the same command goes on from here."
+        mend = f"Free some space there, or give another folder with {option}; the same command continues from here."
     elif error.errno in _FORBIDDEN | {errno.EROFS}:
         mend = f"Make it readable and writable for you, or give another folder with {option}."
     elif error.errno in _ENDLESS:
@@ -134,13 +134,13 @@ def system_error(what: str, error: OSError, option: str = "--runs") -> AeretErro
     elif error.errno in _MIXED:
         mend = "A file and a folder are mixed up there; move the one that is in the way, or give another path."
     else:
-        mend = "When that is mended, the same command goes on from here."
+        mend = "Once that is fixed, the same command continues from here."
     return kind(f"{what}: {name}{error.strerror or error}. {mend}")
 
 
 @contextlib.contextmanager
 def replacing_file(path: Path, temporary: Path) -> Iterator[BinaryIO]:
-    """Yield a file to write, which takes its place when it is whole and on the disk: a reader never sees half of it.
+    """Yield a file that replaces ``path`` once it is whole on disk.
 
     Args:
         path: where it goes; what is there stays until then.
@@ -163,7 +163,7 @@ def replacing_file(path: Path, temporary: Path) -> Iterator[BinaryIO]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old one or the new one, never half.
+    """Write a text file atomically.
 
     Raises:
         AeretError: the file cannot be written (:func:`system_error`).
@@ -199,7 +199,7 @@ def read_record(folder: Path) -> Record:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of an artifact; it ends with the block or with the process.
+    """Hold the lock of an artifact until the block ends.
 
     Raises:
         RunError: another process holds it.
@@ -231,7 +231,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """Yield the partial folder of an artifact whose lock is held; rename it into place on success.
+    """Yield the partial folder of a locked artifact; rename it on success.
 
     The partial folder is kept when the block raises or the process dies: it is what a resumed run starts from.
     """
@@ -261,7 +261,7 @@ def write_record(folder: Path, record: Record) -> None:
 
 
 def flush(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk: else a power cut could bring the old one back."""
+    """Flush a file, or a folder's directory entry, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,6 +1,6 @@
-"""Every error that aeret raises on purpose.
+"""Define the errors that aeret raises on purpose.
 
-Each message says what was given, what was expected and how to mend it::
+Each message says what was given, what was expected and how to fix it::
 
     AeretError
     |-- UsageError           exit code 2: the command, a setting or a file of the user's is wrong
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 
 class AeretError(Exception):
-    """Base of every error aeret raises on purpose; ``exit_code`` is what the command line exits with."""
+    """Base of all errors; ``exit_code`` is the command line's exit code."""
 
     exit_code = 1
 
@@ -54,7 +54,7 @@ class LeakError(RunError):
 
 
 class ResourceError(RunError):
-    """The machine fails, a full disk for example: what would run next on it would fail as well."""
+    """The machine itself failed, for example its disk is full."""
 
     exit_code = 4
 

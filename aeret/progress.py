@@ -16,7 +16,7 @@ Step = Callable[[int], None]
 
 
 class Progress(Protocol):
-    """Opens one bar; the value yielded is called with how many more items are done."""
+    """Open a progress bar; the yielded function adds finished items."""
 
     def __call__(self, title: str, total: int, unit: str = "item", done: int = 0) -> AbstractContextManager[Step]:
         """Open a bar of ``total`` items of which ``done`` are already there (a resumed run)."""
@@ -31,7 +31,7 @@ def silent(title: str, total: int, unit: str = "item", done: int = 0) -> Iterato
 
 @contextmanager
 def terminal(title: str, total: int, unit: str = "item", done: int = 0) -> Iterator[Step]:
-    """Show a bar with rate and time left on standard error; where that is no terminal, a line every ten seconds."""
+    """Show a bar with rate and time left on standard error."""
     from tqdm import tqdm
 
     if not sys.stderr.isatty():

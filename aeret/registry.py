@@ -1,4 +1,4 @@
-"""Look a thing up by name in a plain dict, with a suggestion where the name is not there."""
+"""Look up names in registries and suggest the nearest."""
 
 from __future__ import annotations
 

@@ -1,13 +1,10 @@
 """Nearest of 1,000,000 binary codes of 64 bits by Hamming distance, top 100.
 
-``binary-flat`` is our own scan with block pruning (``aeret/retrieval/hamming.py``), through the index's public search,
-300 queries at once; its peer is ``faiss.IndexBinaryFlat.search``, with the heap that is its default and with
-``use_heap = False``, its counting mode; both on the same number of threads. ``same distances`` says whether all are
-equal. Random codes are the hard case for pruning; ``alike`` are 20,000 random codes, each with copies in which every
+``binary-flat`` is our own scan, 300 queries at once; its peer is ``faiss.IndexBinaryFlat.search``, with heap and
+counting mode, on the same number of threads. ``alike`` are 20,000 random codes, each with copies in which every
 bit is flipped with a probability of 0.08. On these also ``binary-multi``, exact, against the same peer, and
-``faiss.IndexBinaryMultiHash`` (4 tables of 16 bits, 1 flip) as a peer that is not exact: ``recall`` is the share of its
-distances that are right. ``compared`` are the codes that ours looked at for a query. The bar is 1.3 for the first four
-rows.
+``faiss.IndexBinaryMultiHash`` (4 tables of 16 bits, 1 flip), which is not exact: ``recall`` is the share of its
+distances that are right. ``compared`` are the codes that ours looked at for a query.
 """
 
 from __future__ import annotations

@@ -178,14 +178,14 @@ def test_a_file_where_a_folder_should_be_is_a_mistake_of_the_users(tmp_path: Pat
         ("ENOSPC", ResourceError, "Free some space"),
         ("EDQUOT", ResourceError, "Free some space"),
         ("EROFS", ResourceError, "another folder with --runs"),
-        ("ENOMEM", ResourceError, "goes on from here"),
-        ("EFBIG", ResourceError, "goes on from here"),
+        ("ENOMEM", ResourceError, "continues from here"),
+        ("EFBIG", ResourceError, "continues from here"),
         ("ENOTDIR", UsageError, "move the one that is in the way"),
         ("EISDIR", UsageError, "move the one that is in the way"),
         ("EEXIST", UsageError, "move the one that is in the way"),
         ("EACCES", UsageError, "Make it readable and writable"),
         ("EPERM", UsageError, "Make it readable and writable"),
-        ("ENOENT", RunError, "goes on from here"),
+        ("ENOENT", RunError, "continues from here"),
     ],
 )
 def test_what_the_system_says_is_told_apart_by_whom_it_concerns(number: str, kind: type[AeretError], mend: str) -> None:

@@ -68,7 +68,7 @@ def fetch_command(manifest: str | None, config: Path | None, overrides: tuple[st
 def check_command(
     manifest: str | None, config: Path | None, overrides: tuple[str, ...], photos: bool, limit: int
 ) -> None:
-    """Report every malformed thing in one pass: file, id, mend. Exit code 2 if there is an error.
+    """Report every problem of a collection with file, id and fix.
 
     \b
     Example:
@@ -96,7 +96,7 @@ def check_command(
     warnings = len(findings) - errors
     click.echo(f"{loaded.name}: {errors} errors, {warnings} warnings")
     if errors:
-        raise DataError(f"{loaded.name} has {errors} errors; nothing is trained on it until they are mended.")
+        raise DataError(f"{loaded.name} has {errors} errors; nothing is trained on it until they are fixed.")
 
 
 @command.command("stats")
@@ -104,7 +104,7 @@ def check_command(
 @settings_options
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def stats_command(manifest: str | None, config: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Count photos, annotations, labels and masks of every split, with the floors that follow from them.
+    """Count photos, annotations, labels and masks of every split.
 
     \b
     Example:

@@ -24,7 +24,7 @@ def headline_lines(run: Run, folder: Path) -> Iterator[str]:
 
 
 def frame_text(frame: Any) -> str:
-    """Return a pandas frame as aligned text, numbers to three digits, a dash where there is none."""
+    """Return a data frame as aligned text with three decimals."""
     return str(frame.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="-"))
 
 

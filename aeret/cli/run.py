@@ -78,7 +78,7 @@ def command(
     if failed:
         raise RunError(
             f"{len(failed)} of {len(runs)} runs failed, and the report is without them: {', '.join(failed)}. What "
-            "went wrong is said above; mend it and start the same command, which keeps what is done."
+            "went wrong is said above; fix it and start the same command, which keeps what is done."
         )
 
 

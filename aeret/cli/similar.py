@@ -1,4 +1,4 @@
-"""Print the photos of a run that are most similar to one of its own."""
+"""Print the photos of a run most similar to one of its own."""
 
 from __future__ import annotations
 

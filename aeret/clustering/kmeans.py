@@ -20,6 +20,7 @@ from aeret.rng import derive
 _REPAIRS = 10
 """Most rounds in which empty clusters restart."""
 _AT_ONCE = 65_536
+_FACTS = ("inertia", "inertia_per_start", "iterations_per_start", "converged")
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,7 @@ class Clustering:
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "centroids.npy", self.centroids)
         np.save(folder / "assignment.npy", self.assignment)
-        facts: dict[str, Any] = {name: getattr(self, name) for name in ("inertia", "converged")}
-        facts |= {name: list(getattr(self, name)) for name in ("inertia_per_start", "iterations_per_start")}
-        write_json(folder / "clustering.json", facts)
+        write_json(folder / "clustering.json", {name: getattr(self, name) for name in _FACTS})
 
     @staticmethod
     def is_in(folder: Path) -> bool:
@@ -75,21 +74,11 @@ class Clustering:
 
     @classmethod
     def open(cls, folder: Path) -> Clustering:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            DataError: the folder holds no clustering.
-        """
+        """Read what :meth:`save` wrote; another folder is a DataError."""
         try:
             facts = json.loads((folder / "clustering.json").read_text(encoding="utf-8"))
-            return cls(
-                np.load(folder / "centroids.npy"),
-                np.load(folder / "assignment.npy"),
-                facts["inertia"],
-                tuple(facts["inertia_per_start"]),
-                tuple(facts["iterations_per_start"]),
-                facts["converged"],
-            )
+            kept: list[Any] = [tuple(facts[name]) if "_per_" in name else facts[name] for name in _FACTS]
+            return cls(np.load(folder / "centroids.npy"), np.load(folder / "assignment.npy"), *kept)
         except (OSError, KeyError, ValueError) as error:
             raise DataError(f"{folder}: holds no clustering ({error}); run the stage cluster-eval.") from None
 
@@ -107,8 +96,8 @@ def fit_kmeans(
 ) -> Clustering:
     """Cluster vectors by k-means and return the start with the lowest inertia.
 
-    Starts are seeded by k-means++ (Arthur and Vassilvitskii 2007) and iterated over all vectors. A cluster without
-    members restarts at the vector farthest from its centroid.
+    Starts are seeded by k-means++ (Arthur and Vassilvitskii 2007). A cluster without members restarts at the vector
+    farthest from its centroid.
 
     Args:
         vectors: float32 (n, d).
@@ -182,10 +171,8 @@ def _start(vectors: Vectors, k: int, seed: int, iterations: int, tolerance: floa
 
 
 def _settled(vectors: Vectors, centroids: Vectors) -> tuple[Vectors, NDArray[np.int32], Vectors]:
-    """Move centroids to the means of their members, and restart empty clusters at the farthest vectors.
-
-    faiss leaves the copies by which it fills empty clusters beside their originals, not at a mean.
-    """
+    """Move centroids to the means of their members, and restart empty clusters at the farthest vectors."""
+    # faiss leaves the copies by which it fills empty clusters beside their originals, not at a mean.
     labels, distances = _assigned(vectors, centroids)
     for _ in range(_REPAIRS):
         centroids = _means(vectors, labels, centroids)
@@ -202,13 +189,10 @@ def _settled(vectors: Vectors, centroids: Vectors) -> tuple[Vectors, NDArray[np.
 
 def _means(vectors: Vectors, labels: NDArray[np.int32], centroids: Vectors) -> Vectors:
     """Return the mean of each cluster's members, float32 (k, d); an empty cluster keeps its centroid."""
-    sizes = np.bincount(labels, minlength=len(centroids))
-    order = np.argsort(labels, kind="stable")
-    filled = np.flatnonzero(sizes)
-    ends = np.cumsum(sizes[filled])
     moved = centroids.copy()
-    for cluster, stop, size in zip(filled.tolist(), ends.tolist(), sizes[filled].tolist(), strict=True):
-        moved[cluster] = vectors[order[stop - size : stop]].mean(axis=0, dtype=np.float64)
+    for cluster, rows in enumerate(np.split(np.argsort(labels, kind="stable"), np.bincount(labels).cumsum()[:-1])):
+        if len(rows):
+            moved[cluster] = vectors[rows].mean(axis=0, dtype=np.float64)
     return moved
 
 

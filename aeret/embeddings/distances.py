@@ -1,7 +1,6 @@
 """Compute squared Euclidean distances and nearest vectors on faiss.
 
-Distances are summed pair by pair, so equal vectors are exactly equally far and ties go to the lowest row
-(docs/decisions/0010-no-last-bits.md says what is promised beyond that, and what is not).
+Distances are summed pair by pair, so that equal vectors are equally far (docs/decisions/0010-no-last-bits.md).
 """
 
 from __future__ import annotations
@@ -70,11 +69,6 @@ def squared_distances(queries: Vectors, vectors: Vectors) -> Vectors:
     return out
 
 
-def raw_distances(queries: Vectors, vectors: Vectors, dot: bool) -> Vectors:
-    """Return squared distances, or with ``dot`` negated dot products, of all pairs, float32 (q, n)."""
-    return np.asarray(-(queries @ vectors.T), np.float32) if dot else squared_distances(queries, vectors)
-
-
 def pair_distances(queries: Vectors, vectors: Vectors, rows: NDArray[np.int64], dot: bool = False) -> Vectors:
     """Return raw distances of each query (q, d) to the vectors of its own ``rows`` int64 (q, m), float32 (q, m)."""
     out = np.zeros(rows.shape, np.float32)
@@ -85,20 +79,8 @@ def pair_distances(queries: Vectors, vectors: Vectors, rows: NDArray[np.int64], 
     return -out if dot else out
 
 
-def own_distances(vectors: Vectors, centroids: Vectors, labels: NDArray[np.integer]) -> Vectors:
-    """Return the squared distance of each vector to the centroid of its label, float32 (n,)."""
-    return pair_distances(vectors, centroids, labels.astype(np.int64)[:, None])[:, 0]
-
-
 def nearest(vectors: Vectors, centroids: Vectors, labels: NDArray[np.int32], distances: Vectors) -> None:
-    """Write the index of each vector's nearest centroid (ties: the lowest) and the squared distance to it.
-
-    Args:
-        vectors: checked, float32 (n, d).
-        centroids: checked, float32 (k, d).
-        labels: int32 (n,), written.
-        distances: float32 (n,), written.
-    """
+    """Write the number of each checked vector's nearest centroid (ties: the lowest) and the squared distance to it."""
     rows, squared = nearest_rows(vectors, centroids, 1)
     labels[:], distances[:] = rows[:, 0], squared[:, 0]
 
@@ -106,13 +88,8 @@ def nearest(vectors: Vectors, centroids: Vectors, labels: NDArray[np.int32], dis
 def nearest_rows(queries: Vectors, vectors: Vectors, n: int, dot: bool = False) -> tuple[NDArray[np.int64], Vectors]:
     """Return the rows, int64 (q, n), nearest to each query and their raw distances, float32 (q, n).
 
-    Raw distances are squared, or with ``dot`` negated dot products; ties go to the lowest row.
-
-    Args:
-        queries: checked, float32 (q, d).
-        vectors: checked, float32 (v, d).
-        n: at most v.
-        dot: nearest by dot product, not by Euclidean distance.
+    Raw distances are squared, or with ``dot`` negated dot products; ties go to the lowest row. Queries (q, d) and
+    vectors (v, d) are checked, and n is at most v.
     """
     if not (n and len(queries)):
         return np.empty((len(queries), n), np.int64), np.empty((len(queries), n), np.float32)
@@ -125,7 +102,8 @@ def nearest_rows(queries: Vectors, vectors: Vectors, n: int, dot: bool = False) 
     if wanted < len(vectors):
         # faiss multiplies matrices. Where its rounding, or a tie, may hide a nearer vector, all pairs are measured.
         lengths = np.linalg.norm(queries, axis=1)
-        reach = lengths + (_longest(vectors) if dot else lengths + np.sqrt(raw[:, -1]))
+        longest = np.sqrt(np.einsum("nd,nd->n", vectors, vectors).max(initial=0.0))
+        reach = lengths + (longest if dot else lengths + np.sqrt(raw[:, -1]))
         slack = 2 * (queries.shape[1] + 4) * _ROUNDING * reach.astype(np.float64) ** 2
         last = -rough[:, -1] if dot else rough[:, -1]
         unsure = np.flatnonzero(last - slack <= raw[:, -1])
@@ -141,7 +119,3 @@ def _first(rows: NDArray[np.int64], raw: Vectors, n: int) -> tuple[NDArray[np.in
     """Return the first ``n`` columns by distance, then row."""
     order = np.lexsort((rows, raw))[:, :n]
     return np.take_along_axis(rows, order, axis=1), np.take_along_axis(raw, order, axis=1)
-
-
-def _longest(vectors: Vectors) -> float:
-    return float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors).max(initial=0.0)))

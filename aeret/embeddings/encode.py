@@ -32,11 +32,10 @@ def write_parts(
 ) -> EmbeddingSet:
     """Encode photos part by part into an :class:`EmbeddingSet` on disk, and open it.
 
-    Parts already in the folder are kept if they belong to the same ids, part size and ``made_by``; otherwise all are
-    made anew. No more than one part is ever in memory.
+    Parts in the folder are kept if ids, part size and ``made_by`` are the same. One part is in memory at a time.
 
     Args:
-        folder: of the set; parts live in ``folder/parts`` until the set is complete.
+        folder: of the set.
         ids: photo ids of all rows, int64 (n,).
         encode: from row numbers int64 (b,) to arrays with b rows: ``vectors`` float32 (b, d), and any others (b, m).
         part_size: rows in one part.

@@ -39,15 +39,14 @@ class EmbeddingSet:
     """More vectors of the same photos (predicted codes, label scores), name to array (n, m)."""
 
     def __post_init__(self) -> None:
-        count = len(self.ids)
         if self.vectors.ndim != 2 or self.vectors.dtype != np.float32:
             raise UsageError(
                 f"Embeddings must be float32 (n, d); got {self.vectors.dtype} of shape {self.vectors.shape}."
             )
         parts = {"vectors": self.vectors, **self.columns, **self.matrices}
         for name, part in parts.items():
-            if len(part) != count:
-                raise UsageError(f"An embedding set of {count} ids cannot have {len(part)} rows of {name!r}.")
+            if len(part) != len(self):
+                raise UsageError(f"An embedding set of {len(self)} ids cannot have {len(part)} rows of {name!r}.")
         if _ID in self.columns:
             raise UsageError(f"An embedding set cannot have a column {_ID!r}: its ids are saved under that name.")
         for name in self.matrices:
@@ -89,7 +88,7 @@ class EmbeddingSet:
 
 @dataclass(frozen=True)
 class EmbeddedPhotos:
-    """Find the embedding sets that the stage ``embed`` wrote: of query and gallery, or of a folder of photos."""
+    """Find what the stage ``embed`` wrote: sets of query and gallery, or of a folder of photos."""
 
     folder: Path
     QUERY: ClassVar[str] = "query"
@@ -104,11 +103,7 @@ class EmbeddedPhotos:
         return not (self.folder / self.FOLDER).is_dir()
 
     def open(self, name: str) -> EmbeddingSet:
-        """Open one of the sets.
-
-        Raises:
-            DataError: it is missing or damaged.
-        """
+        """Open one of the sets; one that is missing or damaged is a DataError."""
         return EmbeddingSet.open(self.folder / name)
 
     @property

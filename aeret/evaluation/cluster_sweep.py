@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,10 @@ CRITERIA = {
     "kappa": "the largest",
 }
 """Column of a sweep to how it chooses."""
+_COLUMNS = (
+    "k", "inertia", "silhouette", "davies_bouldin", "nmi", "ari", "precision", "recall", "f", "kappa", "imbalance",
+    "empties", "seconds",
+)  # fmt: skip
 
 
 def sweep_clusters(
@@ -33,28 +38,23 @@ def sweep_clusters(
     labels: NDArray[np.bool_],
     clusters: Sequence[int],
     seed: int,
-    starts: int = 3,
-    iterations: int = 100,
     sample: int = SAMPLE,
-    threads: int = 0,
     progress: Progress = silent,
+    **kmeans: Any,
 ) -> pd.DataFrame:
-    """Cluster once for every k and measure each clustering; what does not depend on k is computed once.
+    """Cluster once for every k and measure each clustering.
 
     Args:
         vectors: float32 (n, d).
         labels: bool (n, c).
         clusters: values of k, each at most n.
         seed: the run's seed, the same for every k.
-        starts: of k-means.
-        iterations: limit of k-means in one start.
         sample: photos the silhouette is averaged over.
-        threads: 0 means one per core.
         progress: shows the clusterings.
+        kmeans: ``starts`` and ``iterations`` of :func:`aeret.clustering.kmeans.fit_kmeans`.
 
     Returns:
-        A row per k, ascending: k, inertia, silhouette, davies_bouldin, nmi, ari, precision, recall, f, kappa,
-        imbalance, empties, seconds (of k-means and assignment).
+        A row per k, ascending; ``seconds`` are of k-means.
 
     Raises:
         UsageError: no k, one below 2 or above n, or labels of other photos.
@@ -71,23 +71,16 @@ def sweep_clusters(
     with progress("sweep", len(ascending), unit="k") as step:
         for k in ascending:
             began = time.perf_counter()
-            found = fit_kmeans(vectors, k, seed, starts, iterations, threads=threads)
+            found = fit_kmeans(vectors, k, seed, **kmeans)
             seconds = time.perf_counter() - began
-            quality = cluster_quality(vectors, found.assignment, labels, seed, sample, threads)
+            quality = cluster_quality(vectors, found.assignment, labels, seed, sample)
             counts = pair_counts(sets, found.assignment, relevant)
-            rows.append(
-                {
-                    "k": k,
-                    "inertia": found.inertia,
-                    **{name: getattr(quality, name) for name in ("silhouette", "davies_bouldin", "nmi", "ari")},
-                    **{name: getattr(counts, name) for name in ("precision", "recall", "f", "kappa")},
-                    "imbalance": found.imbalance,
-                    "empties": found.empties,
-                    "seconds": seconds,
-                }
-            )
+            row: dict[str, Any] = {"k": k, "seconds": seconds}
+            for source in (found, quality, counts):
+                row |= {name: getattr(source, name) for name in _COLUMNS if hasattr(source, name)}
+            rows.append(row)
             step(1)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
 def choices(sweep: pd.DataFrame) -> dict[str, int]:

@@ -1,8 +1,7 @@
 """Measure clusters by the vectors alone, and by labels that the clustering did not see.
 
-Inertia falls with every further cluster; silhouette (Rousseeuw 1987) and the Davies-Bouldin index (1979) weigh how
-tight clusters are against how far apart. Against labels: normalised mutual information and the adjusted Rand index of
-photos with exactly one label, and over pairs of all photos F and kappa (:mod:`aeret.evaluation.pairs`).
+By vectors: silhouette (Rousseeuw 1987) and the Davies-Bouldin index (1979). By labels: normalised mutual information
+and the adjusted Rand index of photos with exactly one label; pairs are in :mod:`aeret.evaluation.pairs`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score, davies_bouldin_score, normalized_mutual_info_score
 
 from aeret.embeddings.blocks import over_blocks
-from aeret.embeddings.distances import Vectors, checked, squared_distances
+from aeret.embeddings.distances import checked, squared_distances
 from aeret.errors import UsageError
 from aeret.rng import generator
 
@@ -52,15 +51,9 @@ def cluster_quality(
     sample: int = SAMPLE,
     threads: int = 0,
 ) -> ClusterQuality:
-    """Measure clusters.
+    """Measure the clusters, integers (n,), of vectors float32 (n, d) against labels, bool (n, c).
 
-    Args:
-        vectors: float32 (n, d), those that were clustered.
-        assignment: cluster of each, integers (n,).
-        labels: bool (n, c).
-        seed: the run's seed; it draws the sample of the silhouette.
-        sample: photos the silhouette is averaged over.
-        threads: 0 means one per core.
+    The silhouette is averaged over ``sample`` photos, which ``seed`` draws.
 
     Raises:
         UsageError: the three are not of the same photos.
@@ -71,19 +64,18 @@ def cluster_quality(
             f"{len(vectors)} vectors need one cluster and one row of labels each; got an assignment of shape "
             f"{assignment.shape} and labels of shape {labels.shape}."
         )
-    clusters = np.unique(assignment, return_inverse=True)[1].astype(np.int32)
     rows = np.arange(len(vectors))
     if sample < len(vectors):
         rows = np.sort(generator(seed, "silhouette").choice(len(vectors), sample, replace=False))
     single = labels.sum(axis=1) == 1
-    nmi = ari = float("nan")
+    nmi = ari = silhouette = float("nan")
     if single.sum() > 1:
         own = labels[single].argmax(axis=1)
-        nmi = float(normalized_mutual_info_score(own, clusters[single]))
-        ari = float(adjusted_rand_score(own, clusters[single]))
-    silhouettes = _silhouettes(vectors, clusters, rows, threads)
-    silhouette = float(silhouettes.mean()) if len(rows) else float("nan")
-    return ClusterQuality(silhouette, len(rows), davies_bouldin(vectors, clusters), nmi, ari, int(single.sum()))
+        nmi = float(normalized_mutual_info_score(own, assignment[single]))
+        ari = float(adjusted_rand_score(own, assignment[single]))
+    if len(rows):
+        silhouette = float(silhouettes(vectors, assignment, rows, threads).mean())
+    return ClusterQuality(silhouette, len(rows), davies_bouldin(vectors, assignment), nmi, ari, int(single.sum()))
 
 
 def silhouettes(
@@ -94,23 +86,8 @@ def silhouettes(
     ``(b - a) / max(a, b)``, with ``a`` the mean Euclidean distance to the others of the own cluster and ``b`` the
     least mean distance to another cluster; 0 for a vector alone in its cluster, NaN where there is one cluster.
     """
-    clusters = np.unique(assignment, return_inverse=True)[1].astype(np.int32)
-    return _silhouettes(checked(vectors, "Embeddings that were clustered"), clusters, np.asarray(rows), threads)
-
-
-def davies_bouldin(vectors: NDArray[np.floating], assignment: NDArray[np.integer]) -> float:
-    """Return the Davies-Bouldin index over clusters with members; NaN with a single one."""
-    clusters = len(np.unique(assignment))
-    if clusters < 2:
-        return float("nan")
-    if clusters == len(assignment):  # every cluster is a point, which scikit-learn refuses
-        return 0.0
-    return float(davies_bouldin_score(checked(vectors, "Embeddings that were clustered"), assignment))
-
-
-def _silhouettes(
-    vectors: Vectors, clusters: NDArray[np.int32], rows: NDArray[np.integer], threads: int
-) -> NDArray[np.float64]:
+    vectors = checked(vectors, "Embeddings that were clustered")
+    clusters = np.unique(assignment, return_inverse=True)[1]
     sizes = np.bincount(clusters)
     if len(sizes) < 2:
         return np.full(len(rows), np.nan)
@@ -133,3 +110,13 @@ def _silhouettes(
 
     block = max(1, min(64, _DISTANCES_AT_ONCE // len(vectors)))
     return np.concatenate([np.zeros(0), *over_blocks(len(rows), block, work, threads)])
+
+
+def davies_bouldin(vectors: NDArray[np.floating], assignment: NDArray[np.integer]) -> float:
+    """Return the Davies-Bouldin index over clusters with members; NaN with a single one."""
+    clusters = len(np.unique(assignment))
+    if clusters < 2:
+        return float("nan")
+    if clusters == len(assignment):  # every cluster is a point, which scikit-learn refuses
+        return 0.0
+    return float(davies_bouldin_score(checked(vectors, "Embeddings that were clustered"), assignment))

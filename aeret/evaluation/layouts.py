@@ -125,7 +125,7 @@ def _inside_subset(
     judge, threads = Judge(truth), task.options.threads
     queries, gallery = task.query_vectors[query_flags], task.gallery_vectors[gallery_flags]
     kept = Clustering(clustering.centroids, clustering.assignment[gallery_flags], clustering.inertia)
-    lead = ClusterFirst(gallery, kept, copy=False).search(queries, TOP, order, truth.exclude, threads=threads)
+    lead = ClusterFirst(gallery, kept).search(queries, TOP, order, truth.exclude, threads=threads)
     exact = exhaustive.search(queries, gallery, TOP, truth.exclude, threads=threads)
     random, free = random_ndcg(judge, "layout"), query_free_ranking(judge, "layout", TOP)
     values = [measured([_LAYOUT], ranking, judge)[_LAYOUT] for ranking in (lead, exact, free)]

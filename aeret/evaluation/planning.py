@@ -1,17 +1,14 @@
-"""Measure indexes on the run's own queries by the task's measure, and choose one.
+"""Measure indexes on the run's own queries, and choose one by the task's measure.
 
-Neighbour recall says how much of an exact search survives; what counts is how much of the *measure* does, and the two
-are not the same: on many collections an index that loses a third of the exact neighbours loses nothing that a user
-would see. So a plan measures both and chooses by the measure.
+An index may lose a third of the exact neighbours and nothing of the measure, so a plan reports both.
 """
 
 from __future__ import annotations
 
 import itertools
-import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -29,10 +26,6 @@ from aeret.retrieval.indexes.index import Index
 from aeret.retrieval.ranking import Ranking
 from aeret.rng import generator
 
-COLUMNS = (
-    "index", "options", "knobs", "value", "low", "high", "recall", "ms", "bytes_per_photo", "megabytes",
-    "build_seconds", "fits", "pareto", "chosen",
-)  # fmt: skip
 _SINGLE, _LEAST_SINGLE, _SINGLE_MS, _RESAMPLES = 200, 20, 2000.0, 2000
 
 
@@ -69,7 +62,7 @@ class Question:
         return self.put_to(INDEXES["flat"].build(self.gallery, metric=self.metric))
 
     def put_to(self, index: Index, threads: int = 0, progress: Progress = silent, **knobs: Any) -> Ranking:
-        """Return the answer of an index."""
+        """Return an index's answer."""
         return index.search(self.queries, self.n, exclude=self.exclude, threads=threads, progress=progress, **knobs)
 
 
@@ -100,13 +93,10 @@ class Trial:
     chosen: bool = False
 
 
-def candidates(width: int, gallery: int, kinds: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield index kinds and build options worth trying for a gallery.
+def candidates(width: int, kinds: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield index kinds and build options worth trying for embeddings of ``width`` dimensions.
 
-    Args:
-        width: dimensions of an embedding.
-        gallery: photos.
-        kinds: keys of ``INDEXES``; binary ones are left out, they take codes.
+    Binary kinds are left out, since they take codes.
 
     Raises:
         UnknownNameError: a kind is none.
@@ -135,19 +125,12 @@ def try_index(
 ) -> list[Trial]:
     """Build one index and measure it at every setting of its knobs.
 
-    Args:
-        kind: key of ``INDEXES``.
-        options: of its build.
-        question: put to the index.
-        budget: limits of memory and time.
-        threads: of the batch search; 0 means one per core. Times are of one thread.
-        progress: shows the work.
+    ``threads`` are of the batch search (0 means one per core); times are of one thread.
     """
     start = time.perf_counter()
-    index = INDEXES[kind].build(
-        question.gallery, metric=question.metric, seed=question.seed, progress=progress, **options
-    )
-    built = time.perf_counter() - start
+    built = {"metric": question.metric, "seed": question.seed, "progress": progress, **options}
+    index = INDEXES[kind].build(question.gallery, **built)
+    seconds = time.perf_counter() - start
     megabytes = index.bytes_per_vector * len(index) / 1e6
     trials = []
     for knobs in _knob_settings(index):
@@ -157,18 +140,18 @@ def try_index(
         ms = _single_query_ms(index, question, knobs)
         trials.append(
             Trial(
-                kind,
-                dict(options),
-                knobs,
-                float(np.nanmean(values)),
-                float(low[0]),
-                float(high[0]),
-                float(ranking.agreement(question.exact, question.exact.rows.shape[1]).mean()),
-                ms,
-                index.bytes_per_vector,
-                megabytes,
-                built,
-                values,
+                index=kind,
+                options=dict(options),
+                knobs=knobs,
+                value=float(np.nanmean(values)),
+                low=float(low[0]),
+                high=float(high[0]),
+                recall=float(ranking.agreement(question.exact, question.exact.rows.shape[1]).mean()),
+                ms=ms,
+                bytes_per_photo=index.bytes_per_vector,
+                megabytes=megabytes,
+                build_seconds=seconds,
+                values=values,
                 fits=megabytes <= budget.megabytes and ms <= budget.milliseconds,
             )
         )
@@ -184,15 +167,14 @@ def plan(
     progress: Progress = silent,
     note: Callable[[str], None] = lambda text: None,
 ) -> list[Trial]:
-    """Measure candidates and choose the best within the budget; break ties by size, then speed.
+    """Measure candidates, and choose the smallest of those within the budget that are as good as the best.
 
-    "Best" allows for chance: a trial is as good as the best one unless the 95 % interval of their difference, query by
-    query, lies below zero; the smallest of those as good is chosen.
+    A trial is as good unless the 95 % interval of the difference, query by query, lies below zero.
 
     Args:
         question: put to all indexes.
         budget: limits of memory and time.
-        kinds: indexes to try; all if none is named.
+        kinds: indexes to try; all by default.
         threads: of the batch searches; 0 means one per core.
         progress: shows the work.
         note: receives a line on each candidate that cannot be built for this gallery, and why.
@@ -204,7 +186,7 @@ def plan(
         UsageError: nothing could be tried.
     """
     trials: list[Trial] = []
-    for kind, options in candidates(question.gallery.shape[1], len(question.gallery), kinds or tuple(INDEXES)):
+    for kind, options in candidates(question.gallery.shape[1], kinds or tuple(INDEXES)):
         try:
             trials += try_index(kind, options, question, budget, threads=threads, progress=progress)
         except AeretError as error:
@@ -216,30 +198,26 @@ def plan(
 
 def plan_table(trials: Sequence[Trial]) -> pd.DataFrame:
     """Return one row a trial; options and knobs as text."""
-    rows = [{name: getattr(trial, name) for name in COLUMNS} for trial in trials]
-    for row in rows:
-        row["options"], row["knobs"] = _words(row["options"]), _words(row["knobs"])
-    return pd.DataFrame(rows, columns=pd.Index(list(COLUMNS)))
+    columns = [each.name for each in fields(Trial) if each.name != "values"]
+    frame = pd.DataFrame([{name: getattr(trial, name) for name in columns} for trial in trials], columns=columns)
+    for name in ("options", "knobs"):
+        frame[name] = [_words(each) for each in frame[name]]
+    return frame
 
 
 def _words(values: Mapping[str, Any]) -> str:
-    return " ".join(f"{name}={_short(value)}" for name, value in values.items())
+    def short(value: Any) -> str:
+        if isinstance(value, str):
+            return value
+        return "all" if value == float("inf") else f"{value:g}"
 
-
-def _short(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "all" if value == float("inf") else f"{value:g}"
+    return " ".join(f"{name}={short(value)}" for name, value in values.items())
 
 
 def _knob_settings(index: Index) -> list[dict[str, Any]]:
-    names = list(index.KNOBS)
-    settings = [dict(zip(names, values, strict=True)) for values in itertools.product(*index.KNOBS.values())]
-    if "order" not in names:
-        return settings
+    settings = [dict(zip(index.KNOBS, each, strict=True)) for each in itertools.product(*index.KNOBS.values())]
     # A strict order takes no notice of a minimum of probes.
-    least = min(index.KNOBS["min_probes"], key=float)
-    return [each for each in settings if each["order"] != "sequential" or each["min_probes"] == least]
+    return [each for each in settings if each.get("order") != "sequential" or each["min_probes"] == 1]
 
 
 def _single_query_ms(index: Index, question: Question, knobs: Mapping[str, Any]) -> float:
@@ -251,15 +229,13 @@ def _single_query_ms(index: Index, question: Question, knobs: Mapping[str, Any])
         start = time.perf_counter()
         index.search(question.queries[one], question.n, exclude=question.exclude[one], threads=1, **knobs)
         times.append(1000 * (time.perf_counter() - start))
-    return statistics.median(times)
+    return float(np.median(times))
 
 
 def _with_front(trials: Sequence[Trial]) -> list[Trial]:
-    def beats(other: Trial, one: Trial) -> bool:
-        mine, theirs = (-one.value, one.ms, one.megabytes), (-other.value, other.ms, other.megabytes)
-        return theirs != mine and all(a <= b for a, b in zip(theirs, mine, strict=True))
-
-    return [replace(one, pareto=not any(beats(other, one) for other in trials)) for one in trials]
+    costs = np.array([(-each.value, each.ms, each.megabytes) for each in trials])
+    beaten = [((costs <= own).all(axis=1) & (costs < own).any(axis=1)).any() for own in costs]
+    return [replace(one, pareto=not lost) for one, lost in zip(trials, beaten, strict=True)]
 
 
 def _chosen(trials: Sequence[Trial], seed: int) -> list[Trial]:

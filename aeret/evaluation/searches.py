@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ def search_all(
     threads: int = 0,
     progress: Progress = silent,
 ) -> tuple[dict[str, Ranking], dict[str, float]]:
-    """Return the ranking of each search by name, the leading one first, and the seconds it took.
+    """Return the ranking of each search by name, the one named ``lead`` first, and the seconds it took.
 
     Args:
         queries: checked, float32 (q, d).
@@ -42,20 +43,17 @@ def search_all(
     """
     prepared = cluster_first.ClusterFirst(gallery, clustering)
 
-    def clusters_first(order: str, some: Vectors, left_out: NDArray[np.int64]) -> Ranking:
-        return prepared.search(some, n, order, left_out, threads=threads, progress=progress)
-
-    searches: dict[str, Callable[[Vectors, NDArray[np.int64]], Ranking]] = {
-        f"cluster-first {order}": partial(clusters_first, order) for order in cluster_first.ORDERS
+    options: dict[str, Any] = {"threads": threads, "progress": progress}
+    searches: dict[str, Callable[..., Ranking]] = {
+        f"cluster-first {order}": partial(prepared.search, n=n, order=order, **options)
+        for order in cluster_first.ORDERS
     }
-    searches[EXHAUSTIVE] = lambda some, left_out: exhaustive.search(
-        some, gallery, n, left_out, threads=threads, progress=progress
-    )
+    searches[EXHAUSTIVE] = partial(exhaustive.search, gallery=gallery, n=n, **options)
     rankings, seconds = {}, {}
     for name in sorted(searches, key=lambda name: name != lead):
         # The first call of a kernel loads or compiles it, which is no part of a search.
-        searches[name](queries[:1], exclude[:1])
+        searches[name](queries[:1], exclude=exclude[:1])
         start = time.perf_counter()
-        rankings[name] = searches[name](queries, exclude)
+        rankings[name] = searches[name](queries, exclude=exclude)
         seconds[name] = time.perf_counter() - start
     return rankings, seconds

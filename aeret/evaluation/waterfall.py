@@ -1,15 +1,15 @@
 """Measure what each shortcut of a search costs, from exact to hashed with exact re-scoring.
 
-Each step searches the same gallery for the same queries; beside its measures stand bytes per photo and time per query.
-The first two steps are the evaluation's own searches. ``compressed`` scans product-quantised vectors, ``hashed`` scans
+The first steps are the evaluation's own searches. ``compressed`` scans product-quantised vectors, ``hashed`` scans
 binary codes (ITQ), ``re-ranked`` scores the first results of ``hashed`` again with the vectors themselves.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from aeret.evaluation.measures import PerQuery
 from aeret.evaluation.significance import bootstrap_interval
 from aeret.progress import Progress, silent
 from aeret.retrieval.indexes import INDEXES
+from aeret.retrieval.indexes.index import Index
 from aeret.retrieval.ranking import Ranking
 from aeret.retrieval.rerankers import RERANKERS
 from aeret.retrieval.sign_codes import fit_sign_codes
@@ -59,9 +60,7 @@ def waterfall_steps(
     threads: int = 0,
     progress: Progress = silent,
 ) -> list[Step]:
-    """Return all steps: the evaluation's own searches, then ``compressed``, ``hashed`` and ``re-ranked``.
-
-    The last three are left out of a gallery below 32 photos.
+    """Return the evaluation's own searches, then (from 32 photos on) ``compressed``, ``hashed`` and ``re-ranked``.
 
     Args:
         own: name to ranking and seconds; the exact search, then the leading one.
@@ -72,13 +71,39 @@ def waterfall_steps(
         threads: 0 means one per core.
         progress: shows the work.
     """
-    exact, *others = own
-    vector = 4 * gallery.shape[1] + 8
-    sizes = {exact: vector, **dict.fromkeys(others, vector + _MEMBER)}
-    steps = [Step(name, ranking, seconds, sizes[name]) for name, (ranking, seconds) in own.items()]
-    if len(gallery) >= SMALLEST:
-        n = steps[0].ranking.rows.shape[1]
-        steps += _shortcuts(queries, gallery, n, exclude, seed, threads, progress)
+    exact, vector = next(iter(own)), 4 * gallery.shape[1] + 8
+    steps = [
+        Step(name, ranking, seconds, vector if name == exact else vector + _MEMBER)
+        for name, (ranking, seconds) in own.items()
+    ]
+    if len(gallery) < SMALLEST:
+        return steps
+    n, width = steps[0].ranking.rows.shape[1], gallery.shape[1]
+    built: dict[str, Any] = {"seed": seed, "progress": progress}
+    compressed = INDEXES["pq"].build(gallery, metric="euclidean", **built)
+
+    def searched(index: Index, asked: NDArray[Any], results: int) -> tuple[Ranking, float]:
+        return _timed(
+            lambda rows: index.search(asked[rows], results, exclude=exclude[rows], threads=threads, progress=progress)
+        )
+
+    steps.append(Step("compressed", *searched(compressed, queries, n), compressed.bytes_per_vector))
+    bits = min(BITS, width, len(gallery) - 1) // 8 * 8
+    if bits < 8:
+        return steps
+    codes = fit_sign_codes(gallery, bits, seed)
+    hashed = INDEXES["binary-flat"].build(codes.encode(gallery), **built)
+    # Re-score more candidates than are returned: re-ranking the same N cannot recover a missed one.
+    block = max(BLOCK, _SPARE * n)
+    found, seconds = searched(hashed, codes.encode(queries), block)
+    steps.append(Step("hashed", found.top(n), seconds, hashed.bytes_per_vector))
+
+    def again(rows: slice) -> Ranking:
+        some = Ranking(found.rows[rows], found.distances[rows], found.scanned[rows], found.probes[rows])
+        return RERANKERS["exact"].rerank(queries[rows], some, gallery, top=block, progress=progress)
+
+    ranking, more = _timed(again)
+    steps.append(Step("re-ranked", ranking.top(n), seconds + more, hashed.bytes_per_vector + 4 * width))
     return steps
 
 
@@ -95,11 +120,11 @@ def waterfall_table(steps: Sequence[Step], values: Sequence[PerQuery], names: Se
     reference = np.stack([values[0][name] for name in names], axis=1)
     for step, each in zip(steps, values, strict=True):
         own = np.stack([each[name] for name in names], axis=1)
-        low, high = bootstrap_interval(own, generator(seed, "bootstrap"), tables.RESAMPLES)
-        lost = bootstrap_interval(own - reference, generator(seed, "bootstrap"), tables.RESAMPLES)
-        for column, name in enumerate(names):
-            mean, difference = tables.mean(own[:, column]), tables.mean(own[:, column] - reference[:, column])
-            record = (mean, low[column], high[column], difference, lost[0][column], lost[1][column])
+        numbers: list[Any] = []
+        for part in (own, own - reference):
+            ends = bootstrap_interval(part, generator(seed, "bootstrap"), tables.RESAMPLES)
+            numbers += [[tables.mean(column) for column in part.T], *ends]
+        for name, *record in zip(names, *numbers, strict=True):
             rows.append(dict(zip(COLUMNS, (step.name, name, *record, step.bytes_per_photo), strict=True)))
     return tables.table(rows, COLUMNS)
 
@@ -114,18 +139,16 @@ def class_losses(
 ) -> pd.DataFrame:
     """Return one row per category that a query holds: mean of its per-query values in each step.
 
-    Args:
-        steps: in order.
-        shares: step to values per query and own class, float64 (q, c), NaN elsewhere.
-        categories: names of the classes.
+    ``shares`` are of each step the values per query and own class, float64 (q, c), NaN elsewhere.
     """
-    first = shares[steps[0].name]
     rows = []
     for place, category in enumerate(categories):
-        count = int(np.isfinite(first[:, place]).sum())
+        values = {step.name: shares[step.name][:, place] for step in steps}
+        count = int(np.isfinite(values[steps[0].name]).sum())
         if count:
-            means = {step.name: tables.mean(shares[step.name][:, place]) for step in steps}
-            rows.append({"category": category, "queries": count, **means})
+            rows.append(
+                {"category": category, "queries": count, **{name: tables.mean(each) for name, each in values.items()}}
+            )
     return tables.table(rows, (*CLASS_COLUMNS, *(step.name for step in steps)))
 
 
@@ -133,46 +156,6 @@ def spill_table(ranking: Ranking) -> pd.DataFrame:
     """Return how many queries visited how many clusters until they had their results: clusters, queries, share."""
     clusters, queries = np.unique(ranking.probes, return_counts=True)
     return pd.DataFrame({"clusters": clusters, "queries": queries, "share": queries / max(1, len(ranking))})
-
-
-def _shortcuts(
-    queries: Vectors,
-    gallery: Vectors,
-    n: int,
-    exclude: NDArray[np.int64],
-    seed: int,
-    threads: int,
-    progress: Progress,
-) -> Iterator[Step]:
-    width = gallery.shape[1]
-    compressed = INDEXES["pq"].build(gallery, metric="euclidean", seed=seed, progress=progress)
-
-    def by_codes(rows: slice) -> Ranking:
-        return compressed.search(queries[rows], n, exclude=exclude[rows], threads=threads, progress=progress)
-
-    yield Step("compressed", *_timed(by_codes), compressed.bytes_per_vector)
-    bits = min(BITS, width, len(gallery) - 1) // 8 * 8
-    if bits < 8:
-        return
-    codes = fit_sign_codes(gallery, bits, seed)
-    hashed = INDEXES["binary-flat"].build(codes.encode(gallery), metric="hamming", seed=seed, progress=progress)
-    # Re-score more candidates than are returned: re-ranking the same N cannot recover a missed one.
-    block = max(BLOCK, _SPARE * n)
-
-    def by_bits(rows: slice) -> Ranking:
-        return hashed.search(
-            codes.encode(queries[rows]), block, exclude=exclude[rows], threads=threads, progress=progress
-        )
-
-    found, seconds = _timed(by_bits)
-    yield Step("hashed", found.top(n), seconds, hashed.bytes_per_vector)
-
-    def again(rows: slice) -> Ranking:
-        some = Ranking(found.rows[rows], found.distances[rows], found.scanned[rows], found.probes[rows])
-        return RERANKERS["exact"].rerank(queries[rows], some, gallery, top=block, progress=progress)
-
-    ranking, more = _timed(again)
-    yield Step("re-ranked", ranking.top(n), seconds + more, hashed.bytes_per_vector + 4 * width)
 
 
 def _timed(search: Callable[[slice], Ranking]) -> tuple[Ranking, float]:

@@ -1,4 +1,4 @@
-"""Which backend Keras will take, known before Keras is imported: it is part of the key of what is trained."""
+"""Find the Keras backend before Keras is imported, for artifact keys."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def keras_backend() -> str:
 
 
 def settle_backend() -> None:
-    """Write the backend into the environment, so that artifact keys, Keras and child processes agree on it."""
+    """Fix the Keras backend in the environment for this process and its children."""
     os.environ[VARIABLE] = keras_backend()

@@ -20,7 +20,7 @@ _LEFT_OUT_ROOMS = ("aeret.settings",)
 
 
 def code_digest(module: str) -> str:
-    """Return the digest of everything in aeret that a module may run, without comments and docstrings.
+    """Return the digest of all code that a module may run.
 
     Args:
         module: dotted name, for example ``aeret.stages.embed``.

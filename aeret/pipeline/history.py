@@ -1,4 +1,4 @@
-"""What ran when: one folder a run, with ``run.json`` and links to the artifacts it used."""
+"""Record runs: one folder each, with ``run.json`` and links to artifacts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Run:
 
 
 def new_group(root: Path, pipeline: str) -> str:
-    """Return a fresh name for one invocation, local time and pipeline name, and claim it by making its folder.
+    """Claim a new folder name from local time and pipeline name.
 
     Raises:
         AeretError: the folder cannot be made (:func:`aeret.artifacts.system_error`).
@@ -82,7 +82,7 @@ def save(root: Path, run: Run) -> None:
 
 
 def note_stage(root: Path, run: Run, task: Task, how: str, seconds: float) -> None:
-    """Record that a stage of the run is there, and link its artifact into the run's folder."""
+    """Record a finished stage and link its artifact into the run's folder."""
     run.stages.append({"stage": task.stage, "key": task.key, "how": how, "seconds": seconds})
     link = folder_of(root, run) / task.stage
     try:
@@ -106,7 +106,7 @@ def folder_of(root: Path, run: Run) -> Path:
 
 
 def artifact_of(root: Path, run: Run, stage: str) -> Path | None:
-    """Return the artifact a run used for a stage, or None where it has none."""
+    """Return the artifact of a run's stage, or None."""
     for entry in run.stages:
         if entry["stage"] == stage:
             return root / "artifacts" / stage / str(entry["key"])
@@ -114,7 +114,7 @@ def artifact_of(root: Path, run: Run, stage: str) -> Path | None:
 
 
 def artifacts_of(root: Path, run: Run, stages: Sequence[str]) -> dict[str, Path]:
-    """Return the finished artifacts of a run, by stage, for a question asked of the run afterwards.
+    """Return the finished artifacts of a run by stage.
 
     Args:
         root: the folder of all runs.
@@ -160,7 +160,7 @@ def settings_of(run: Run) -> Settings:
 
 
 def list_runs(root: Path) -> list[Run]:
-    """Return all runs, oldest first; a damaged record is left out rather than hiding the others."""
+    """Return all readable runs, oldest first."""
     runs = []
     for path in sorted((root / "history").glob(f"*/{RUN}")):
         try:
@@ -171,7 +171,7 @@ def list_runs(root: Path) -> list[Run]:
 
 
 def find_runs(root: Path, name: str) -> list[Run]:
-    """Return the run of that id, or all runs of that group; ``latest`` is the newest group. Unique prefixes do.
+    """Return the run with an id, or all runs of a group.
 
     Raises:
         UsageError: nothing, or more than one group, has that name.

@@ -1,4 +1,4 @@
-"""Pipeline files: settings, the stages to run, a matrix of settings to run them with, presets, experiments."""
+"""Read pipeline files: settings, stages, matrix, presets and experiments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOURCE = "source"
 
 
 class Strict(BaseModel):
-    """Base of the models of this block: frozen, unknown keys refused, fields documented by the string under them."""
+    """Base of the models of this block: frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -109,7 +109,7 @@ class Pipeline:
 
 
 def settings_of_file(path: Path | None, overrides: Sequence[str] = ()) -> Settings:
-    """Read the settings of a settings file or of a pipeline file, whose ``pipeline:`` block is left aside.
+    """Read the settings of a settings or pipeline file.
 
     Raises:
         SettingsError: the file or an override does not fit the schema; names file and line.
@@ -205,7 +205,7 @@ def repeated(values: Sequence[Any]) -> list[Any]:
 
 
 def slug(text: str) -> str:
-    """Return a text as part of a file name: letters, digits, ``.``, ``_`` and ``-``, at most 40 of them."""
+    """Return a text as part of a file name, at most 40 characters."""
     return re.sub(r"[^\w.-]+", "-", text).strip("-.")[:40] or "value"
 
 

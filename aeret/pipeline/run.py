@@ -60,7 +60,7 @@ def run_pipeline(pipeline: Pipeline, root: Path, log: Callable[[str], None]) -> 
 
 
 def parts_of(pipeline: Pipeline, root: Path, known: Sources | None = None) -> list[Pipeline]:
-    """Return the pipelines to run, in order: each experiment after the source of its weights."""
+    """Return the pipelines to run: each experiment after its source."""
     parts: list[Pipeline] = []
     for part in pipeline.experiments or (pipeline,):
         if part.source is not None:

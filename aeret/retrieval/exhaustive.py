@@ -61,11 +61,7 @@ def nearest_but(
 
 
 def checked_gallery(gallery: NDArray[np.floating]) -> Vectors:
-    """Return a gallery, checked, float32 (g, d).
-
-    Raises:
-        UsageError: it is too large, or values are not finite.
-    """
+    """Return a checked gallery, float32 (g, d)."""
     gallery = checked(gallery, "Gallery embeddings")
     if len(gallery) >= 2**32:
         raise UsageError(f"A gallery holds at most {2**32 - 1} vectors, got {len(gallery)}.")
@@ -75,11 +71,7 @@ def checked_gallery(gallery: NDArray[np.floating]) -> Vectors:
 def checked_queries(
     queries: NDArray[np.floating], gallery: Vectors, exclude: NDArray[np.integer] | None, n: int
 ) -> tuple[Vectors, NDArray[np.int64], int]:
-    """Return checked queries, the excluded row of each or -1, and ``n`` cut to what every query can have.
-
-    Raises:
-        UsageError: see :func:`search`.
-    """
+    """Return checked queries, the excluded row of each or -1, and ``n`` cut to what every query can have."""
     queries = checked(queries, "Query embeddings", gallery.shape[1])
     if n < 1:
         raise UsageError(f"A search must return at least one result, got n={n}.")

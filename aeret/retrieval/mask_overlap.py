@@ -41,14 +41,13 @@ class MaskOverlap:
 
     def all(self, query_rows: NDArray[np.int64]) -> Overlaps:
         """Return the overlap of every gallery photo with some queries, float32 (b, g)."""
-        out = np.empty((len(query_rows), len(self._gallery[0]) - 1), np.float32)
-        _overlaps(query_rows, *self._queries, *self._gallery, self._exclude, self._categories, out)
-        return out
+        photos = len(self._gallery[0]) - 1
+        return self.at(query_rows, np.broadcast_to(np.arange(photos), (len(query_rows), photos)))
 
     def at(self, query_rows: NDArray[np.int64], gallery_rows: NDArray[np.int64]) -> Overlaps:
         """Return the overlaps of ranked gallery photos, rows int64 (b, N), with some queries, float32 (b, N)."""
         out = np.empty(gallery_rows.shape, np.float32)
-        _overlaps_at(query_rows, gallery_rows, *self._queries, *self._gallery, self._exclude, self._categories, out)
+        _overlaps(query_rows, gallery_rows, *self._queries, *self._gallery, self._exclude, self._categories, out)
         return out
 
 
@@ -83,15 +82,22 @@ def _planes(masks: MaskPlanes) -> _Planes:
 
 
 @numba.njit(nogil=True, cache=True)
-def _spread(q, q_offsets, q_category, plane_of):  # type: ignore[no-untyped-def]
-    for p in range(q_offsets[q], q_offsets[q + 1]):
-        plane_of[q_category[p]] = p
-
-
-@numba.njit(nogil=True, cache=True)
-def _clear(q, q_offsets, q_category, plane_of):  # type: ignore[no-untyped-def]
-    for p in range(q_offsets[q], q_offsets[q + 1]):
-        plane_of[q_category[p]] = -1
+def _overlaps(  # type: ignore[no-untyped-def]
+    queries, rows, q_offsets, q_category, q_words, q_area, offsets, category, words, area, exclude, categories, out
+):
+    plane_of = np.full(categories, -1, np.int64)
+    tile = 2048  # about 1 MB of planes, kept in the cache while all queries of the block pass over it
+    for first in range(0, rows.shape[1], tile):
+        for i in range(queries.shape[0]):
+            q = queries[i]
+            plane_of[:] = -1
+            for p in range(q_offsets[q], q_offsets[q + 1]):
+                plane_of[q_category[p]] = p
+            planes = q_offsets[q + 1] - q_offsets[q]
+            for r in range(first, min(rows.shape[1], first + tile)):
+                j = rows[i, r]
+                gain = _overlap(j, planes, plane_of, q_words, q_area, offsets, category, words, area)
+                out[i, r] = 0.0 if j == exclude[q] else gain
 
 
 @numba.njit(nogil=True, cache=True)
@@ -111,39 +117,3 @@ def _overlap(j, planes, plane_of, q_words, q_area, offsets, category, words, are
             total += np.int64(common) / either
     present = planes + offsets[j + 1] - offsets[j] - shared
     return np.float32(total / present) if present else np.float32(0.0)
-
-
-@numba.njit(nogil=True, cache=True)
-def _overlaps(  # type: ignore[no-untyped-def]
-    queries, q_offsets, q_category, q_words, q_area, offsets, category, words, area, exclude, categories, out
-):
-    plane_of = np.full(categories, -1, np.int64)
-    photos = offsets.shape[0] - 1
-    tile = 2048  # about 1 MB of planes, kept in the cache while all queries of the block pass over it
-    for first in range(0, photos, tile):
-        for i in range(queries.shape[0]):
-            q = queries[i]
-            _spread(q, q_offsets, q_category, plane_of)
-            planes = q_offsets[q + 1] - q_offsets[q]
-            for j in range(first, min(photos, first + tile)):
-                out[i, j] = _overlap(j, planes, plane_of, q_words, q_area, offsets, category, words, area)
-            _clear(q, q_offsets, q_category, plane_of)
-    for i in range(queries.shape[0]):
-        if exclude[queries[i]] >= 0:
-            out[i, exclude[queries[i]]] = 0.0
-
-
-@numba.njit(nogil=True, cache=True)
-def _overlaps_at(  # type: ignore[no-untyped-def]
-    queries, rows, q_offsets, q_category, q_words, q_area, offsets, category, words, area, exclude, categories, out
-):
-    plane_of = np.full(categories, -1, np.int64)
-    for i in range(queries.shape[0]):
-        q = queries[i]
-        _spread(q, q_offsets, q_category, plane_of)
-        planes = q_offsets[q + 1] - q_offsets[q]
-        for r in range(rows.shape[1]):
-            j = rows[i, r]
-            gain = _overlap(j, planes, plane_of, q_words, q_area, offsets, category, words, area)
-            out[i, r] = 0.0 if j == exclude[q] else gain
-        _clear(q, q_offsets, q_category, plane_of)

@@ -43,9 +43,7 @@ class Ranking:
         mine, theirs = self.rows[:, :results], other.rows[:, :results]
         if mine.shape != theirs.shape:
             raise UsageError(f"Rankings of {mine.shape} and {theirs.shape} results cannot be compared.")
-        if not mine.shape[1]:
-            return np.ones(len(mine))
-        # One sorted merge a row: a row number that occurs twice is in both.
+        # In a row of both, sorted, what occurs twice is shared.
         merged = np.sort(np.concatenate([mine, theirs], axis=1), axis=1)
         shared = np.count_nonzero(merged[:, 1:] == merged[:, :-1], axis=1)
-        return np.asarray(shared / mine.shape[1], np.float64)
+        return np.asarray(shared / mine.shape[1] if mine.shape[1] else np.ones(len(mine)), np.float64)

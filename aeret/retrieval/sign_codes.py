@@ -35,11 +35,7 @@ class SignCodes:
         return len(self.matrix)
 
     def encode(self, vectors: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """Return codes, uint8 (n, bits / 8), of vectors float32 (n, d); bit 1 if the turned component is above 0.
-
-        Raises:
-            UsageError: vectors of another width, or not finite.
-        """
+        """Return codes, uint8 (n, bits / 8), of vectors float32 (n, d); bit 1 if the turned component is above 0."""
         vectors = checked(vectors, "Vectors to encode", self.matrix.shape[1])
         codes = np.empty((len(vectors), self.bits // 8), np.uint8)
         for start in range(0, len(vectors), _BLOCK):
@@ -49,12 +45,7 @@ class SignCodes:
 
 
 def fit_sign_codes(vectors: NDArray[np.floating], bits: int, seed: int) -> SignCodes:
-    """Learn codes from vectors, of which a seeded sample of 20,000 is enough.
-
-    Args:
-        vectors: float32 (n, d), more of them than bits.
-        bits: length of a code: a multiple of 8, at most d.
-        seed: the run's seed.
+    """Learn codes of ``bits`` bits, a multiple of 8, from a seeded sample of vectors float32 (n, d).
 
     Raises:
         UsageError: ``bits`` does not fit the vectors.

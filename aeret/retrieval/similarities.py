@@ -1,16 +1,14 @@
-"""Similarity is a choice: what "near" means between two photos, one search for each.
+"""Search by any similarity of two photos, exactly, with ties by row.
 
 - ``cosine``, ``euclidean``, ``dot``: of embeddings or codes; distances are 1 - cosine, the distance, minus the product.
 - ``hamming``: bits that differ, of binary codes, uint8 as :func:`numpy.packbits` makes them, or bool.
-- ``layout``: 1 - intersection over union of masks, mean over the categories of either. The masks are those *decoded*
-  from predicted codes, once a photo, and kept as bit planes (:func:`decoded_planes`), or true ones.
-
-All are exact, with ties by row, and return the same :class:`~aeret.retrieval.ranking.Ranking`.
+- ``layout``: 1 - intersection over union of masks, true or decoded, mean over the categories of either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from aeret.errors import UsageError
 from aeret.registry import lookup
 from aeret.retrieval.indexes.binary import BinaryFlat
 from aeret.retrieval.indexes.flat import Flat
+from aeret.retrieval.indexes.index import Index
 from aeret.retrieval.mask_overlap import MaskOverlap, join, planes_of
 from aeret.retrieval.ranking import Ranking
 
@@ -64,10 +63,7 @@ def search(
 
 
 def decoded_planes(blocks: Iterable[NDArray[np.floating]]) -> MaskPlanes:
-    """Return decoded masks as bit planes, an eighth of a byte a cell and only of channels that show anything.
-
-    Args:
-        blocks: what a decoder makes of predicted codes, shares in [0, 1], float (b, size, size, channels) each.
+    """Return decoded masks, shares in [0, 1], float (b, size, size, channels) a block, as bit planes.
 
     Raises:
         UsageError: there are no blocks.
@@ -78,15 +74,10 @@ def decoded_planes(blocks: Iterable[NDArray[np.floating]]) -> MaskPlanes:
     return join(parts)
 
 
-def _vectors(metric: str) -> Search:
-    def run(queries: Any, gallery: Any, n: int, exclude: NDArray[np.int64], threads: int) -> Ranking:
-        return Flat.build(gallery, metric=metric).search(queries, n, exclude=exclude, threads=threads)
-
-    return run
-
-
-def _hamming(queries: Any, gallery: Any, n: int, exclude: NDArray[np.int64], threads: int) -> Ranking:
-    return BinaryFlat.build(gallery).search(queries, n, exclude=exclude, threads=threads)
+def _indexed(
+    kind: type[Index], metric: str, queries: Any, gallery: Any, n: int, exclude: NDArray[np.int64], threads: int
+) -> Ranking:
+    return kind.build(gallery, metric=metric).search(queries, n, exclude=exclude, threads=threads)
 
 
 def _layout(queries: MaskPlanes, gallery: MaskPlanes, n: int, exclude: NDArray[np.int64], threads: int) -> Ranking:
@@ -107,10 +98,8 @@ def _layout(queries: MaskPlanes, gallery: MaskPlanes, n: int, exclude: NDArray[n
 
 
 SIMILARITIES: dict[str, Search] = {
-    "cosine": _vectors("cosine"),
-    "euclidean": _vectors("euclidean"),
-    "dot": _vectors("dot"),
-    "hamming": _hamming,
+    **{metric: partial(_indexed, Flat, metric) for metric in Flat.METRICS},
+    "hamming": partial(_indexed, BinaryFlat, "hamming"),
     "layout": _layout,
 }
 """Name to search."""

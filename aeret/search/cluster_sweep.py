@@ -25,7 +25,7 @@ def sweep_run(
     out: Path,
     progress: Progress,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Cluster a run's gallery for every k, write the report, and return table and choices.
+    """Cluster a run's gallery for every k and write the report.
 
     Args:
         inputs: the artifacts of ``prepare`` and ``embed``.
@@ -52,9 +52,8 @@ def sweep_run(
     vectors = np.asarray(gallery.vectors)
     if section.similarity == "cosine":
         vectors = l2_normalise(vectors)
-    sweep = sweep_clusters(
-        vectors, gallery.labels, clusters, settings.seed, section.starts, section.iterations, sample, progress=progress
-    )
+    kmeans = {"starts": section.starts, "iterations": section.iterations}
+    sweep = sweep_clusters(vectors, gallery.labels, clusters, settings.seed, sample, progress, **kmeans)
     subtitle = f"{len(vectors):,} gallery photos \u00b7 {section.similarity} \u00b7 seed {settings.seed}".replace(
         ",", "\u202f"
     )

@@ -34,7 +34,7 @@ class DecodedMasks:
 
     @cached_property
     def planes(self) -> MaskPlanes:
-        """Decoded masks as bit planes (8 KiB a photo and channel of 64 x 64 cells)."""
+        """Decoded masks as bit planes."""
         from aeret.retrieval.similarities import decoded_planes
 
         return decoded_planes(self._decoded())

@@ -17,7 +17,7 @@ _MOST_QUERIES = 1000
 
 
 def simulate_run(inputs: Mapping[str, Path], relevance: str, seed: int, rounds: int, noise: float) -> Simulation:
-    """Serve the run's query photos to simulated users; at most 1,000 of them, evenly spaced.
+    """Serve at most 1,000 of the run's queries to simulated users.
 
     Args:
         inputs: the artifacts of :data:`NEEDED`.

@@ -25,7 +25,7 @@ def plan_index(
     progress: Progress,
     note: Callable[[str], None],
 ) -> str:
-    """Measure indexes over a run's own queries, write the report into ``out``, and return it as text.
+    """Measure indexes on a run's queries, report and return the text.
 
     Args:
         inputs: the artifacts of ``prepare`` and ``embed``.

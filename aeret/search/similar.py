@@ -1,4 +1,4 @@
-"""Find the photos of a finished run that are most similar to one of its own."""
+"""Find the photos of a run most similar to one of its own."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class TextSearcher:
 
     @cached_property
     def gallery(self) -> EmbeddingSet:
-        """Embeddings of the gallery split, or of the folder of photos that was embedded instead."""
+        """Embeddings of the gallery, or of the embedded folder of photos."""
         from aeret.embeddings.store import EmbeddedPhotos
 
         return EmbeddedPhotos(self.inputs["embed"]).searched

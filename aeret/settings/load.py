@@ -1,4 +1,4 @@
-"""From a YAML file and ``key=value`` overrides to validated settings; errors name file, line and column."""
+"""Load settings from YAML and ``key=value`` overrides."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aeret.settings.sections import Settings
 
 
 def read_yaml(path: Path) -> CommentedMap:
-    """Read one YAML 1.2 mapping; duplicate keys and syntax errors are refused with their place.
+    """Read one YAML 1.2 mapping; refuse duplicate keys.
 
     Raises:
         SettingsError: the file is missing, is no mapping, or does not parse.
@@ -98,7 +98,7 @@ def validated(
 
 
 def plain(value: Any) -> Any:
-    """Return a parsed YAML value in Python's own types, without what the parser noted of its place and style."""
+    """Return a parsed YAML value as plain Python types."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,42 +1,43 @@
-"""A classic feature with all that is fitted to it on *train*: principal axes, and read-outs of layout codes and labels.
+"""Fit a classic feature on *train*, with read-outs of layout codes and labels; ``embed`` runs it.
 
-A feature that was never trained predicts neither layouts nor labels. What it knows of both is read out by the ridge
-regression that reads codes out of a network which saw labels alone (:mod:`aeret.models.read_out`), so that the
-evaluation measures both in the same way. The read-outs see the vectors before they are normalised, as a network's does.
-
-No stage of its own: ``embed`` runs it.
+A feature that was never trained predicts neither layouts nor labels. Both are read out by the ridge regression that
+reads codes out of a network which saw labels alone (:mod:`aeret.models.read_out`), before vectors are normalised.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from aeret.artifacts import replacing_file
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from aeret.data.prepared import Prepared
+from aeret.embeddings.classic import CLASSIC_FEATURES, ClassicFeature, describe_batches
+from aeret.embeddings.encode import write_parts
+from aeret.models.read_out import ReadOut, fit_read_out
+from aeret.parts import load_arrays, save_arrays
 from aeret.progress import Progress
+from aeret.registry import lookup
 from aeret.settings import Settings
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from aeret.embeddings.classic import ClassicFeature
-    from aeret.models.read_out import ReadOut
+from aeret.stages.encode_masks import MaskCodes
 
 FITTED = "classic.npz"
 _MOST = 20_000
 """Train photos that anything is fitted to, evenly spaced; their vectors have to fit into memory."""
+Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class ClassicEmbedding:
-    """From photos to vectors, codes and label scores."""
+    """Turn photos into vectors, codes and label scores."""
 
     feature: ClassicFeature
-    arrays: Mapping[str, NDArray[np.float32]]
+    arrays: Mapping[str, Vectors]
     """What the feature learnt from *train*."""
     codes: ReadOut
     labels: ReadOut
@@ -48,8 +49,6 @@ class ClassicEmbedding:
 
         ``label_scores`` are cut to 0..1, as a regression to 0 and 1 may leave it.
         """
-        from aeret.embeddings.classic import describe_batches
-
         for described in describe_batches(self.feature, batches, count, self.workers):
             vectors = self.feature.project(described, self.arrays)
             yield {
@@ -60,25 +59,15 @@ class ClassicEmbedding:
 
 
 def fitted(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Progress) -> ClassicEmbedding:
-    """Fit the feature that the settings name on *train*, or open what a killed run fitted.
+    """Fit the feature that the settings name, or open what a killed run fitted in ``out``.
 
-    Args:
-        settings: of the run.
-        inputs: the artifacts of ``prepare`` and ``encode-masks``.
-        out: of the stage; ``classic.npz`` is written there.
-        progress: shows photos described.
+    ``inputs`` are the artifacts of ``prepare`` and ``encode-masks``.
     """
-    import shutil
-
-    from aeret.embeddings.classic import CLASSIC_FEATURES
-    from aeret.models.read_out import ReadOut
-    from aeret.registry import lookup
-
-    name = settings.embed.features
-    feature = lookup(CLASSIC_FEATURES, name, "classic feature")
-    arrays = _opened(out / FITTED)
+    feature = lookup(CLASSIC_FEATURES, settings.embed.features, "classic feature")
+    arrays = load_arrays(out / FITTED)
     if arrays is None:
         arrays = _fit(settings, feature, inputs, out, progress)
+        save_arrays(out / FITTED, arrays)
     shutil.rmtree(out / "fit", ignore_errors=True)
     codes, labels = (
         ReadOut(arrays[f"{part}_kernel"], arrays[f"{part}_bias"], float(arrays[f"{part}_penalty"]))
@@ -87,29 +76,13 @@ def fitted(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: 
     return ClassicEmbedding(feature, arrays, codes, labels, settings.data.workers)
 
 
-def _opened(path: Path) -> dict[str, Any] | None:
-    import numpy as np
-
-    if not path.is_file():
-        return None
-    with np.load(path, allow_pickle=False) as kept:
-        return {name: kept[name] for name in kept.files}
-
-
 def _fit(
     settings: Settings, feature: ClassicFeature, inputs: Mapping[str, Path], out: Path, progress: Progress
 ) -> dict[str, Any]:
-    """Describe train and validation photos, fit, and write the result; the described photos are needed no more then."""
-    import numpy as np
-    from threadpoolctl import threadpool_limits
-
-    from aeret.data.prepared import Prepared
-    from aeret.models.read_out import fit_read_out
-    from aeret.stages.encode_masks import MaskCodes
-
+    """Describe train and validation photos in ``out/fit``, and fit."""
     prepared = Prepared.open(inputs["prepare"])
-    vectors: dict[str, NDArray[np.float32]] = {}
-    targets: dict[str, dict[str, NDArray[np.float32]]] = {"codes": {}, "labels": {}}
+    vectors: dict[str, Vectors] = {}
+    targets: dict[str, dict[str, Vectors]] = {"codes": {}, "labels": {}}
     for name in ("train", "validation"):
         split = prepared.split(name)
         if len(split):
@@ -124,22 +97,14 @@ def _fit(
             arrays |= feature.fit(vectors["train"])
             vectors = {name: feature.project(each, arrays) for name, each in vectors.items()}
         for part, target in targets.items():
-            pairs = [each for name in vectors for each in (vectors[name], target[name])]
-            found = fit_read_out(*pairs)
-            arrays |= {f"{part}_kernel": found.kernel, f"{part}_bias": found.bias, f"{part}_penalty": found.penalty}
-    with replacing_file(out / FITTED, out / f".{FITTED}") as file:
-        np.savez(file, **arrays)
+            found = fit_read_out(*(each for name in vectors for each in (vectors[name], target[name])))
+            arrays |= {f"{part}_{name}": value for name, value in vars(found).items()}
     return arrays
 
 
 def _described(
     settings: Settings, feature: ClassicFeature, split: Any, chosen: Any, folder: Path, progress: Progress
-) -> NDArray[np.float32]:
-    import numpy as np
-
-    from aeret.embeddings.classic import describe_batches
-    from aeret.embeddings.encode import write_parts
-
+) -> Vectors:
     batch = settings.embed.batch_size
 
     def encode(rows: Any) -> dict[str, Any]:
@@ -147,6 +112,6 @@ def _described(
         found = describe_batches(feature, map(split.photos, blocks), len(rows), settings.data.workers)
         return {"vectors": np.concatenate(list(found))}
 
-    described = partial(write_parts, part_size=settings.embed.part_size, progress=progress)
-    made = described(folder, split.photo_ids[chosen], encode, title=f"describe {split.name}")
+    title, size = f"describe {split.name}", settings.embed.part_size
+    made = write_parts(folder, split.photo_ids[chosen], encode, part_size=size, progress=progress, title=title)
     return np.asarray(made.vectors)

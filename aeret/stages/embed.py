@@ -40,8 +40,7 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
 
     When the two are the same photos only ``gallery/`` is written. With ``embed.photos`` it is ``photos/`` instead,
     whose ids count the files in order of their path. Matrices beside the vectors: ``codes`` float32 (n, m), normalised
-    as the training target was, and ``label_scores`` float32 (n, categories), both as the CNN predicts them, or as they
-    are read out of a classic feature (see :mod:`aeret.stages.classic_embedding`).
+    as the training target was, and ``label_scores`` float32 (n, categories).
     """
     import numpy as np
 
@@ -60,13 +59,13 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
 
     def embed(name: str, ids: Any, batches: Callable[[Any], Iterable[Any]], columns: dict[str, Any]) -> None:
         def encode(rows: Any) -> dict[str, Any]:
-            found: dict[str, list[Any]] = {"vectors": [], "codes": [], "label_scores": []}
             photos = batches([rows[start : start + batch] for start in range(0, len(rows), batch)])
-            for predicted in embedder(photos, len(rows)):
-                found["vectors"].append(normalise(predicted["embedding"]))
-                found["codes"].append(predicted["code"])
-                found["label_scores"].append(predicted["label_scores"])
-            return {key: np.concatenate(values).astype(np.float32) for key, values in found.items()}
+            found = [
+                (normalise(each["embedding"]), each["code"], each["label_scores"])
+                for each in embedder(photos, len(rows))
+            ]
+            parts = (np.concatenate(each).astype(np.float32) for each in zip(*found, strict=True))
+            return dict(zip(("vectors", "codes", "label_scores"), parts, strict=True))
 
         write_parts(
             out / name,
@@ -88,16 +87,12 @@ def run(settings: Settings, inputs: Mapping[str, Path], out: Path, progress: Pro
             chosen = [[files[row] for row in rows] for rows in chunks]
             return decode_batches(chosen, settings.data.photo_size, settings.data.workers)
 
-        embed(
-            EmbeddedPhotos.FOLDER,
-            np.arange(len(files)),
-            decode,
-            {"file_name": np.array([photo.path for photo in files])},
-        )
+        names = np.array([photo.path for photo in files])
+        embed(EmbeddedPhotos.FOLDER, np.arange(len(files)), decode, {"file_name": names})
     else:
         prepared = Prepared.open(inputs["prepare"])
-        names = (EmbeddedPhotos.QUERY, EmbeddedPhotos.GALLERY)
-        for name in names[1:] if prepared.leave_one_out else names:
+        splits = (EmbeddedPhotos.QUERY, EmbeddedPhotos.GALLERY)
+        for name in splits[1:] if prepared.leave_one_out else splits:
             split = prepared.split(name)
             embed(name, split.photo_ids, partial(map, split.photos), {"file_name": np.array(split.file_names)})
     seconds = time.perf_counter() - fitted

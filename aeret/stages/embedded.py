@@ -1,4 +1,4 @@
-"""The query and gallery photos of a run with their embeddings: where evaluation, plans and sweeps start."""
+"""Open the query and gallery photos of a run with their embeddings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Embedded:
         self.categories: tuple[str, ...] = tuple(category.name for category in self.prepared.categories)
 
     def photo_sets(self) -> tuple[PhotoSet, PhotoSet]:
-        """Return queries and gallery for an evaluation; the same object where they are the same photos."""
+        """Return the query and gallery photo sets of an evaluation."""
         gallery = _photo_set(self.gallery, self.gallery_set)
         return gallery if self.leave_one_out else _photo_set(self.queries, self.query_set), gallery
 

@@ -1,4 +1,4 @@
-"""Content digests of files outside any artifact; a file is read again only where its size or time of change differs."""
+"""Digest the content of files outside any artifact."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def one_digest(path: Path) -> str:
 
 
 def artifact_key(path: Path) -> str:
-    """Return the key of an artifact by its path, ``artifacts/<stage>/<key>``, made or not; empty for another path.
+    """Return the key of an artifact's path, or an empty string.
 
     Its content follows from the key, so a pipeline may plan with an artifact that is yet to be made.
     """

@@ -206,7 +206,7 @@ def test_a_stage_that_cannot_write_ends_all_experiments(bench: Bench) -> None:
     # Room for the records, not for the photos.
     done = bench.run("run", "whole.yaml", blocks=40)
     assert "File too large" in done.stderr
-    assert "stage prepare ended as is said above" in done.stderr
+    assert "stage prepare stopped for the reason above" in done.stderr
     assert done.returncode == 4
     assert bench.statuses() == ["failed"]
     again = bench.run("run", "tiny.yaml")
@@ -248,7 +248,7 @@ def test_data_check_finds_the_planted_error_and_takes_settings(bench: Bench, col
     assert bad.stdout.splitlines()[-1] == "tiny: 1 errors, 0 warnings"
     run = bench.run("run", "tiny.yaml", "--set", "data.manifest=broken.yaml")
     assert run.returncode == 2
-    assert "mend what is said above" in run.stderr
+    assert "fix the problem above" in run.stderr
     assert "same command" not in run.stderr
 
 

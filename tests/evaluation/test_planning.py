@@ -52,7 +52,7 @@ def test_the_front_is_what_nothing_beats_in_all_three():
 
 
 def test_candidates_cut_vectors_into_equal_parts_and_leave_codes_out():
-    found = list(candidates(24, 100, ("pq", "sq", "flat", "binary-flat")))
+    found = list(candidates(24, ("pq", "sq", "flat", "binary-flat")))
     parts = [("pq", {"parts": 12}), ("pq", {"parts": 6}), ("pq", {"parts": 3})]
     assert found == [*parts, ("sq", {"bits": 8}), ("sq", {"bits": 4}), ("flat", {})]
 

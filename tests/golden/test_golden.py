@@ -136,8 +136,9 @@ def test_numbers_are_those_that_were_pinned(numbers: dict[str, dict[str, float]]
     tolerance = TOLERANCE if same else ELSEWHERE
     found, pinned = numbers[run], expected[run]
     assert len(pinned) >= 12 and found.keys() == pinned.keys()
-    # Ranks and queries' sums are not shares: on another kind of machine they say nothing within a bound.
-    bounded = {name for name in pinned if same or not name.startswith(("queries /", "layout /", "clusters /"))}
+    # Elsewhere ranks and queries' sums say nothing within a bound, and codes by sign or by k-means may flip.
+    loose = ("queries /", "layout /", "clusters /", "waterfall / hashed", "waterfall / re-ranked")
+    bounded = {name for name in pinned if expected["machine"] == machine() or not name.startswith(loose)}
     moved = {
         name: (found[name], pinned[name])
         for name in sorted(bounded)

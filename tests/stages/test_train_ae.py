@@ -237,13 +237,3 @@ def test_statistics_by_hand() -> None:
     assert values["largest_variance_shares"] == [0.5, 0.5, 0.0]
     nothing, _ = _statistics(np.ones((3, 2), np.float32))
     assert nothing["dead_units"] == 2 and nothing["effective_dimensions"] == 0
-
-
-@pytest.mark.parametrize("name", ["train-ae", "encode-masks"])
-def test_stage_names_what_decides_its_result(name: str) -> None:
-    import aeret
-
-    stage = load_stage(name)
-    assert name == stage.NAME
-    package = Path(aeret.__file__).parent
-    assert all((package / room).exists() for room in stage.ROOMS)

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from aeret.embeddings.classic.colour_histogram import COLOUR_HISTOGRAM
-from aeret.embeddings.classic.describe import describe_batches
-from aeret.embeddings.classic.feature import ClassicFeature, Photos, Vectors
+from aeret.embeddings.classic.feature import ClassicFeature, Photos, Vectors, describe_batches
 from aeret.embeddings.classic.hog import HOG
 from aeret.embeddings.classic.lbp import LBP
 from aeret.embeddings.classic.thumbnail_pca import THUMBNAIL_PCA
 from aeret.embeddings.classic.visual_words import VISUAL_WORDS_BM25, VISUAL_WORDS_TFIDF
 
-__all__ = [
-    "CLASSIC_FEATURES",
-    "ClassicFeature",
-    "Photos",
-    "Vectors",
-    "describe_batches",
-]
+__all__ = ["CLASSIC_FEATURES", "ClassicFeature", "Photos", "Vectors", "describe_batches"]
 
 CLASSIC_FEATURES: dict[str, ClassicFeature] = {
     "colour-histogram": COLOUR_HISTOGRAM,

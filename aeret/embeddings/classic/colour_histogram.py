@@ -1,4 +1,4 @@
-"""Colour histogram: which colours a photo has, wherever they are.
+"""Describe photos by which colours they have, wherever they are.
 
 Swain, Ballard, "Color indexing", IJCV 1991; here over hue, saturation and value. The square root of each share makes
 the cosine of two histograms their Bhattacharyya coefficient (Arandjelovic, Zisserman, CVPR 2012).

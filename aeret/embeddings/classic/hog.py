@@ -1,4 +1,4 @@
-"""Histograms of oriented gradients: where edges of which direction are.
+"""Describe photos by where edges of which direction are.
 
 Dalal, Triggs, "Histograms of oriented gradients for human detection", CVPR 2005: 9 directions, 2 x 2 cells a block,
 L2-Hys. The photo is always 8 x 8 cells, so the vector is 1764 long for photos of any size.

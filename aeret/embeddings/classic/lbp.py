@@ -1,4 +1,4 @@
-"""Local binary patterns: which textures are where.
+"""Describe photos by which textures are where.
 
 Ojala, Pietikainen, Maenpaa, "Multiresolution gray-scale and rotation invariant texture classification with local binary
 patterns", PAMI 2002: uniform patterns of 8 neighbours at radius 1 and 16 at radius 2. One histogram in each of 4 x 4

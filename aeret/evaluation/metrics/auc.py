@@ -21,9 +21,10 @@ def _auc(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
     Worked: 6 photos are not relevant; 5, 5, 4 and 2 of them come after the hits: 16 / 24 = 0.6667
     """
     others = ranked.candidates - ranked.relevant
+    after: NDArray[Any]
     if ranked.ties is None:
         misses_before = np.cumsum(1 - ranked.hits.astype(np.int64), axis=1)
-        after: NDArray[Any] = others[:, None] - misses_before  # a hit is no miss, so its own place adds none
+        after = others[:, None] - misses_before  # a hit is no miss, so its own place adds none
     else:  # a pair inside a tie counts half
         ties = ranked.ties
         after = others[:, None] - (ties.before - ties.found) - (ties.size - ties.hits) / 2

@@ -43,7 +43,7 @@ def _contributions(ranked: Ranked) -> Values:
         return np.asarray(ranked.running * ranked.hits / ranks, np.float64)
     ties = ranked.ties
     slope = (ties.hits - 1) / np.maximum(ties.size - 1, 1)
-    return ties.hits / ties.size * (ties.found + 1 + (ties.place - 1) * slope) / ranks
+    return np.asarray(ties.hits / ties.size * (ties.found + 1 + (ties.place - 1) * slope) / ranks, np.float64)
 
 
 def _over_expected_hits(values: Values, total: Values, cuts: Counts, ties: Ties) -> Values:

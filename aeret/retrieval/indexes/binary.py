@@ -10,84 +10,66 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.cores import cores
 from aeret.embeddings.blocks import over_blocks
 from aeret.progress import Progress
 from aeret.retrieval.hamming import as_codes, as_words, checked_codes, nearest_codes
+from aeret.retrieval.indexes.checks import one_of
 from aeret.retrieval.indexes.faiss_index import settled
-from aeret.retrieval.indexes.ids import inserted
-from aeret.retrieval.indexes.index import EVERYTHING, Found, Index
-from aeret.retrieval.indexes.training import one_of
+from aeret.retrieval.indexes.flat import Flat
+from aeret.retrieval.indexes.index import EVERYTHING, Found
 
-_QUERIES_AT_ONCE = 64
-_LEAST_BLOCK = 16
+_QUERIES_AT_ONCE = 32
 _MOST_FLIPS = 3
 """More flipped bits open more buckets than a scan takes."""
-
 _faiss: Any = faiss  # whose stubs lack some of its names
 
 
-class BinaryFlat(Index):
+class BinaryFlat(Flat):
     """Compare all codes, exactly (:mod:`aeret.retrieval.hamming`).
 
-    Codes are uint8 (n, bits / 8) as :func:`numpy.packbits` makes them, or bool (n, bits); bits are a multiple of 8.
-    They go in and out of ``build``, ``add``, ``search`` and ``decoded`` where other indexes have vectors; ``decoded``
-    gives uint8.
+    Codes take the place of vectors: uint8 (n, bits / 8) as :func:`numpy.packbits` makes them, or bool (n, bits), with
+    bits a multiple of 8; ``decoded`` returns uint8. They are held as words in the order of columns, uint64 (n, words).
     """
 
     name = "binary-flat"
     METRICS = ("hamming",)
-
-    _words: NDArray[np.uint64]
-    """The codes as columns, uint64 (words, n)."""
 
     @classmethod
     def _checked(cls, vectors: NDArray[Any], name: str, width: int | None) -> NDArray[Any]:
         return checked_codes(np.asarray(vectors), name, width)
 
     def _build(self, vectors: NDArray[Any], seed: int, progress: Progress) -> None:
-        self._words = as_words(vectors)
+        self._vectors = as_words(vectors).T
 
     def _insert(self, vectors: NDArray[Any], rows: NDArray[np.int64]) -> None:
-        self._words = np.ascontiguousarray(inserted(self._words.T, as_words(vectors).T, rows).T)
+        super()._insert(as_words(vectors).T, rows)
+        self._vectors = np.asfortranarray(self._vectors)
 
     def _delete(self, rows: NDArray[np.int64]) -> None:
-        self._words = np.delete(self._words, rows, axis=1)
+        super()._delete(rows)
+        self._vectors = np.asfortranarray(self._vectors)
 
     def _decoded(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        return as_codes(self._words[:, rows.ravel()], self.width).reshape(*rows.shape, self.width)
-
-    def _state(self) -> dict[str, NDArray[Any]]:
-        return {"words": self._words}
-
-    def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        self._words = state["words"]
+        return as_codes(self._vectors[rows.ravel()].T, self.width).reshape(*rows.shape, self.width)
 
     def _search_block(
         self, queries: NDArray[Any], n: int, exclude: NDArray[np.int64], knobs: Mapping[str, Any], threads: int
     ) -> Found:
-        rows, bits = self._scanned(queries, n, exclude, threads)
-        return rows, bits, len(self) - (exclude >= 0), np.zeros_like(exclude)
-
-    def _scanned(
-        self, queries: NDArray[Any], n: int, exclude: NDArray[np.int64], threads: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         words = as_words(queries)
 
         def work(start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-            return nearest_codes(words[:, start:stop], self._words, n, exclude[start:stop])
+            return nearest_codes(words[:, start:stop], self._vectors.T, n, exclude[start:stop])
 
-        size = min(_QUERIES_AT_ONCE, max(_LEAST_BLOCK, -(-len(queries) // (threads or cores()))))
-        rows, bits = zip(*over_blocks(len(queries), size, work, threads), strict=True)
-        return np.concatenate(rows), np.concatenate(bits).astype(np.float32)
+        rows, bits = zip(*over_blocks(len(queries), _QUERIES_AT_ONCE, work, threads), strict=True)
+        far = np.concatenate(bits).astype(np.float32)
+        return np.concatenate(rows), far, len(self) - (exclude >= 0), np.zeros_like(exclude)
 
 
 class BinaryMulti(BinaryFlat):
     """Look codes up in hash tables of their substrings (Norouzi, Punjani and Fleet 2012), those of faiss.
 
     Buckets are opened with more and more flipped bits until no nearer code can be missing, then all codes are scanned.
-    That pays if near codes exist, as those of photos alike. A change makes the tables anew. ``scanned`` and ``probes``
-    are means over the queries that were asked together.
+    A change makes the tables anew. ``scanned`` and ``probes`` are means over the queries that were asked together.
     """
 
     name = "binary-multi"
@@ -114,11 +96,11 @@ class BinaryMulti(BinaryFlat):
 
     def _look_up(self) -> None:
         """Make the tables of all codes."""
-        bits, count = 8 * self.width, self._words.shape[1]
+        bits, count = 8 * self.width, len(self._vectors)
         substring = int(self.options["substring"]) or (16 if count >= 2**14 and bits >= 16 else 8)
         substring = min(substring, bits)
         self._tables = faiss.IndexBinaryMultiHash(bits, bits // substring, substring)
-        self._tables.add(as_codes(self._words, self.width))
+        self._tables.add(as_codes(self._vectors.T, self.width))
 
     def _search_block(
         self, queries: NDArray[Any], n: int, exclude: NDArray[np.int64], knobs: Mapping[str, Any], threads: int
@@ -142,8 +124,8 @@ class BinaryMulti(BinaryFlat):
             enough = last < radius * self._tables.nhash
             left = left[~(enough | np.isfinite(last) if radius > knobs["radius"] else enough)]
         if len(left):
-            rows[left], bits[left] = self._scanned(queries[left], n, exclude[left], threads)
-            counted[0, left] += len(self)
+            rows[left], bits[left], all_of_them, _ = super()._search_block(queries[left], n, exclude[left], {}, threads)
+            counted[0, left] += all_of_them
         scanned, probes = np.maximum(counted, [[n], [1]])
         return rows, bits, np.minimum(scanned, len(self) - (exclude >= 0)), probes
 

@@ -13,7 +13,7 @@ from aeret.embeddings.distances import Vectors, checked
 from aeret.errors import UsageError
 from aeret.progress import Progress
 from aeret.retrieval import cluster_first
-from aeret.retrieval.indexes.ids import inserted
+from aeret.retrieval.indexes.checks import inserted
 from aeret.retrieval.indexes.index import EVERYTHING, Found, Index
 from aeret.retrieval.indexes.training import train_centroids
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from aeret.errors import UsageError
+from aeret.retrieval.indexes.checks import one_of, parts_of
 from aeret.retrieval.indexes.faiss_index import FaissIndex
-from aeret.retrieval.indexes.training import one_of, parts_of
 
 _MOST_CODES = 2**16
 

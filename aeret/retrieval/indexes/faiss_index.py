@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from aeret.embeddings.distances import Vectors
 from aeret.progress import Progress
-from aeret.retrieval.indexes.ids import inserted
+from aeret.retrieval.indexes.checks import inserted
+from aeret.retrieval.indexes.files import write_faiss
 from aeret.retrieval.indexes.index import Found, Index
 from aeret.retrieval.indexes.training import train
 
@@ -59,8 +60,7 @@ class FaissIndex(Index):
         self._own()
         self._fill(np.delete(self._codes(), rows, axis=0))
 
-    # Codes: what faiss keeps of each vector, uint8 (n, bytes). Rows are renumbered by taking all out and putting them
-    # back, which copies but encodes nothing again.
+    # Rows are renumbered by taking all codes, uint8 (n, bytes), out and putting them back; nothing is encoded again.
 
     def _encode(self, vectors: Vectors) -> NDArray[np.uint8]:
         return np.asarray(self._faiss.sa_encode(vectors))
@@ -116,21 +116,14 @@ class FaissIndex(Index):
 
     def _bytes(self) -> int:
         sizes: list[int] = []
-        write = faiss.write_index_binary if isinstance(self._faiss, faiss.IndexBinary) else faiss.write_index
-        write(self._faiss, _faiss.PyCallbackIOWriter(lambda part: sizes.append(len(part))))
+        write_faiss(self._faiss, _faiss.PyCallbackIOWriter(lambda part: sizes.append(len(part))))
         return super()._bytes() + sum(sizes)
 
 
 def settled(fetch: Fetch, n: int, exclude: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], Vectors]:
-    """Return rows int64 (b, n) and distances float32 (b, n), ties by row.
+    """Return rows int64 (b, n) and distances float32 (b, n) without the ``exclude``-d row or -1 of each; ties by row.
 
-    A few candidates more than are wanted are fetched, and more while the last one ties with the last result.
-
-    Args:
-        fetch: gives candidates.
-        n: results of each query; candidates beside the excluded row.
-        exclude: row left out or -1, int64 (b,).
-        most: candidates that can be fetched.
+    Of ``most`` candidates, a few more than are wanted are fetched, and more while the last ties with the last result.
     """
     rows, distances = np.empty((len(exclude), n), np.int64), np.empty((len(exclude), n), np.float32)
     left, wanted = np.arange(len(exclude)), n + n // 4 + 2

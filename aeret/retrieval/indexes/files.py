@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import faiss
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from aeret.artifacts import flush, locked, replacing_file, system_error, write_json
 from aeret.errors import DataError, UsageError
 
+T = TypeVar("T")
 MANIFEST, VERSION = "index.json", 2
 _DATA = re.compile(r"\w+\.(\d+)\.(npy|faiss)(\.tmp)?")
 _OURS = re.compile(rf"{_DATA.pattern}|\.?index\.json(\.\d+\.tmp)?")
@@ -47,12 +48,13 @@ def save_index(folder: Path, facts: Mapping[str, Any], arrays: Mapping[str, NDAr
                     np.save(file, array)
             if held is not None:
                 files.append(folder / f"held.{number}.faiss")
-                _write_faiss(held, files[-1])
+                write_faiss(held, str(files[-1]))
+                flush(files[-1])
             sizes = {path.name: path.stat().st_size for path in files}
             write_json(folder / MANIFEST, {**facts, "version": VERSION, "save": number, "files": sizes})
             flush(folder)
             for path in folder.iterdir():
-                if _is_ours(path) and path.name not in (*sizes, MANIFEST):
+                if _OURS.fullmatch(path.name) and path.name not in (*sizes, MANIFEST):
                     path.unlink()
     except OSError as error:
         raise system_error(f"{folder} cannot be written (the old one, if any, is untouched)", error) from None
@@ -81,16 +83,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         missing = Path(str(error.filename)).name
         if missing == MANIFEST:
             raise DataError(f"{folder}: holds no index (there is no {MANIFEST}).") from None
-        raise damaged(folder, f"{missing} is missing") from None
+        raise _damaged(folder, f"{missing} is missing") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged(folder, error) from None
+        raise _damaged(folder, error) from None
     return dict(facts)
 
 
-def opened(
-    folder: Path, read: Callable[[dict[str, Any], dict[str, NDArray[Any]], Path | None], None], mmap: bool
-) -> None:
-    """Call ``read`` with the manifest, the arrays by name, and the file of faiss if there is one.
+def opened(folder: Path, read: Callable[[dict[str, Any], dict[str, NDArray[Any]], Path | None], T], mmap: bool) -> T:
+    """Return what ``read`` makes of the manifest, the arrays by name, and the file of faiss if there is one.
 
     Raises:
         DataError: the folder holds no index, or a damaged one.
@@ -98,18 +98,27 @@ def opened(
     facts = read_manifest(folder)
     try:
         paths = [folder / name for name in facts["files"]]
-        arrays = {path.name.split(".")[0]: _array(path, mmap) for path in paths if path.suffix == ".npy"}
-        read(facts, arrays, next((path for path in paths if path.suffix == ".faiss"), None))
+        # Copy on write: a kernel compiled for writable arrays would be compiled again for read-only ones.
+        arrays = {
+            path.name.split(".")[0]: np.asarray(np.load(path, mmap_mode="c" if mmap else None, allow_pickle=False))
+            for path in paths
+            if path.suffix == ".npy"
+        }
+        return read(facts, arrays, next((path for path in paths if path.suffix == ".faiss"), None))
     # RuntimeError is what faiss raises.
     except (OSError, KeyError, ValueError, EOFError, RuntimeError) as error:
         if _save_of(folder) != facts["save"]:  # replaced while it was read
-            opened(folder, read, mmap)
-            return
-        raise damaged(folder, error) from None
+            return opened(folder, read, mmap)
+        raise _damaged(folder, error) from None
 
 
-def damaged(folder: Path, error: object) -> DataError:
-    """Return the error of an index that cannot be read."""
+def write_faiss(index: Any, target: Any) -> None:
+    """Write an index of faiss, of floats or bits, into a file or a writer of faiss."""
+    write: Any = faiss.write_index_binary if isinstance(index, faiss.IndexBinary) else faiss.write_index
+    write(index, target)
+
+
+def _damaged(folder: Path, error: object) -> DataError:
     return DataError(f"{folder}: holds a damaged index ({error}); build it again.")
 
 
@@ -120,25 +129,10 @@ def _save_of(folder: Path) -> Any:
         return None
 
 
-def _is_ours(path: Path) -> bool:
-    return _OURS.fullmatch(path.name) is not None
-
-
 def _refuse_foreign(folder: Path) -> None:
     if not folder.exists() or (folder / MANIFEST).is_file():
         return
-    if not folder.is_dir() or not all(map(_is_ours, folder.iterdir())):
+    if not folder.is_dir() or not all(_OURS.fullmatch(path.name) for path in folder.iterdir()):
         raise UsageError(
             f"{folder}: holds other things (there is no {MANIFEST}) and is not written over; give another folder."
         )
-
-
-def _array(path: Path, mmap: bool) -> NDArray[Any]:
-    # Copy on write: a kernel compiled for writable arrays would be compiled again for read-only ones.
-    return np.asarray(np.load(path, mmap_mode="c" if mmap else None, allow_pickle=False))
-
-
-def _write_faiss(held: Any, path: Path) -> None:
-    write = faiss.write_index_binary if isinstance(held, faiss.IndexBinary) else faiss.write_index
-    write(held, str(path))
-    flush(path)

@@ -1,8 +1,7 @@
 """Define what every index does: build, search, change, save and open, by the user's own ids.
 
-The public methods of :class:`Index` check what they are given and translate ids; the private ones, which each index
-implements, see checked vectors and *rows* only. Rows are numbered in ascending order of id, so that a tie by row is a
-tie by id. Distances are smaller where nearer: 1 - cosine, Euclidean, the negated dot product, or bits.
+Public methods check arguments and translate ids; private ones see checked vectors and *rows* only, which are numbered
+in ascending order of id. Distances are smaller where nearer: 1 - cosine, Euclidean, the negated dot product, or bits.
 """
 
 from __future__ import annotations
@@ -21,9 +20,8 @@ from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import DataError, UsageError
 from aeret.progress import Progress, silent
 from aeret.registry import lookup
-from aeret.retrieval.indexes.choices import chosen
+from aeret.retrieval.indexes.checks import by_id, checked_ids, chosen, inserted, is_fixed, rows_of
 from aeret.retrieval.indexes.files import opened, save_index
-from aeret.retrieval.indexes.ids import by_id, checked_ids, inserted, is_fixed, rows_of
 from aeret.retrieval.ranking import Ranking
 
 EVERYTHING = math.inf
@@ -79,13 +77,12 @@ class Index(ABC):
         """Return an index of vectors.
 
         Args:
-            vectors: float32 (n, d), at least one. An index that holds whole vectors copies them, so that the array can
-                be written to afterwards; only a read-only memory-mapped file is used where it is.
+            vectors: float32 (n, d), at least one; copied, unless they are a read-only memory-mapped file.
             ids: unique, not negative, int64 (n,); the row numbers by default.
             metric: one of ``METRICS``; the first by default.
             seed: of what is trained.
             progress: shows the work.
-            options: of this index, see ``OPTIONS`` and ``GIVEN``.
+            options: see ``OPTIONS`` and ``GIVEN``.
 
         Raises:
             UsageError: an argument does not fit; the message says which.
@@ -97,12 +94,10 @@ class Index(ABC):
         index._given = others
         given = np.asarray(vectors)
         vectors = cls._checked(given, "Vectors to index", None)
-        if not len(vectors):
-            raise UsageError("An index needs at least one vector, got none.")
-        if not vectors.shape[1]:
-            raise UsageError("An index needs vectors of at least one dimension, got none.")
-        if len(vectors) >= 2**31:
-            raise UsageError(f"An index holds at most {2**31 - 1} vectors, got {len(vectors)}.")
+        if not vectors.size or len(vectors) >= 2**31:
+            raise UsageError(
+                f"An index holds 1 to {2**31 - 1} vectors of at least one dimension, got an array of {vectors.shape}."
+            )
         index.width = vectors.shape[1]
         known = np.arange(len(vectors)) if ids is None else checked_ids(ids, len(vectors))
         vectors, index._ids = by_id(vectors, known)
@@ -114,11 +109,9 @@ class Index(ABC):
         return index
 
     def add(self, vectors: NDArray[Any], ids: NDArray[np.integer] | None = None) -> None:
-        """Add vectors; what was trained at the build stays as it is.
+        """Add vectors float32 (m, d); what was trained at the build stays as it is.
 
-        Args:
-            vectors: float32 (m, d).
-            ids: not yet in the index, int64 (m,); they go on from the largest by default.
+        Ids int64 (m,) must be new; they go on from the largest by default.
 
         Raises:
             UsageError: shapes do not fit, or an id is given twice or is there already.
@@ -138,11 +131,7 @@ class Index(ABC):
         self._ids = inserted(self._ids, new, rows)
 
     def remove(self, ids: NDArray[np.integer]) -> None:
-        """Remove vectors by id; at least one must stay.
-
-        Raises:
-            UsageError: an id is not in the index or given twice; the message names it.
-        """
+        """Remove vectors by different ids that the index holds; at least one must stay."""
         gone = np.sort(checked_ids(ids, np.size(ids)))
         rows = rows_of(self._ids, gone, "removed")
         if len(gone) == len(self):
@@ -163,8 +152,6 @@ class Index(ABC):
     ) -> Ranking:
         """Return exactly ``n`` results of each query, or as many as there are; ties by id.
 
-        An approximate search that finds fewer than ``n`` looks further until it has them.
-
         Args:
             queries: float32 (q, d).
             n: results per query; fewer if the index holds fewer.
@@ -172,9 +159,6 @@ class Index(ABC):
             threads: 0 means one per core.
             progress: shows queries done.
             knobs: see ``KNOBS``.
-
-        Returns:
-            A ranking whose ``rows`` are ids.
 
         Raises:
             UsageError: shapes do not fit, values are not finite, or an id or a knob is unknown.
@@ -216,32 +200,16 @@ class Index(ABC):
         return l2_normalise(vectors) if self.metric == "cosine" else vectors
 
     def decoded(self, ids: NDArray[np.integer] | None = None) -> NDArray[Any]:
-        """Return the vectors as the index knows them, float32 (m, d), in the space of :meth:`prepared` queries.
-
-        Args:
-            ids: of the vectors wanted; all, in order of id, by default.
-
-        Raises:
-            UsageError: an id is not in the index.
-        """
-        if ids is None:
-            return self._decoded(np.arange(len(self)))
-        return self._decoded(rows_of(self._ids, np.asarray(ids, np.int64), "decoded"))
+        """Return the vectors of known ids, or all in order of id, as the index knows them, float32 (m, d)."""
+        known = self._ids if ids is None else np.asarray(ids, np.int64)
+        return self._decoded(rows_of(self._ids, known, "decoded"))
 
     def rows(self, ids: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Return the rows of :meth:`decoded` at which ids stand, int64 of the same shape.
-
-        Raises:
-            UsageError: an id is not in the index.
-        """
+        """Return the rows of :meth:`decoded` at which known ids stand, int64 of the same shape."""
         return rows_of(self._ids, np.asarray(ids, np.int64), "turned into a row")
 
     def save(self, folder: Path) -> None:
-        """Write the index into a folder; a killed save leaves the old one.
-
-        Raises:
-            AeretError: see :func:`aeret.retrieval.indexes.files.save_index`.
-        """
+        """Write the index into a folder; a killed save leaves the old one (:mod:`aeret.retrieval.indexes.files`)."""
         facts = {"kind": self.name, "metric": self.metric, "width": self.width, "vectors": len(self)}
         arrays = {"ids": self._ids, **self._state()}
         save_index(Path(folder), {**facts, "options": self.options}, arrays, self._held())
@@ -253,9 +221,8 @@ class Index(ABC):
         Raises:
             DataError: the folder holds no index of this kind, or a damaged one.
         """
-        made: list[Self] = []
 
-        def read(facts: dict[str, Any], arrays: dict[str, NDArray[Any]], held: Path | None) -> None:
+        def read(facts: dict[str, Any], arrays: dict[str, NDArray[Any]], held: Path | None) -> Any:
             if facts["kind"] != cls.name:
                 raise DataError(
                     f"{folder}: holds an index of kind {facts['kind']!r}, not {cls.name!r}; use open_index."
@@ -267,10 +234,10 @@ class Index(ABC):
             if held is not None:
                 index._hold(held, mmap)
             index._restore(arrays)
-            made.append(index)
+            return index
 
-        opened(Path(folder), read, mmap)
-        return made[-1]
+        made: Self = opened(Path(folder), read, mmap)
+        return made
 
     @abstractmethod
     def _build(self, vectors: NDArray[Any], seed: int, progress: Progress) -> None:
@@ -292,17 +259,9 @@ class Index(ABC):
     def _search_block(
         self, queries: NDArray[Any], n: int, exclude: NDArray[np.int64], knobs: Mapping[str, Any], threads: int
     ) -> Found:
-        """Search for a block of prepared queries.
+        """Search for a block of prepared queries; ``n`` results of each exist besides its excluded row (or -1).
 
-        Args:
-            queries: prepared, float32 (b, d).
-            n: results of each, which exist.
-            exclude: row left out or -1, int64 (b,).
-            knobs: all of ``DEFAULTS``, and as given.
-            threads: of faiss, set already; for kernels of our own.
-
-        Returns:
-            See ``Found``.
+        ``knobs`` are complete; faiss has its ``threads`` already.
         """
 
     def _state(self) -> dict[str, NDArray[Any]]:
@@ -310,7 +269,7 @@ class Index(ABC):
         return {}
 
     def _restore(self, state: dict[str, NDArray[Any]]) -> None:
-        """Take the arrays of :meth:`_state` back, memory-mapped as they may be; writing to them changes no file."""
+        """Take the arrays of :meth:`_state` back, which may be memory-mapped."""
         if state:
             raise ValueError(f"unknown arrays {', '.join(state)}")
 
@@ -338,9 +297,7 @@ class Index(ABC):
 
     def _left_out(self, exclude: NDArray[np.integer] | None, queries: int) -> NDArray[np.int64]:
         rows = np.full(queries, -1, np.int64)
-        if exclude is None:
-            return rows
-        ids = np.asarray(exclude)
+        ids = rows if exclude is None else np.asarray(exclude)
         if ids.shape != (queries,) or ids.dtype.kind not in "iu":
             raise UsageError(
                 f"exclude must name one id (or -1) per query, {queries} integers; got {ids.dtype} of shape {ids.shape}."

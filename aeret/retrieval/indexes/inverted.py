@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.embeddings.distances import Vectors
+from aeret.retrieval.indexes.checks import one_of, parts_of
 from aeret.retrieval.indexes.faiss_index import FaissIndex, settled
 from aeret.retrieval.indexes.index import EVERYTHING, Found
-from aeret.retrieval.indexes.training import one_of, parts_of
 
 Lists = NDArray[np.int64]
 """Lists in the order in which each query reads them, -1 after the last; int64 (b, p)."""
@@ -75,7 +75,8 @@ class Inverted(FaissIndex):
         lists, far, held = self._read(queries, np.maximum(vectors, n + (exclude >= 0)), least)
 
         def fetch(some: NDArray[np.int64], count: int) -> tuple[Vectors, NDArray[np.int64]]:
-            return self._scan(queries[some], lists[some], far[some], count)
+            self._faiss.nprobe = lists.shape[1]
+            return self._measured(*self._faiss.search_preassigned(queries[some], count, lists[some], far[some]))
 
         rows, distances = settled(fetch, n, exclude, len(self))
         probes = (self._sizes[lists] > 0).sum(axis=1)
@@ -86,10 +87,7 @@ class Inverted(FaissIndex):
     ) -> tuple[Lists, Vectors, NDArray[np.int64]]:
         """Return the lists each query reads, the distances of their centroids, and how many vectors they hold.
 
-        Args:
-            queries: float32 (b, d).
-            vectors: that are to be read at least, of those there are, int64 (b,).
-            least: lists read at least.
+        Each reads at least ``least`` lists and ``vectors``, int64 (b,), of those that there are.
         """
         wanted = np.minimum(vectors, len(self))[:, None]
         every, count = int(self._faiss.nlist), min(least, int(self._faiss.nlist))
@@ -112,10 +110,6 @@ class Inverted(FaissIndex):
         """Return the ``count`` nearest lists, and the distances of their centroids as faiss has them."""
         far, lists = self._faiss.quantizer.search(queries, count)
         return lists, far
-
-    def _scan(self, queries: Vectors, lists: Lists, far: Vectors, count: int) -> tuple[Vectors, NDArray[np.int64]]:
-        self._faiss.nprobe = lists.shape[1]
-        return self._measured(*self._faiss.search_preassigned(queries, count, lists, far))
 
 
 class InvertedFlat(Inverted):
@@ -143,22 +137,10 @@ class InvertedProductCodes(Inverted):
         self.codebook = max(lists, 2**bits)
         return f"IVF{lists},PQ{self.options['parts']}x{bits}np"
 
-    def _made(self, vectors: Vectors, seed: int) -> Any:
-        index = super()._made(vectors, seed)
-        return self._with_tables(index)
-
-    def _hold(self, path: Path, mmap: bool) -> None:
-        super()._hold(path, mmap)
-        self._with_tables(self._faiss)
-
-    def _own(self) -> None:
-        super()._own()
-        self._with_tables(self._faiss)
-
-    def _with_tables(self, index: Any) -> Any:
-        index.use_precomputed_table = 0 if self.options["tables"] else -1
-        index.precompute_table()
-        return index
+    def _count(self) -> None:
+        super()._count()
+        self._faiss.use_precomputed_table = 0 if self.options["tables"] else -1
+        self._faiss.precompute_table()
 
     def _bytes(self) -> int:
         return super()._bytes() + 4 * int(self._faiss.precomputed_table.size())

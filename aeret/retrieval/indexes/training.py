@@ -1,4 +1,4 @@
-"""Train quantisers of faiss on a bounded, seeded sample, and refuse sizes that faiss would abort on."""
+"""Train quantisers of faiss on a bounded, seeded sample."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import faiss
 import numpy as np
 
 from aeret.embeddings.distances import Vectors
-from aeret.errors import UsageError
 from aeret.rng import derive, generator
 
 _ITERATIONS = 10
@@ -49,42 +48,6 @@ def train(index: Any, vectors: Vectors, codebook: int, seed: int, purpose: str) 
     for part in _parts(index):
         if isinstance(part, faiss.OPQMatrix):
             part.pq = None  # ours, and gone with this call
-
-
-def parts_of(width: int, parts: int) -> int:
-    """Return the number of parts that vectors are cut into; 0 means of about eight dimensions each.
-
-    Raises:
-        UsageError: the parts would not be equally wide.
-    """
-    divisors = [part for part in range(1, width + 1) if width % part == 0]
-    if parts == 0:
-        return max(part for part in divisors if part <= max(1, width // 8))
-    if parts not in divisors:
-        raise UsageError(f"Vectors of {width} dimensions cannot be cut into {parts} equal parts. Possible: {divisors}.")
-    return parts
-
-
-def one_of(value: int, allowed: tuple[int, ...], what: str) -> int:
-    """Return a value, if it is allowed.
-
-    Raises:
-        UsageError: it is not.
-    """
-    if value not in allowed:
-        raise UsageError(f"{what} must be one of {allowed}, got {value}.")
-    return value
-
-
-def within(value: int, least: int, most: int, what: str) -> int:
-    """Return a whole number from ``least`` to ``most``.
-
-    Raises:
-        UsageError: it is beyond.
-    """
-    if not least <= value <= most:
-        raise UsageError(f"{what} must be from {least} to {most}, got {value}.")
-    return int(value)
 
 
 def _clustering(seed: int, purpose: str) -> dict[str, Any]:

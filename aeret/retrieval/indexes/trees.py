@@ -17,9 +17,9 @@ from sklearn.neighbors import KDTree
 
 from aeret.clustering.kmeans import fit_kmeans
 from aeret.embeddings.distances import Vectors
+from aeret.retrieval.indexes.checks import within
 from aeret.retrieval.indexes.index import EVERYTHING
 from aeret.retrieval.indexes.inverted import Inverted, Lists
-from aeret.retrieval.indexes.training import within
 from aeret.rng import derive
 
 _VALUES_AT_ONCE = 2**24

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.embeddings.distances import Vectors, faiss_threads
+from aeret.retrieval.indexes.checks import within
 from aeret.retrieval.indexes.faiss_index import FaissIndex, settled
 from aeret.retrieval.indexes.index import EVERYTHING, Found
-from aeret.retrieval.indexes.training import within
 
 _faiss: Any = faiss  # whose stubs lack some of its names
 

@@ -1,8 +1,7 @@
 """Score each result in the light of the whole list, by a small trained transformer.
 
 Ouyang, Wu, Li, Tang and Liu, "Contextual similarity aggregation with self-attention for visual re-ranking", NeurIPS
-2021. A photo enters by its cosines to the query and the first results (``anchors`` in all), so that the network does
-not depend on the embedding. :mod:`aeret.training.contextual` defines, trains and loads the network.
+2021. A photo enters by its cosines to the query and the first results (:mod:`aeret.training.contextual`).
 """
 
 from __future__ import annotations

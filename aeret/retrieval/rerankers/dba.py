@@ -1,12 +1,9 @@
 """Average each photo's vector with its nearest neighbours in the gallery (database-side augmentation).
 
 Turcot and Lowe 2009; Arandjelovic and Zisserman, "Three things everyone should know to improve object retrieval", CVPR
-2012; weights as in alpha query expansion. The re-ranker scores the results by the cosine of the query to their
-augmented vectors; :func:`augment` returns the augmented vectors of a whole gallery.
+2012; weights as in alpha query expansion. Neighbours come from the whole gallery: averages within the results, which
+were chosen for being near the query, favour unrelated photos.
 """
-
-# Neighbours come from the whole gallery: results were chosen for being near the query, so averages within them favour
-# unrelated photos. On a mixture with P@10 = 0.998, neighbours among the results lowered it to 0.135.
 
 from __future__ import annotations
 
@@ -39,12 +36,9 @@ class Neighbours:
 
 
 def find_neighbours(gallery: NDArray[np.floating], k: int, of: NDArray[np.integer] | None = None) -> Neighbours:
-    """Find the ``k`` nearest others of gallery rows, or all others if there are fewer.
+    """Find the ``k`` nearest others of gallery rows ``of`` (all by default), or all others if there are fewer.
 
-    Args:
-        gallery: float32 (g, d).
-        k: neighbours. A leave-one-out search needs one more than the option ``k``, because the query drops out.
-        of: gallery rows, int64 (n,); all by default.
+    A leave-one-out search needs one more than the option ``k``, because the query drops out.
 
     Raises:
         UsageError: the gallery is no matrix of finite numbers, ``k`` is below 1, or a row does not exist.
@@ -61,14 +55,10 @@ def find_neighbours(gallery: NDArray[np.floating], k: int, of: NDArray[np.intege
 
 
 def augment(gallery: NDArray[np.floating], *, k: int = 10, alpha: float = 0.0) -> Vectors:
-    """Return each vector averaged with its ``k`` nearest others, float32 (g, d), of unit length.
+    """Return each vector of a gallery averaged with its ``k`` nearest others, float32 (g, d), of unit length.
 
-    Do not use it if queries are part of the gallery: each would be mixed into the vectors it is to find.
-
-    Args:
-        gallery: float32 (g, d).
-        k: neighbours, ties by row; 0 returns the gallery as it is.
-        alpha: a neighbour weighs max(cosine, 0) ** alpha; 0 weights all like the vector itself.
+    Not for queries that are part of the gallery: each would be mixed into the vectors it is to find. ``k`` = 0 returns
+    the gallery as it is; a neighbour weighs max(cosine, 0) ** alpha.
 
     Raises:
         UsageError: the gallery is no matrix of finite numbers, or an option is wrong.

@@ -1,10 +1,7 @@
 """Re-order the first results of each query: what all re-rankers share.
 
-- A re-ranker sees one query and its first ``top`` results; results beyond ``top`` keep their places. ``rocchio`` also
-  reads the judged photos, and ``dba`` the neighbours of the results.
-- Queries do not influence each other, unlike in the published code of k-reciprocal re-ranking.
-- Equal float32 scores keep the order of the search.
-- Each row keeps the distance that the search gave it, so distances no longer rise. ``exact`` alone replaces them.
+Results beyond ``top`` keep their places, and equal float32 scores keep the order of the search. Each row keeps the
+distance that the search gave it, so distances no longer rise; ``exact`` alone replaces them.
 """
 
 from __future__ import annotations
@@ -97,9 +94,8 @@ class Reranker:
         with progress(f"re-rank, {self.name}", len(queries), unit="query") as step:
             for number in range(len(queries) if top else 0):
                 chosen = ranking.rows[number, :top]
-                scores = self.score(
-                    Candidates(queries[number], _read(gallery, chosen), chosen, number, gallery), values
-                )
+                found = Candidates(queries[number], _read(gallery, chosen), chosen, number, gallery)
+                scores = self.score(found, values)
                 if scores is not None:
                     scores = np.asarray(scores, np.float32)
                     order = np.lexsort((chosen, scores)) if self.measures else np.argsort(scores, kind="stable")

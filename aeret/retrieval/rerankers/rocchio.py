@@ -2,7 +2,7 @@
 
 Rocchio, "Relevance feedback in information retrieval", 1971; weights of Manning, Raghavan and Schutze 2008, section
 9.1.1: ``q' = unit(q + beta mean(relevant) - gamma mean(non-relevant))``, all of unit length; results are scored by
-their cosine to q'. Judged photos may lie anywhere in the gallery. Measure feedback on photos that were *not* judged.
+their cosine to q'. Measure feedback on photos that were *not* judged.
 """
 
 from __future__ import annotations

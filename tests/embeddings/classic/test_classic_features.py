@@ -7,8 +7,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from aeret.embeddings.classic import CLASSIC_FEATURES, describe, describe_batches
-from aeret.embeddings.classic.principal_axes import fit_principal_axes, project_on_axes
+from aeret.embeddings.classic import CLASSIC_FEATURES, describe_batches
 from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import UsageError
 from aeret.settings import EmbedSettings
@@ -53,7 +52,7 @@ def test_the_contract(name: str) -> None:
 
 
 def test_processes_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(describe, "_INLINE", 0)
+    monkeypatch.setattr("aeret.embeddings.classic.feature._INLINE", 0)
     feature, photos = CLASSIC_FEATURES["hog"], noise(6, 32)
     found = list(describe_batches(feature, (photos[start : start + 1] for start in range(6)), 6, workers=2))
     np.testing.assert_array_equal(np.concatenate(found), feature.describe(photos))
@@ -82,15 +81,16 @@ def test_texture_is_found_in_its_place() -> None:
     assert cosine("lbp", left, again) > cosine("lbp", left, right) + 0.1
 
 
-def test_principal_axes_are_those_of_scikit_learn() -> None:
-    vectors = np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32) * np.arange(1, 13, dtype=np.float32)
-    found = fit_principal_axes(vectors, 5)
-    oracle = PCA(5, svd_solver="full").fit(vectors)
-    assert np.abs((found["axes"].T * oracle.components_).sum(axis=1)) == pytest.approx(np.ones(5), abs=1e-4)
-    np.testing.assert_allclose(np.abs(project_on_axes(vectors, found)), np.abs(oracle.transform(vectors)), atol=1e-2)
-    assert fit_principal_axes(vectors[:3], 5)["axes"].shape == (12, 2)
-    with pytest.raises(UsageError, match="two vectors"):
-        fit_principal_axes(vectors[:1], 5)
+def test_thumbnails_lie_along_the_axes_of_train() -> None:
+    feature = CLASSIC_FEATURES["thumbnail-pca"]
+    described = feature.describe(noise(20, 32))
+    fitted = feature.fit(described)
+    assert fitted["axes"].shape == (768, 19)
+    np.testing.assert_allclose(fitted["axes"].T @ fitted["axes"], np.eye(19), atol=1e-4)
+    expected = np.abs(PCA(19, svd_solver="full").fit_transform(described))
+    np.testing.assert_allclose(np.abs(feature.project(described, fitted)), expected, atol=1e-2)
+    with pytest.raises(UsageError, match="two photos"):
+        feature.fit(described[:1])
 
 
 @pytest.mark.parametrize("name", ["visual-words-tfidf", "visual-words-bm25"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from aeret.embeddings.distances import raw_distances
+from aeret.embeddings.distances import squared_distances
 from aeret.retrieval.indexes import INDEXES, Index
 from aeret.retrieval.ranking import Ranking
 
@@ -27,7 +27,8 @@ def exhaustively(index: Index, queries: np.ndarray) -> np.ndarray:
     """Raw distances (q, n) of queries to what the index holds, in order of id."""
     if index.metric == "hamming":
         return np.bitwise_count(queries[:, None] ^ index.decoded()).sum(axis=2).astype(np.float32)
-    return raw_distances(index.prepared(queries), index.decoded(), index.metric == "dot")
+    asked, held = index.prepared(queries), index.decoded()
+    return -(asked @ held.T) if index.metric == "dot" else squared_distances(asked, held)
 
 
 def assert_exact(index: Index, queries: np.ndarray, found: Ranking, n: int, exclude: np.ndarray | None = None) -> None:

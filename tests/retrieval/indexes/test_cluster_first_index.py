@@ -53,8 +53,7 @@ def test_opened_from_its_files_it_reads_no_vector_before_a_search(
     index = open_index(tmp_path / "index")
     assert isinstance(index._state()["members"].base, np.memmap)
     # Each cluster's members lie together, and are searched where they are.
-    assert np.shares_memory(index._searcher._vectors, index._state()["members"])
-    np.testing.assert_array_equal(index._searcher._places, np.arange(300))
+    assert np.shares_memory(index._searcher._members, index._state()["members"])
     np.testing.assert_array_equal(index.decoded(), l2_normalise(vectors))
 
 
