@@ -119,5 +119,5 @@ def relevance(name: str, truth: Truth) -> Relevance:
     for part, labels in (("exclude", queries), ("query_masks", queries), ("gallery_masks", gallery)):
         given = getattr(truth, part)
         if given is not None and len(given) != len(labels):
-            raise UsageError(f"{part} has {len(given)} rows where the labels have {len(labels)}.")
+            raise UsageError(f"{part} has {len(given)} rows but the labels have {len(labels)}.")
     return build(truth)

@@ -16,7 +16,7 @@ def _auc(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
 
     Formula: AUC = #{(a, b): a relevant, b not, a before b} / (R (M - R)), M photos that could be found;
         ties=expected: a tied pair counts 1/2
-    Bounds: 0 to 1, 0.5 by chance whatever R is; undefined, and treated as empty, where all photos are relevant.
+    Bounds: 0 to 1, 0.5 by chance whatever R is; undefined, and treated as empty, if all photos are relevant.
     Source: Hanley and McNeil 1982
     Worked: 6 photos are not relevant; 5, 5, 4 and 2 of them come after the hits: 16 / 24 = 0.6667
     """

@@ -1,4 +1,4 @@
-"""Judge one block of ordered results for the measures that are asked for."""
+"""Judge one block of ordered results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aeret.evaluation.metrics.ranked import Counts, Ranked, Ties, Values
 
 
 class JudgedBlock:
-    """Ordered results of consecutive queries, judged on first use; the last judgement is kept."""
+    """Ordered results of consecutive queries, judged on first use."""
 
     def __init__(self, orders: Orders, judge: Judge, start: int, stop: int) -> None:
         """Order the gallery for the queries ``start`` to ``stop``."""

@@ -12,7 +12,7 @@ def _precision(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
     """The share of the first k results that are relevant.
 
     Formula: P@k = sum_{i <= k} rel(i) / k
-    Bounds: 0 to 1, but at most R / k for a query with fewer than k relevant photos; k counts also where the gallery
+    Bounds: 0 to 1, but at most R / k for a query with fewer than k relevant photos; k counts even if the gallery
         is smaller.
     Source: Manning, Raghavan and Schuetze 2008, chapter 8
     Worked: 3 of the first 5 are relevant: 3 / 5 = 0.6
@@ -50,7 +50,7 @@ def _f(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
     """The harmonic mean of each query's precision and recall at k.
 
     Formula: F@k = 2 P R / (P + R) = 2 sum_{i <= k} rel(i) / (k + R)
-    Bounds: 0 to 2 min(k, R) / (k + R): 1 only where k = R.
+    Bounds: 0 to 2 min(k, R) / (k + R): 1 only if k = R.
     Source: van Rijsbergen 1979; per query, then averaged
     Worked: 3 hits in 5 results, 4 relevant: 2 x 3 / (5 + 4) = 0.6667
     """
@@ -60,7 +60,7 @@ def _f(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
 def _hit(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
     """Whether any of the first k results is relevant.
 
-    Formula: Hit@k = 1 where sum_{i <= k} rel(i) > 0, else 0
+    Formula: Hit@k = 1 if sum_{i <= k} rel(i) > 0, else 0
     Bounds: 0 or 1 per query; ties by expectation: the chance of a hit. What metric learning calls Recall@k.
     Source: Musgrave, Belongie and Lim 2020 (there Recall@k)
     Worked: the first 5 hold a relevant photo = 1
@@ -76,9 +76,9 @@ def _hit(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
 
 def _cmc(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
     """The chance that the right identity is met within k results. For one gallery it is the hit rate; its own name is
-    that of re-identification, where it is drawn over all k.
+    that of re-identification, which draws it over all k.
 
-    Formula: CMC@k = 1 where sum_{i <= k} rel(i) > 0, else 0
+    Formula: CMC@k = 1 if sum_{i <= k} rel(i) > 0, else 0
     Bounds: 0 or 1 per query, never falling with k.
     Source: Moon and Phillips 2001; Gray, Brennan and Tao 2007
     Worked: the first 5 hold a relevant photo = 1

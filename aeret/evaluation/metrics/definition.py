@@ -1,4 +1,4 @@
-"""Define what the registry holds of each measure."""
+"""Define the entries of the registry of measures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Parameter:
     choices: tuple[str, ...]
     """Allowed values; if empty, every word is allowed."""
     text: str
-    """What it decides, a plain sentence."""
+    """Effect of the parameter, a plain sentence."""
 
     @property
     def flag(self) -> bool:
@@ -44,7 +44,7 @@ TIES = Parameter(
 EMPTY = Parameter("skip", ("skip", "zero"), "A query without a relevant photo: left out and counted, or a 0.")
 SELF = Parameter("excluded", ("excluded", "included"), "Whether a query that is in the gallery may find itself.")
 GALLERY = Parameter("", (), "The subset of the gallery that was searched; a label, the search is the caller's.")
-SEARCH = Parameter("", (), "The search that made the ranking, where it is not the leading one; a label.")
+SEARCH = Parameter("", (), "The search that made the ranking, if not the leading one; a label.")
 BY_QUERY = ("query", "class")
 """Averages of a measure of one query's hits."""
 POOLED = (*BY_QUERY, "micro")
@@ -81,7 +81,7 @@ class Definition:
     """
     cutoff: Literal["needed", "optional", "none"] = "needed"
     depth: Literal["all", "relevant"] = "all"
-    """How many results a measure without a cut-off looks at."""
+    """Results that a measure without a cut-off looks at."""
     parameters: Mapping[str, Parameter] = field(default_factory=parameters)
     graded: bool = False
     """Whether it needs gains; for all other measures a gain above 0 is a hit."""

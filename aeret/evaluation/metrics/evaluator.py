@@ -55,7 +55,7 @@ class _Group:
         return self.first.options["self"] == "included"
 
     @property
-    def judged(self) -> tuple[bool, str, bool]:
+    def shared(self) -> tuple[bool, str, bool]:
         return self.with_self, self.first.rel, self.tied
 
 
@@ -124,7 +124,7 @@ def _bound(
     for each in sorted(asked, key=lambda each: each.cutoff or EVERYTHING):
         alike.setdefault((each.name, each.rel, each.changed), []).append(each)
     # Groups that share an order, and its judgements, stand together.
-    groups = sorted((_Group(tuple(some)) for some in alike.values()), key=lambda group: group.judged)
+    groups = sorted((_Group(tuple(some)) for some in alike.values()), key=lambda group: group.shared)
     orders = Listed(results) if isinstance(results, Ranking) else results
     return groups, orders, truth if isinstance(truth, Judge) else Judge(truth)
 

@@ -27,7 +27,7 @@ def example(measure: Measure) -> float:
 
 
 def plain(name: str) -> Measure:
-    """Return a measure with its defaults, at the example's cut-off where it needs one."""
+    """Return a measure with its defaults, at the example's cut-off if it needs one."""
     return Measure(name, cutoff=EXAMPLE_CUTOFF if METRICS[name].cutoff == "needed" else None)
 
 

@@ -37,7 +37,7 @@ class Measure:
 
     @property
     def definition(self) -> Definition:
-        """What the registry says of it."""
+        """Entry of the registry."""
         return METRICS[self.name]
 
     @cached_property

@@ -9,7 +9,7 @@ from aeret.evaluation.metrics.ranked import Counts, Ranked, Values, at_cutoffs
 
 
 def _reciprocal_rank(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
-    """One over the rank of the first relevant result; 0 where there is none among the first k.
+    """One over the rank of the first relevant result; 0 if none is among the first k.
 
     Formula: RR = 1 / min{i: rel(i) = 1}
     Bounds: 0 to 1; looks at one result alone: 1, 1/2, 1/3 ...

@@ -1,4 +1,7 @@
-"""List all measures by name; a new one is a file and a line here, and the contract test covers it."""
+"""List all measures by name.
+
+A new measure is a file and a line here; the contract test covers it.
+"""
 
 from __future__ import annotations
 
