@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import importlib
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from aeret.errors import UnknownNameError
 
 T = TypeVar("T")
+
+
+class Registry(Mapping[str, T]):
+    """Map names to objects that are imported on first use."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        """Hold names as ``"module:object"``, from :mod:`aeret.names`."""
+        self._names = names
+
+    def __getitem__(self, name: str) -> T:
+        module, _, attribute = self._names[name].partition(":")
+        found: T = getattr(importlib.import_module(module), attribute)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def lookup(registry: Mapping[str, T], name: str, kind: str) -> T:

@@ -39,7 +39,8 @@ def _settings_page() -> str:
             if isinstance(value, BaseModel):
                 lines += rows(value, f"{prefix}{name}.")
                 continue
-            choices = ", ".join(repr(each) for each in _literals(kind))
+            named = [name for part in field.metadata for name in getattr(getattr(part, "func", None), "names", ())]
+            choices = ", ".join(repr(each) for each in named or _literals(kind))
             text = " ".join((field.description or "").split()).replace("``", "`")
             choices = f"One of {choices}. " if choices else ""
             lines.append(f"| `{prefix}{name}` | `{value}` | {choices}{text} |".replace("'", "`"))

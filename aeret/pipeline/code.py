@@ -111,11 +111,12 @@ def _imported(module: str) -> tuple[str, ...]:
     for statement in _statements(_parsed(_source(module)).body):
         if isinstance(statement, ast.Import):
             found += [alias.name for alias in statement.names]
-        elif isinstance(statement, ast.ImportFrom) and statement.module == NAMES:
-            # The names alone decide nothing; what a registry refers to does.
-            found += [each for alias in statement.names for each in _registered(alias.name)]
         elif isinstance(statement, ast.ImportFrom) and statement.module:
             found += [statement.module, *(f"{statement.module}.{alias.name}" for alias in statement.names)]
+    if NAMES in found:
+        # The names decide nothing themselves; the modules that a used registry refers to do.
+        found = [name for name in found if name != NAMES and not name.startswith(f"{NAMES}.")]
+        found += [each for name in _used_registries(_parsed(_source(module))) for each in _registered(name)]
     own = [name for name in found if name.split(".")[0] == PACKAGE]
     packages = {".".join(name.split(".")[:size]) for name in [*own, module] for size in range(1, name.count(".") + 2)}
     return tuple(sorted(name for name in packages if _path(name)))
@@ -130,6 +131,19 @@ def _libraries(module: str) -> frozenset[str]:
         elif isinstance(statement, ast.ImportFrom) and statement.module:
             found.add(statement.module.split(".")[0])
     return frozenset(found)
+
+
+def _used_registries(tree: ast.Module) -> set[str]:
+    """Return the registries that a module takes from :mod:`aeret.names`, by import or as an attribute."""
+    found = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "names"
+    }
+    for statement in _statements(tree.body):
+        if isinstance(statement, ast.ImportFrom) and statement.module == NAMES:
+            found |= {alias.name for alias in statement.names}
+    return found
 
 
 def _registered(registry: str) -> list[str]:

@@ -31,7 +31,6 @@ def test_the_names_of_settings_are_those_of_the_registries() -> None:
     from aeret.models.autoencoder.corruption import CORRUPTIONS
     from aeret.models.autoencoder.model import AUTOENCODERS
     from aeret.models.autoencoder.sparsity import SPARSITY_PENALTIES
-    from aeret.models.backbones import BACKBONES
     from aeret.models.latents import NORMALISATIONS
     from aeret.models.pooling import POOLINGS
     from aeret.training.pretraining import PRETRAININGS
@@ -43,7 +42,6 @@ def test_the_names_of_settings_are_those_of_the_registries() -> None:
         (AutoencoderSettings, "corruption", ["none", *CORRUPTIONS]),
         (AutoencoderSettings, "sparsity_kind", SPARSITY_PENALTIES),
         (LatentSettings, "normalisation", NORMALISATIONS),
-        (CnnSettings, "backbone", BACKBONES),
         (CnnSettings, "pooling", POOLINGS),
         (CnnSettings, "pretraining", ["none", *PRETRAININGS]),
         (CnnSettings, "latent_loss", LATENT_LOSSES),

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from aeret.models.backbones.backbone import BN, Backbone, fully_connected
 from aeret.models.backbones.pieces import Pieces
 
 
@@ -71,3 +72,19 @@ def _in_towers(pieces: Pieces, x: Any, name: str, channels: int, kernel: int, to
         for tower, part in enumerate(ops.split(x, towers, axis=-1))
     ]
     return keras.layers.Concatenate(name=f"{name}_towers")(parts)
+
+
+_PAPER = (
+    'A. Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014 (torchvision\'s AlexNet)'
+)
+_CAFFE = (
+    'A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet classification with deep convolutional neural networks", '
+    "NIPS 2012 (Caffe's AlexNet, two towers)"
+)
+ALEXNET = Backbone(alexnet, 224, 63, _PAPER, fully_connected)
+ALEXNET_BN = Backbone(alexnet, 224, 63, _PAPER + BN, fully_connected, normalised=True)
+ALEXNET_CAFFE = Backbone(alexnet_caffe, 227, 55, _CAFFE, fully_connected)
+ALEXNET_SMALL = Backbone(alexnet_small, 96, 29, _PAPER + "; 5x5 stem of stride 2, half the channels")
+ALEXNET_SMALL_BN = Backbone(
+    alexnet_small_bn, 96, 25, _PAPER + "; 7x7 stem of stride 4 without pooling" + BN, normalised=True
+)

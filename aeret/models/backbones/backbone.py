@@ -11,6 +11,9 @@ import keras
 from aeret.errors import UsageError
 from aeret.models.backbones.pieces import DEVIATION, MEAN, Outline, Pieces
 
+BN = "; batch normalisation"
+"""What the paper of a ``-bn`` variant says beside."""
+
 Stack = Callable[[Pieces, Any], Any]
 """From normalised photos (b, S, S, 3) to the map (b, h, w, channels)."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from aeret.models.backbones.backbone import Backbone
 from aeret.models.backbones.pieces import Pieces
 
 SLOPE = 0.2
@@ -27,3 +28,10 @@ def dcgan_discriminator(pieces: Pieces, photos: Any) -> Any:
 
 def _leaky(x: Any, name: str) -> Any:
     return keras.layers.LeakyReLU(negative_slope=SLOPE, name=f"{name}_relu")(x)
+
+
+_PAPER = (
+    'A. Radford, L. Metz, S. Chintala, "Unsupervised representation learning with deep convolutional generative '
+    'adversarial networks", ICLR 2016'
+)
+DCGAN_DISCRIMINATOR = Backbone(dcgan_discriminator, 64, 16, _PAPER)

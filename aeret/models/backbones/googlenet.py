@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from aeret.models.backbones.backbone import mean_of_map
+from aeret.models.backbones.backbone import BN, Backbone, mean_of_map
 from aeret.models.backbones.pieces import Pieces
 
 MODULES = {
@@ -78,3 +78,8 @@ def _inception(pieces: Pieces, x: Any, name: str, channels: tuple[int, ...]) -> 
         pieces.conv_relu(pieces.max_pool(x, f"{name}_pool", 3, 1, 1), f"{name}_pool_proj", after_pool, 1),
     ]
     return keras.layers.Concatenate(name=name)(branches)
+
+
+_PAPER = 'C. Szegedy et al., "Going deeper with convolutions", CVPR 2015'
+GOOGLENET = Backbone(googlenet, 224, 47, _PAPER, googlenet_classifier)
+GOOGLENET_BN = Backbone(googlenet, 224, 47, _PAPER + BN, googlenet_classifier, normalised=True)

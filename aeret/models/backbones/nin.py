@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from aeret.models.backbones.backbone import BN, Backbone
 from aeret.models.backbones.pieces import Pieces
 
 
@@ -34,3 +35,8 @@ def _block(pieces: Pieces, x: Any, number: int, channels: int, kernel: int, stri
     x = pieces.conv_relu(x, f"conv{number}", channels, kernel, stride, padding)
     x = pieces.conv_relu(x, f"cccp{2 * number - 1}", channels, 1)
     return pieces.conv_relu(x, f"cccp{2 * number}", channels, 1)
+
+
+_PAPER = 'M. Lin, Q. Chen, S. Yan, "Network in network", ICLR 2014'
+NIN = Backbone(nin, 224, 55, _PAPER, nin_classifier)
+NIN_BN = Backbone(nin, 224, 55, _PAPER + BN, nin_classifier, normalised=True)

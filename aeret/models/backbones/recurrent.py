@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from aeret.models.backbones.backbone import Backbone
 from aeret.models.backbones.pieces import Pieces
 from aeret.rng import derive
 
@@ -46,3 +47,10 @@ def _gru(pieces: Pieces, name: str, backwards: bool) -> Any:
         seed=seed("dropout"),
         name=name,
     )
+
+
+_PAPER = (
+    'K. Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP 2014; two bidirectional layers '
+    "over the rows of a photo"
+)
+BIGRU = Backbone(bigru, 64, 16, _PAPER)

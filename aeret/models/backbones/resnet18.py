@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from aeret.models.backbones.backbone import Backbone
 from aeret.models.backbones.pieces import Pieces
 
 
@@ -40,3 +41,8 @@ def _block(pieces: Pieces, x: Any, name: str, channels: int, stride: int) -> Any
     if stride > 1 or x.shape[-1] != channels:
         x = pieces.conv_norm(x, f"{name}_shortcut", channels, 1, stride)
     return pieces.relu(keras.layers.Add(name=f"{name}_sum")([x, y]), name)
+
+
+_PAPER = 'K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", CVPR 2016'
+RESNET18 = Backbone(resnet18, 224, 16, _PAPER)
+RESNET18_SMALL = Backbone(resnet18_small, 96, 16, _PAPER + "; 3x3 stem of stride 2, no pooling, half the channels")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aeret.models.backbones.backbone import BN, Backbone, fully_connected
 from aeret.models.backbones.pieces import Pieces
 
 
@@ -19,3 +20,8 @@ def vgg19(pieces: Pieces, photos: Any) -> Any:
             x = pieces.conv_relu(x, f"conv{group}_{number}", channels, 3, padding=1)
         x = pieces.max_pool(x, f"pool{group}", 2, 2)
     return x
+
+
+_PAPER = 'K. Simonyan, A. Zisserman, "Very deep convolutional networks for large-scale image recognition", ICLR 2015'
+VGG19 = Backbone(vgg19, 224, 32, _PAPER, fully_connected)
+VGG19_BN = Backbone(vgg19, 224, 32, _PAPER + BN, fully_connected, normalised=True)

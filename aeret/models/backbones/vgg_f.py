@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aeret.models.backbones.backbone import BN, Backbone, fully_connected
 from aeret.models.backbones.pieces import Pieces
 
 
@@ -20,3 +21,8 @@ def vgg_f(pieces: Pieces, photos: Any) -> Any:
     for number in (3, 4, 5):
         x = pieces.conv_relu(x, f"conv{number}", 256, 3, padding=1)
     return pieces.max_pool(x, "pool5", ceil=True)
+
+
+_PAPER = 'K. Chatfield, K. Simonyan, A. Vedaldi, A. Zisserman, "Return of the devil in the details", BMVC 2014'
+VGG_F = Backbone(vgg_f, 224, 55, _PAPER, fully_connected)
+VGG_F_BN = Backbone(vgg_f, 224, 55, _PAPER + BN, fully_connected, normalised=True)

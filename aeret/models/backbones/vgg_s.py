@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aeret.models.backbones.backbone import BN, Backbone, fully_connected
 from aeret.models.backbones.pieces import Pieces
 
 
@@ -21,3 +22,8 @@ def vgg_s(pieces: Pieces, photos: Any) -> Any:
     for number in (3, 4, 5):
         x = pieces.conv_relu(x, f"conv{number}", 512, 3, padding=1)
     return pieces.max_pool(x, "pool5", 3, 3, ceil=True)
+
+
+_PAPER = 'K. Chatfield, K. Simonyan, A. Vedaldi, A. Zisserman, "Return of the devil in the details", BMVC 2014'
+VGG_S = Backbone(vgg_s, 224, 55, _PAPER, fully_connected)
+VGG_S_BN = Backbone(vgg_s, 224, 55, _PAPER + BN, fully_connected, normalised=True)

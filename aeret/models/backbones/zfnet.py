@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aeret.models.backbones.backbone import BN, Backbone, fully_connected
 from aeret.models.backbones.pieces import Pieces
 
 
@@ -22,3 +23,8 @@ def zfnet(pieces: Pieces, photos: Any) -> Any:
     for number, channels in ((3, 384), (4, 384), (5, 256)):
         x = pieces.conv_relu(x, f"conv{number}", channels, 3, padding=1)
     return pieces.max_pool(x, "pool5", ceil=True)
+
+
+_PAPER = 'M. Zeiler, R. Fergus, "Visualizing and understanding convolutional networks", ECCV 2014'
+ZFNET = Backbone(zfnet, 224, 63, _PAPER, fully_connected)
+ZFNET_BN = Backbone(zfnet, 224, 63, _PAPER + BN, fully_connected, normalised=True)

@@ -10,7 +10,6 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from aeret.embeddings.classic import CLASSIC_FEATURES, describe_batches
 from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import UsageError
-from aeret.settings import EmbedSettings
 
 Photos = np.ndarray
 
@@ -29,11 +28,6 @@ def stripes(side: int, across: bool, colour: tuple[int, int, int] = (250, 250, 2
     photo = np.zeros((side, side, 3), np.uint8)
     photo[on if across else slice(None), slice(None) if across else on] = colour
     return photo
-
-
-def test_the_settings_name_every_feature() -> None:
-    names = EmbedSettings.model_json_schema()["properties"]["features"]["enum"]
-    assert names == ["cnn", *CLASSIC_FEATURES]
 
 
 @pytest.mark.parametrize("name", CLASSIC_FEATURES)
