@@ -131,13 +131,22 @@ def pair_base_rate(labels: npt.NDArray[np.bool_]) -> float:
     if count < 2:
         return 0.0
     kinds, sizes = np.unique(np.packbits(labels, axis=1), axis=0, return_counts=True)
-    sets = np.unpackbits(kinds, axis=1, count=labels.shape[1]).astype(np.float32)
-    sharing = 0
-    for start in range(0, len(sets), _BLOCK):
-        shared = sets[start : start + _BLOCK] @ sets.T > 0
-        sharing += int(sizes[start : start + _BLOCK] @ (shared @ sizes))
-    alone = int(sizes[sets.any(axis=1)].sum())
-    return (sharing - alone) / (count * (count - 1))
+    sets = np.unpackbits(kinds, axis=1, count=labels.shape[1]).astype(bool)
+    return 2 * sharing_pairs(sets, sizes) / (count * (count - 1))
+
+
+def sharing_pairs(sets: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64]) -> int:
+    """Count the unordered pairs of photos that share a label, exactly.
+
+    Args:
+        sets: distinct label sets, bool (k, categories).
+        sizes: photos with each set, int64 (k,).
+    """
+    labels, ordered = sets.astype(np.float32), 0
+    for start in range(0, len(labels), _BLOCK):
+        shared = labels[start : start + _BLOCK] @ labels.T > 0
+        ordered += int(sizes[start : start + _BLOCK] @ (shared @ sizes))
+    return (ordered - int(sizes[sets.any(axis=1)].sum())) // 2
 
 
 def single_cluster_f(base_rate: float) -> float:

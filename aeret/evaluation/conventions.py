@@ -1,4 +1,4 @@
-"""How the numbers are defined, in words: one plain sentence each, printed beside the tables."""
+"""State the conventions of all numbers, one sentence each, for the report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aeret.settings.sections import ClusterSettings
 
 
 def conventions(settings: ClusterSettings, leave_one_out: bool, candidates: int) -> dict[str, str]:
-    """Return name to sentence.
+    """Return the sentence of each convention by its name.
 
     Args:
         settings: of the evaluation.
@@ -33,16 +33,16 @@ def conventions(settings: ClusterSettings, leave_one_out: bool, candidates: int)
         "union of their masks; a category masked in only one photo counts 0.",
         "P, R, F": "P@N = relevant among N over N; R@N = relevant among N over all relevant in the gallery; F@N is "
         "their harmonic mean per query, then averaged over queries.",
-        "capped": "R@N with min(N, relevant) for denominator, the most that N results can hold: of a query with "
-        "thousands of relevant photos R@N can never be far from 0, this one can reach 1. It is P@N for queries with N "
-        "relevant photos or more.",
+        "capped": "R@N divided by min(N, relevant), the most that N results can hold. R@N of a query with thousands of "
+        "relevant photos is always near 0; this one can reach 1. It equals P@N for queries with at least N relevant "
+        "photos.",
         "AP": "AP is the mean over all relevant photos of the precision at their places in the order of the whole "
         f"gallery; AP@{settings.results} looks at the results only and divides by min({settings.results}, relevant).",
         "nDCG": "Linear gain, discount 1 / log2(rank + 1), over the best ten gains of the whole gallery.",
         "average=class": "Per category: queries that have it, results that have it; then the mean over categories, "
         "each counting the same.",
         "per class AP": "Over the whole-gallery order of the leading search "
-        "(of exhaustive search where pooled leads, which has no such order).",
+        "(of exhaustive search if pooled leads, which has no such order).",
         "interval": f"95 % percentile bootstrap over queries, {RESAMPLES} samples; it does not include training noise.",
         "resamples": f"Mean, sd and central 95 % of the measure over {settings.resamples} random samples of {share} of "
         f"the queries, {drawn}; the clusters stay the same.",
@@ -58,7 +58,7 @@ def conventions(settings: ClusterSettings, leave_one_out: bool, candidates: int)
         "exhaustive order of the whole gallery.",
         "query by layout": "The code of a photo's own mask is ranked, by "
         f"{settings.layout_similarity} similarity, against the codes predicted from all query photos; ties count "
-        "against us, photos without a mask ask no query. Floors are those of a random order of n photos: k / n for "
+        "against us, photos without a mask are not queries. Floors are those of a random order of n photos: k / n for "
         "R@k, (n + 1) / 2 for the median rank.",
         "code R2": "Share of the variance of the query photos' mask codes that the predictions explain, all "
         "dimensions together.",
@@ -66,7 +66,7 @@ def conventions(settings: ClusterSettings, leave_one_out: bool, candidates: int)
 
 
 def cluster_conventions(sample: int = SAMPLE) -> dict[str, str]:
-    """Return name to sentence of the measures of clusters; ``sample`` is that of the silhouette."""
+    """Return the sentences about measures of clusters by name; ``sample`` is the silhouette's."""
     return {
         "inertia": "Sum of squared Euclidean distances of the gallery's vectors to the centre of their cluster.",
         "silhouette": f"Mean over at most {sample} gallery photos, drawn by the seed, of (b - a) / max(a, b): a is the "
@@ -74,6 +74,6 @@ def cluster_conventions(sample: int = SAMPLE) -> dict[str, str]:
         "over all of the gallery; 0 for a photo alone in its cluster.",
         "Davies-Bouldin": "Mean over clusters of the largest (s_i + s_j) / d_ij: s is the mean Euclidean distance of "
         "members to their mean, d that between two means. Less is better.",
-        "NMI, ARI": "Of clusters and labels on the gallery photos with exactly one label: mutual information over the "
-        "arithmetic mean of the entropies; Rand index corrected for chance.",
+        "NMI, ARI": "Agreement of clusters and labels on the gallery photos with exactly one label: mutual information "
+        "over the arithmetic mean of the entropies; Rand index corrected for chance.",
     }

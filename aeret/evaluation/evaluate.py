@@ -10,22 +10,20 @@ from typing import Any
 import pandas as pd
 
 from aeret.clustering.kmeans import Clustering, fit_kmeans
-from aeret.evaluation import floors, layouts, tables, waterfall
+from aeret.evaluation import layouts, tables, waterfall
 from aeret.evaluation.clusters import cluster_quality
 from aeret.evaluation.conventions import conventions
-from aeret.evaluation.gallery_pass import GallerySums, gallery_sums
 from aeret.evaluation.measures import (
     AP,
     CLASS_AP,
     CLASS_P,
     CURVE,
-    TOP,
-    MeasuredTask,
     MethodValues,
     PerQuery,
     graded_name,
     measured,
     method_values,
+    query_free_order,
     query_free_values,
     random_values,
 )
@@ -34,7 +32,7 @@ from aeret.evaluation.metrics import FixedOrder, WholeGallery
 from aeret.evaluation.query_by_layout import LayoutCodes
 from aeret.evaluation.result import Evaluation
 from aeret.evaluation.searches import EXHAUSTIVE, SEQUENTIAL, search_all
-from aeret.evaluation.task import EvaluationOptions, EvaluationTask, PhotoSet, checked_task
+from aeret.evaluation.task import TOP, EvaluationOptions, EvaluationTask, PhotoSet, checked_task
 
 __all__ = ["Evaluation", "EvaluationOptions", "LayoutCodes", "PhotoSet", "evaluate"]
 
@@ -82,25 +80,25 @@ def evaluate(
         task.query_vectors, task.gallery_vectors, clustering, own, options.settings.results, task.lead, threads,
         progress,
     )  # fmt: skip
-    sums = gallery_sums(task.judge, ("any", *task.graded), TOP, progress)
-    measuring = MeasuredTask(task.judge, task.graded, task.cutoffs, options.settings.results)
-    whole = _whole_orders(task, clustering, sums)
-    methods = {name: method_values(ranking, measuring, whole.get(name)) for name, ranking in rankings.items()}
-    bounds = tables.Floors(random_values(sums, measuring), query_free_values(sums, measuring, whole[_QUERY_FREE]))
+    for rule in ("any", *task.graded):
+        task.judge.totals(rule, TOP if rule in task.graded else 0, progress)
+    whole = _whole_orders(task, clustering)
+    methods = {name: method_values(ranking, task, whole.get(name)) for name, ranking in rankings.items()}
+    bounds = tables.Floors(random_values(task), query_free_values(task, whole[_QUERY_FREE]))
     steps = waterfall.waterfall_steps(
         {name: (rankings[name], seconds[name]) for name in (EXHAUSTIVE, task.lead)},
         task.query_vectors, task.gallery_vectors, own, options.seed, threads, progress,
     )  # fmt: skip
-    values = [methods.get(step.name) or method_values(step.ranking, measuring) for step in steps]
+    values = [methods.get(step.name) or method_values(step.ranking, task) for step in steps]
     layout = layouts.layout_figures(task, clustering, methods, bounds)
     return Evaluation(
         facts=_facts(task, clustering, estimate),
-        conventions=conventions(options.settings, options.leave_one_out, int(sums.candidates.min())),
+        conventions=conventions(options.settings, options.leave_one_out, int(task.judge.candidates.min())),
         **_measure_frames(task, methods, bounds),
         **_cluster_frames(task, clustering),
         **_waterfall_frames(task, steps, values),
         search=tables.search_table(rankings, len(gallery.ids)),
-        pr_curve=tables.curve_table(whole[EXHAUSTIVE][CURVE], whole[_QUERY_FREE][CURVE], sums),
+        pr_curve=tables.curve_table(whole[EXHAUSTIVE][CURVE], whole[_QUERY_FREE][CURVE], task.judge),
         per_query=_per_query(task, methods, layout),
         query_by_layout=layout.query_by_layout,
         layout_subsets=layout.subsets,
@@ -125,10 +123,10 @@ def _clustered(task: EvaluationTask, folder: Path | None) -> Clustering:
     return found
 
 
-def _whole_orders(task: EvaluationTask, clustering: Clustering, sums: GallerySums) -> dict[str, PerQuery]:
+def _whole_orders(task: EvaluationTask, clustering: Clustering) -> dict[str, PerQuery]:
     """Return the measures over orders of the whole gallery: of two searches and of the query-free order."""
     asked, searched, progress = task.query_vectors, task.gallery_vectors, task.options.progress
-    fixed = FixedOrder(floors.query_free_order(sums.total_gain["any"]), len(asked))
+    fixed = FixedOrder(query_free_order(task.judge, "any"), len(asked))
     return {
         EXHAUSTIVE: measured((AP, CLASS_AP, CURVE), WholeGallery(asked, searched), task.judge, progress),
         SEQUENTIAL: measured((AP, CLASS_AP), WholeGallery(asked, searched, clustering), task.judge, progress),

@@ -11,9 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from aeret.clustering.kmeans import Clustering
-from aeret.evaluation import floors
-from aeret.evaluation.gallery_pass import gallery_sums
-from aeret.evaluation.measures import TOP, MethodValues, PerQuery, graded_name, listed, measured
+from aeret.evaluation.measures import MethodValues, PerQuery, graded_name, measured, query_free_ranking, random_ndcg
 from aeret.evaluation.metrics import Judge
 from aeret.evaluation.metrics.ranked import Values
 from aeret.evaluation.query_by_layout import LayoutCodes, code_r2, own_ranks
@@ -21,7 +19,7 @@ from aeret.evaluation.relevance import Truth
 from aeret.evaluation.searches import EXHAUSTIVE
 from aeret.evaluation.significance import bootstrap_interval
 from aeret.evaluation.tables import RESAMPLES, Floors, mean, table
-from aeret.evaluation.task import EvaluationTask
+from aeret.evaluation.task import TOP, EvaluationTask
 from aeret.retrieval import exhaustive
 from aeret.retrieval.cluster_first import ClusterFirst
 from aeret.rng import generator
@@ -125,14 +123,12 @@ def _inside_subset(
     """
     truth, order = _part(task.judge.truth, query_flags, gallery_flags), task.options.settings.order
     judge, threads = Judge(truth), task.options.threads
-    sums = gallery_sums(judge, ("any", "layout"), TOP)
     queries, gallery = task.query_vectors[query_flags], task.gallery_vectors[gallery_flags]
     kept = Clustering(clustering.centroids, clustering.assignment[gallery_flags], clustering.inertia)
     lead = ClusterFirst(gallery, kept).search(queries, TOP, order, truth.exclude, threads=threads)
     exact = exhaustive.search(queries, gallery, TOP, truth.exclude, threads=threads)
-    free = floors.query_free_rows(floors.query_free_order(sums.total_gain["layout"]), truth.exclude, TOP)
-    values = [measured([_LAYOUT], ranking, judge)[_LAYOUT] for ranking in (lead, exact, listed(free))]
-    random = floors.random_ndcg(sums.mean_gain["layout"], sums.ideal()["layout"], sums.candidates, TOP)
+    random, free = random_ndcg(judge, "layout"), query_free_ranking(judge, "layout", TOP)
+    values = [measured([_LAYOUT], ranking, judge)[_LAYOUT] for ranking in (lead, exact, free)]
     return {task.lead: values[0], EXHAUSTIVE: values[1]}, (random, values[2])
 
 

@@ -12,18 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeret.evaluation import floors
-from aeret.evaluation.gallery_pass import GallerySums
 from aeret.evaluation.metrics import Judge, Orders, measure
+from aeret.evaluation.metrics.ndcg import discounted
 from aeret.evaluation.metrics.ranked import Values
+from aeret.evaluation.task import TOP, EvaluationTask
 from aeret.progress import Progress, silent
 from aeret.retrieval.ranking import Ranking
 
-TOP = 10
-"""Results that nDCG, hit rate and class measures look at."""
 AP = "AP(rel=any)"
 CLASS_P, CLASS_AP = f"P(rel=any,average=class)@{TOP}", "AP(rel=any,average=class)"
 CURVE = "PR(rel=any)"
-GRADED = ("jaccard", "layout")
 
 PerQuery = dict[str, Values]
 """Measure to values of the queries, float64 (q,), or of queries and classes, float64 (q, c)."""
@@ -36,19 +34,6 @@ class MethodValues:
     per_query: PerQuery
     per_class: PerQuery
     """NaN if the query does not have the class."""
-
-
-@dataclass(frozen=True)
-class MeasuredTask:
-    """Say what is measured, and against which truth."""
-
-    judge: Judge
-    graded: tuple[str, ...]
-    """Graded rules."""
-    cutoffs: tuple[int, ...]
-    """Of P, R and F."""
-    results: int
-    """Cut-off of average precision."""
 
 
 def graded_name(rule: str, gallery: str = "", search: str = "") -> str:
@@ -75,21 +60,16 @@ def measured(names: Iterable[str], ranking: Ranking | Orders, judge: Judge, prog
     return {str(each): values for each, values in measure(names, ranking, judge, progress=progress).items()}
 
 
-def listed(rows: NDArray[np.int64]) -> Ranking:
-    """Return rows, int64 (q, N), as a ranking that ties nothing apart from their order."""
-    none = np.zeros(len(rows), np.int64)
-    return Ranking(rows, np.zeros(rows.shape, np.float32), none, none)
-
-
-def method_values(ranking: Ranking, task: MeasuredTask, whole: PerQuery | None = None) -> MethodValues:
+def method_values(ranking: Ranking, task: EvaluationTask, whole: PerQuery | None = None) -> MethodValues:
     """Measure one ranking.
 
     Args:
         ranking: N results per query.
-        task: what is measured.
+        task: what is measured, and against which truth.
         whole: AP and AP by class over the search's order of the whole gallery; None if it has none.
     """
-    labels, graded = label_names(task.cutoffs, task.results), [graded_name(rule) for rule in task.graded]
+    labels = label_names(task.cutoffs, task.options.settings.results)
+    graded = [graded_name(rule) for rule in task.graded]
     found = measured([*labels, *graded, CLASS_P], ranking, task.judge)
     per_query, per_class = {name: found[name] for name in labels}, {CLASS_P: found[CLASS_P]}
     if whole is not None:
@@ -97,9 +77,9 @@ def method_values(ranking: Ranking, task: MeasuredTask, whole: PerQuery | None =
     return MethodValues(per_query | {name: found[name] for name in graded}, per_class)
 
 
-def random_floors(sums: GallerySums, cutoffs: Sequence[int], results: int) -> PerQuery:
+def random_floors(judge: Judge, graded: Sequence[str], cutoffs: Sequence[int], results: int) -> PerQuery:
     """Return the exact expectation of every measure over all orders of the gallery."""
-    relevant, candidates = sums.relevant, sums.candidates
+    relevant, candidates = judge.totals("any").relevant, judge.candidates
     skip = np.where(relevant > 0, 0.0, np.nan)
     values = {}
     for n in cutoffs:
@@ -112,35 +92,53 @@ def random_floors(sums: GallerySums, cutoffs: Sequence[int], results: int) -> Pe
     values[f"Hit(rel=any)@{TOP}"] = floors.random_hit_rate(relevant, candidates, TOP) + skip
     values[f"{AP}@{results}"] = floors.random_average_precision(relevant, candidates, results)
     values[AP] = floors.random_average_precision(relevant, candidates)
-    for rule, ideal in sums.ideal().items():
-        values[graded_name(rule)] = floors.random_ndcg(sums.mean_gain[rule], ideal, candidates, TOP)
-    return values
+    return values | {graded_name(rule): random_ndcg(judge, rule) for rule in graded}
 
 
-def random_values(sums: GallerySums, task: MeasuredTask) -> MethodValues:
+def random_ndcg(judge: Judge, rule: str) -> Values:
+    """Return the expectation of nDCG@10 by a graded rule over all orders of the gallery, float64 (q,)."""
+    totals = judge.totals(rule, TOP)
+    ideal = discounted(totals.ideal[:, :TOP].astype(np.float64), np.array([TOP]))[:, 0]
+    return floors.random_ndcg(totals.mean_gain, ideal, judge.candidates, TOP)
+
+
+def random_values(task: EvaluationTask) -> MethodValues:
     """Return the random floors, those by class too."""
-    truth, held, candidates = task.judge.truth, task.judge.held, sums.candidates[:, None]
-    known = truth.query_labels & (held > 0)
+    judge = task.judge
+    held, candidates = judge.held, judge.candidates[:, None]
+    known = judge.truth.query_labels & (held > 0)
     by_class = {
         CLASS_P: floors.random_hits(held, candidates, TOP) / TOP,
         CLASS_AP: floors.random_average_precision(held, candidates),
     }
     per_class = {name: np.where(known, values, np.nan) for name, values in by_class.items()}
-    return MethodValues(random_floors(sums, task.cutoffs, task.results), per_class)
+    return MethodValues(random_floors(judge, task.graded, task.cutoffs, task.options.settings.results), per_class)
 
 
-def query_free_values(sums: GallerySums, task: MeasuredTask, whole: PerQuery) -> MethodValues:
+def query_free_order(judge: Judge, rule: str) -> NDArray[np.int32]:
+    """Return the gallery by falling total gain over the queries, int32 (g,)."""
+    return floors.query_free_order(judge.totals(rule).total_gain)
+
+
+def query_free_ranking(judge: Judge, rule: str, n: int) -> Ranking:
+    """Return the first ``n`` photos of the query-free order for every query, without the query itself.
+
+    The ranking has no distances: only measures that break ties by order may look at it.
+    """
+    rows = floors.query_free_rows(query_free_order(judge, rule), judge.truth.exclude, n)
+    none = np.zeros(len(rows), np.int64)
+    return Ranking(rows, np.zeros(rows.shape, np.float32), none, none)
+
+
+def query_free_values(task: EvaluationTask, whole: PerQuery) -> MethodValues:
     """Return the query-free floors: graded measures over the order of their own rule, all others over that of ``any``.
 
     Args:
-        sums: relevance of the whole gallery.
-        task: what is measured.
+        task: what is measured, and against which truth.
         whole: AP and AP by class over the query-free order of the whole gallery.
     """
-    own = task.judge.truth.exclude
-    order = {rule: floors.query_free_order(gain) for rule, gain in sums.total_gain.items()}
-    found = method_values(listed(floors.query_free_rows(order["any"], own, task.results)), task, whole)
+    judge = task.judge
+    found = method_values(query_free_ranking(judge, "any", task.options.settings.results), task, whole)
     for rule in task.graded:
-        rows = floors.query_free_rows(order[rule], own, TOP)
-        found.per_query.update(measured([graded_name(rule)], listed(rows), task.judge))
+        found.per_query.update(measured([graded_name(rule)], query_free_ranking(judge, rule, TOP), judge))
     return found

@@ -22,6 +22,11 @@ def block_size(gallery: int) -> int:
     return int(np.clip(_BLOCK_BYTES // (_PAIR_BYTES * max(1, gallery)), 1, 64))
 
 
+def block_bytes(gallery: int) -> int:
+    """Return the estimated bytes of such a block."""
+    return block_size(gallery) * gallery * _PAIR_BYTES
+
+
 def estimate_bytes(queries: int, gallery: int, size: int, categories: int, plane_bytes: int, results: int) -> int:
     """Estimate the peak of memory that :func:`aeret.evaluation.evaluate.evaluate` adds to its inputs, bytes.
 
@@ -41,7 +46,7 @@ def estimate_bytes(queries: int, gallery: int, size: int, categories: int, plane
     rankings = 12 * queries * results * 20
     per_query = queries * (8 * 120 + 8 * 6 * categories)
     statistics = 2**27  # resampling weights and compiled code
-    blocks = 2 * block_size(gallery) * gallery * _PAIR_BYTES + min(_MEASURED_BYTES, queries * gallery * 160)
+    blocks = 2 * block_bytes(gallery) + min(_MEASURED_BYTES, queries * gallery * 160)
     return int(vectors + labels + plane_bytes + rankings + per_query + statistics + blocks)
 
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aeret.data.stats import sharing_pairs
 from aeret.errors import UsageError
 
 Labels = NDArray[np.bool_]
-
-_BLOCK = 2048  # label sets compared with all others at once
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class PairCounts:
     def kappa(self) -> float:
         """Cohen's kappa of *joined* against *relevant*: 0 for chance, 1 for identity.
 
-        With one label per photo it is the adjusted Rand index (Warrens 2008). 0 where it is undefined.
+        With one label per photo it is the adjusted Rand index (Warrens 2008). 0 if it is undefined.
         """
         below = (self.tp + self.fp) * (self.fp + self.tn) + (self.tp + self.fn) * (self.fn + self.tn)
         return 2 * (self.tp * self.tn - self.fn * self.fp) / below if below else 0.0
@@ -132,9 +131,4 @@ def _checked(labels: Labels) -> Labels:
 def _sharing_pairs(sets: LabelSets, photos: NDArray[np.int64]) -> int:
     """Count the pairs of photos, given by their label sets int64 (m,), that share a label."""
     found, counts = np.unique(photos, return_counts=True)
-    labels = sets.labels[found].astype(np.float32)
-    ordered = 0
-    for start in range(0, len(found), _BLOCK):
-        shared = labels[start : start + _BLOCK] @ labels.T > 0
-        ordered += int(counts[start : start + _BLOCK] @ (shared @ counts))
-    return (ordered - int(counts[labels.any(axis=1)].sum())) // 2
+    return sharing_pairs(sets.labels[found], counts)

@@ -1,6 +1,6 @@
-"""What counts as a good result: three rules, always reported side by side.
+"""Define what counts as a good result: three rules, reported side by side.
 
-- ``any``: 1 where the two photos share a category, else 0 (the paper's).
+- ``any``: 1 if the two photos share a category, else 0 (the paper's).
 - ``jaccard``: categories shared over categories in either.
 - ``layout``: mean over the categories present in either photo's masks of the intersection over union of the two masks
   of that category; a category that only one photo has counts 0. Two photos without masks have relevance 0.
@@ -28,14 +28,14 @@ _WHOLE = 16  # from this share of the gallery on, judging all of it is faster th
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of the queries and of the gallery; the same categories, in the same order, in both."""
+    """Labels and masks of queries and gallery, with the same categories in the same order."""
 
     query_labels: NDArray[np.bool_]
     """bool (q, c)."""
     gallery_labels: NDArray[np.bool_]
     """bool (g, c)."""
     exclude: NDArray[np.int64]
-    """Gallery row of each query, or -1 where it is not in the gallery, int64 (q,)."""
+    """Gallery row of each query, or -1 if it is not in the gallery, int64 (q,)."""
     query_masks: MaskPlanes | None = None
     gallery_masks: MaskPlanes | None = None
 
@@ -58,12 +58,12 @@ class _Labels:
     def __init__(self, truth: Truth, graded: bool) -> None:
         self._queries = truth.query_labels.astype(np.float32)
         self._gallery = truth.gallery_labels.astype(np.float32)
+        self._sizes = self._queries.sum(axis=1), self._gallery.sum(axis=1)
         self._exclude, self._graded = truth.exclude, graded
 
     def gains(self, query_rows: NDArray[np.int64]) -> Gains:
-        queries, own = self._queries[query_rows], self._exclude[query_rows]
-        sizes = queries.sum(axis=1)[:, None] + self._gallery.sum(axis=1)
-        found = self._gained(queries @ self._gallery.T, sizes)
+        own, sizes = self._exclude[query_rows], self._sizes[0][query_rows, None] + self._sizes[1]
+        found = self._gained(self._queries[query_rows] @ self._gallery.T, sizes)
         known = np.flatnonzero(own >= 0)
         found[known, own[known]] = 0
         return found
@@ -71,9 +71,8 @@ class _Labels:
     def at(self, query_rows: NDArray[np.int64], gallery_rows: NDArray[np.int64]) -> Gains:
         if gallery_rows.shape[1] > len(self._gallery) // _WHOLE:
             return np.take_along_axis(self.gains(query_rows), gallery_rows, axis=1)
-        queries, found = self._queries[query_rows], self._gallery[gallery_rows]
-        sizes = queries.sum(axis=1)[:, None] + found.sum(axis=2)
-        shared = np.matmul(found, queries[:, :, None])[:, :, 0]
+        sizes = self._sizes[0][query_rows, None] + self._sizes[1][gallery_rows]
+        shared = np.matmul(self._gallery[gallery_rows], self._queries[query_rows, :, None])[:, :, 0]
         return np.where(gallery_rows == self._exclude[query_rows][:, None], np.float32(0), self._gained(shared, sizes))
 
     def _gained(self, shared: Gains, sizes: Gains) -> Gains:
@@ -117,12 +116,8 @@ def relevance(name: str, truth: Truth) -> Relevance:
             f"Queries and gallery must be labelled with the same categories, bool (n, c); got {queries.shape} and "
             f"{gallery.shape}."
         )
-    counts = {"exclude": (len(truth.exclude), len(queries))}
-    if truth.query_masks is not None:
-        counts["query_masks"] = (len(truth.query_masks), len(queries))
-    if truth.gallery_masks is not None:
-        counts["gallery_masks"] = (len(truth.gallery_masks), len(gallery))
-    for part, (given, expected) in counts.items():
-        if given != expected:
-            raise UsageError(f"{part} has {given} rows where the labels have {expected}.")
+    for part, labels in (("exclude", queries), ("query_masks", queries), ("gallery_masks", gallery)):
+        given = getattr(truth, part)
+        if given is not None and len(given) != len(labels):
+            raise UsageError(f"{part} has {len(given)} rows but the labels have {len(labels)}.")
     return build(truth)

@@ -31,7 +31,7 @@ class Evaluation:
     """Results of one run; shares and measures are fractions in [0, 1], never per cent."""
 
     facts: dict[str, Any]
-    """What was evaluated: n_queries, n_gallery, leave_one_out, clusters, categories, embedding_size, lead, seed, ..."""
+    """Facts of the run: n_queries, n_gallery, leave_one_out, clusters, categories, embedding_size, lead, seed, ..."""
     conventions: dict[str, str]
     """Name to one plain sentence: how the numbers were defined."""
     measures: pd.DataFrame
@@ -54,11 +54,11 @@ class Evaluation:
     per_class: pd.DataFrame
     """A row per category with a query: category, queries, prevalence, P@10, AP, floor (of P@10), floor_ap."""
     per_query: pd.DataFrame
-    """photo_id, one column per measure of the lead method (NaN where skipped), the layout-query columns, and one bool
+    """photo_id, one column per measure of the lead method (NaN if skipped), the layout-query columns, and one bool
     column ``subset:<name>`` per subset."""
     query_by_layout: pd.DataFrame
     """subset, gallery ("all" or the subset), queries, candidates, R@1, R@5 and R@10, each with its low and high (95 %
-    bootstrap over queries), median_rank, the floors of these four by chance, code_r2; no rows when the run has no
+    bootstrap over queries), median_rank, the floors of these four by chance, code_r2; no rows if the run has no
     latent head."""
     layout_subsets: pd.DataFrame
     """subset, gallery ("all" or the subset), method, measure, queries, value, low, high, floor_random,
@@ -73,7 +73,7 @@ class Evaluation:
     rankings: dict[str, Ranking]
     """Method to its ranking of N results."""
     layout_ranks: NDArray[np.int32]
-    """Rank, from 1, of the own photo for its own layout, int32 (q,); 0 where skipped; empty without a latent head."""
+    """Rank, from 1, of the own photo for its own layout, int32 (q,); 0 if skipped; empty without a latent head."""
     assignment: NDArray[np.int32]
     """Cluster of each gallery photo, int32 (g,)."""
     gallery_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from aeret.clustering.kmeans import Clustering
 from aeret.embeddings.distances import Vectors, nearest_rows
-from aeret.evaluation.gallery_pass import GallerySums
-from aeret.evaluation.measures import TOP, MethodValues, PerQuery
+from aeret.evaluation.measures import MethodValues, PerQuery
+from aeret.evaluation.metrics import Judge
 from aeret.evaluation.metrics.averages import class_mean
 from aeret.evaluation.metrics.averages import mean as mean
 from aeret.evaluation.metrics.ranked import Values
@@ -22,6 +22,7 @@ from aeret.evaluation.relevance import Truth
 from aeret.evaluation.resample import resampled, sample_queries
 from aeret.evaluation.searches import EXHAUSTIVE
 from aeret.evaluation.significance import bootstrap_interval, bootstrap_weights, interval
+from aeret.evaluation.task import TOP
 from aeret.retrieval.ranking import Ranking
 from aeret.rng import generator
 from aeret.settings.sections import ClusterSettings
@@ -160,10 +161,11 @@ def search_table(rankings: Mapping[str, Ranking], gallery: int) -> pd.DataFrame:
     return table(rows(), _SEARCH)
 
 
-def curve_table(exhaustive: Values, query_free: Values, sums: GallerySums) -> pd.DataFrame:
+def curve_table(exhaustive: Values, query_free: Values, judge: Judge) -> pd.DataFrame:
     """Return mean precision at each level of recall, of curves float64 (q, levels), and the base rate as floor."""
     levels = exhaustive.shape[1]
-    base = mean(np.where(sums.relevant > 0, sums.relevant / sums.candidates, np.nan))
+    relevant = judge.totals("any").relevant
+    base = mean(np.where(relevant > 0, relevant / judge.candidates, np.nan))
     return pd.DataFrame(
         {
             "recall": np.linspace(0, 1, levels),

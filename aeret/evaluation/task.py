@@ -13,13 +13,17 @@ from aeret.data.masks import MaskPlanes
 from aeret.embeddings.distances import Vectors, checked
 from aeret.embeddings.normalise import l2_normalise
 from aeret.errors import UsageError
-from aeret.evaluation.measures import GRADED, TOP
 from aeret.evaluation.memory import estimate_bytes
 from aeret.evaluation.metrics import Judge
 from aeret.evaluation.query_by_layout import LayoutCodes
 from aeret.evaluation.relevance import Truth
 from aeret.progress import Progress, silent
 from aeret.settings.sections import ClusterSettings
+
+TOP = 10
+"""Results that nDCG, hit rate and class measures look at."""
+GRADED = ("jaccard", "layout")
+"""Graded rules of relevance that are reported."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ from aeret.evaluation.floors import (
     random_hits,
     random_ndcg,
 )
-from aeret.evaluation.gallery_pass import GallerySums
 from aeret.evaluation.measures import random_floors
-from aeret.evaluation.metrics import parse
-from aeret.evaluation.metrics.judge import Totals
+from aeret.evaluation.metrics import Judge, parse
+from aeret.evaluation.relevance import Truth
 
 
 def orders_of(relevant: int, candidates: int) -> np.ndarray:
@@ -43,8 +42,9 @@ def test_expectations_are_means_over_all_orders(relevant: int, candidates: int, 
     assert random_hit_rate(r, m, n)[0] == pytest.approx(over_orders(f"Hit@{n}"))
     assert random_average_precision(r, m, n)[0] == pytest.approx(over_orders(f"AP@{n}"))
     assert random_average_precision(r, m)[0] == pytest.approx(over_orders("AP"))
-    sums = GallerySums({"any": Totals(r, np.zeros((1, 0), np.float32))}, m, {}, {})
-    named = random_floors(sums, (n,), n)
+    labels = np.arange(candidates)[:, None] < relevant
+    judge = Judge(Truth(np.ones((1, 1), bool), labels, np.array([-1])))
+    named = random_floors(judge, (), (n,), n)
     for name in ("P(rel=any)", "R(rel=any)", "R(rel=any,capped)", "F(rel=any)"):
         assert named[f"{name}@{n}"][0] == pytest.approx(over_orders(f"{name}@{n}")), name
 

@@ -68,7 +68,7 @@ def test_many_photos_with_one_label_set_and_sets_of_many_words() -> None:
 def test_sets_beyond_one_block_of_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = np.random.default_rng(2).random((700, 70)) < 0.06
     expected = pair_counts(labels, np.arange(700) % 2)
-    monkeypatch.setattr("aeret.evaluation.pairs._BLOCK", 37)
+    monkeypatch.setattr("aeret.data.stats._BLOCK", 37)
     assert pair_counts(labels, np.arange(700) % 2) == expected
 
 

@@ -12,6 +12,14 @@ from aeret.evaluation.metrics.ranked import Counts, Ranked, Values
 
 
 def _auc(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
+    """The chance that a relevant photo comes before one that is not.
+
+    Formula: AUC = #{(a, b): a relevant, b not, a before b} / (R (M - R)), M photos that could be found;
+        ties=expected: a tied pair counts 1/2
+    Bounds: 0 to 1, 0.5 by chance whatever R is; undefined, and treated as empty, if all photos are relevant.
+    Source: Hanley and McNeil 1982
+    Worked: 6 photos are not relevant; 5, 5, 4 and 2 of them come after the hits: 16 / 24 = 0.6667
+    """
     others = ranked.candidates - ranked.relevant
     after: NDArray[Any]
     if ranked.ties is None:
@@ -28,16 +36,4 @@ def _known(ranked: Ranked) -> Values:
     return ((ranked.relevant > 0) & (ranked.relevant < ranked.candidates)).astype(np.float64)
 
 
-AUC = Definition(
-    title="area under the ROC curve",
-    text="The chance that a relevant photo comes before one that is not.",
-    formula="AUC = #{(a, b): a relevant, b not, a before b} / (R (M - R)), M photos that could be found; "
-    "ties=expected: a tied pair counts 1/2",
-    bounds="0 to 1, 0.5 by chance whatever R is; undefined, and treated as empty, where all photos are relevant.",
-    source="Hanley and McNeil 1982",
-    worked="6 photos are not relevant; 5, 5, 4 and 2 of them come after the hits: 16 / 24 = 0.6667",
-    compute=_auc,
-    cutoff="none",
-    known=_known,
-    parameters=parameters(BY_QUERY),
-)
+AUC = Definition("area under the ROC curve", _auc, cutoff="none", known=_known, parameters=parameters(BY_QUERY))

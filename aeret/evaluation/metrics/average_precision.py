@@ -10,6 +10,16 @@ from aeret.evaluation.metrics.ranked import Counts, Ranked, Ties, Values, at_cut
 
 
 def _average_precision(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
+    """The mean of the precision at the place of each relevant photo; its mean over queries is mAP. Over the whole
+    gallery all denominators are one.
+
+    Formula: AP@k = sum_{i <= k} P@i rel(i) / D; D = min(k, R) (capped), R (relevant) or the hits among the first k
+        (hits)
+    Bounds: 0 to 1; D = R: at most k / R. D = hits reaches 1 with a single hit in the first place.
+    Source: Buckley and Voorhees 2000; denominators: Musgrave, Belongie and Lim 2020, and the deep hashing
+        protocols; ties: McSherry and Najork 2008
+    Worked: hits at ranks 2, 3, 5 and 8 of 4: (1/2 + 2/3 + 3/5 + 4/8) / 4 = 0.5667
+    """
     relevant = ranked.relevant[:, None]
     cuts = np.broadcast_to(cutoffs, (len(relevant), len(cutoffs)))
     if options["depth"] == "relevant":
@@ -30,7 +40,7 @@ def _contributions(ranked: Ranked) -> Values:
     """
     ranks = np.arange(1, ranked.hits.shape[1] + 1)
     if ranked.ties is None:
-        return np.asarray(np.cumsum(ranked.hits, axis=1, dtype=np.float64) * ranked.hits / ranks, np.float64)
+        return np.asarray(ranked.running * ranked.hits / ranks, np.float64)
     ties = ranked.ties
     slope = (ties.hits - 1) / np.maximum(ties.size - 1, 1)
     return np.asarray(ties.hits / ties.size * (ties.found + 1 + (ties.place - 1) * slope) / ranks, np.float64)
@@ -63,16 +73,8 @@ def _part(size: int, hits: int, found: int, before: int, count: int) -> float:
 
 
 AVERAGE_PRECISION = Definition(
-    title="average precision",
-    text="The mean of the precision at the place of each relevant photo; its mean over queries is mAP. Over the whole "
-    "gallery all denominators are one.",
-    formula="AP@k = sum_{i <= k} P@i rel(i) / D; D = min(k, R) (capped), R (relevant) or the hits among the first k "
-    "(hits)",
-    bounds="0 to 1; D = R: at most k / R. D = hits reaches 1 with a single hit in the first place.",
-    source="Buckley and Voorhees 2000; denominators: Musgrave, Belongie and Lim 2020, and the deep hashing protocols; "
-    "ties: McSherry and Najork 2008",
-    worked="hits at ranks 2, 3, 5 and 8 of 4: (1/2 + 2/3 + 3/5 + 4/8) / 4 = 0.5667",
-    compute=_average_precision,
+    "average precision",
+    _average_precision,
     cutoff="optional",
     parameters=parameters(
         BY_QUERY,

@@ -1,4 +1,4 @@
-"""Averages of per-query values: the last step, and in one place."""
+"""Average per-query values."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from aeret.evaluation.metrics.ranked import Values
 
 
 def average(measure: Measure, values: Values) -> float:
-    """Return the average of a measure's values over the queries (or classes) that take part; NaN where none does."""
+    """Return the average of a measure's values over the queries (or classes) that take part; NaN if none does."""
     return class_mean(values) if measure.options.get("average") == "class" else mean(values)
 
 
 def mean(values: Values) -> float:
-    """Return the mean of the queries that take part; NaN where none does."""
+    """Return the mean of the queries that take part; NaN if none does."""
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else float("nan")
 

@@ -12,6 +12,14 @@ LEVELS = 101
 
 
 def _curve(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
+    """Precision at 101 levels of recall, interpolated: the best at this recall or beyond.
+
+    Formula: PR(l) = max{P@i: R@i >= l}, l = 0, 0.01, ..., 1
+    Bounds: 0 to 1, never rising with recall; by chance R / M at every level.
+    Source: Manning, Raghavan and Schuetze 2008, chapter 8
+    Worked: up to recall 0.5 (51 points) the best is 2 of 3, then 3 of 5, beyond 0.75 4 of 8; the mean of the
+        points: (51 x 2/3 + 25 x 3/5 + 25 x 4/8) / 101 = 0.6089
+    """
     found = np.cumsum(ranked.hits, axis=1, dtype=np.int64)
     precision = found * ranked.hits / np.arange(1, ranked.hits.shape[1] + 1)
     best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
@@ -21,16 +29,4 @@ def _curve(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
     return np.take_along_axis(best, np.array(places, np.int64).reshape(needed.shape), axis=1)[:, None]
 
 
-CURVE = Definition(
-    title="precision-recall curve",
-    text="Precision at 101 levels of recall, interpolated: the best at this recall or beyond.",
-    formula="PR(l) = max{P@i: R@i >= l}, l = 0, 0.01, ..., 1",
-    bounds="0 to 1, never rising with recall; by chance R / M at every level.",
-    source="Manning, Raghavan and Schuetze 2008, chapter 8",
-    worked="up to recall 0.5 (51 points) the best is 2 of 3, then 3 of 5, beyond 0.75 4 of 8; the mean of the points: "
-    "(51 x 2/3 + 25 x 3/5 + 25 x 4/8) / 101 = 0.6089",
-    compute=_curve,
-    cutoff="none",
-    levels=LEVELS,
-    parameters=parameters(ties=False),
-)
+CURVE = Definition("precision-recall curve", _curve, cutoff="none", levels=LEVELS, parameters=parameters(ties=False))

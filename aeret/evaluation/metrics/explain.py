@@ -1,4 +1,4 @@
-"""What a measure is, in words, with an example worked by hand and computed: for the command line and the guide."""
+"""Explain measures in words, with an example worked by hand and computed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def example(measure: Measure) -> float:
 
 
 def plain(name: str) -> Measure:
-    """Return a measure with its defaults, at the example's cut-off where it needs one."""
+    """Return a measure with its defaults, at the example's cut-off if it needs one."""
     return Measure(name, cutoff=EXAMPLE_CUTOFF if METRICS[name].cutoff == "needed" else None)
 
 
@@ -43,9 +43,9 @@ def rows() -> list[tuple[str, str, str, str]]:
 
 def explanation(measure: Measure) -> str:
     """Return definition, formula, conventions, bounds and a worked example, as lines of text."""
-    definition, options = measure.definition, measure.options
-    lines = [f"{measure}: {definition.title}", "", definition.text, "", f"Formula      {definition.formula}"]
-    lines += [f"Bounded by   {definition.bounds}", f"Source       {definition.source}", "", "Conventions"]
+    definition, options, said = measure.definition, measure.options, measure.definition.explanation
+    lines = [f"{measure}: {definition.title}", "", said["Text"], "", f"Formula      {said['Formula']}"]
+    lines += [f"Bounded by   {said['Bounds']}", f"Source       {said['Source']}", "", "Conventions"]
     for name, parameter in definition.parameters.items():
         others = ", ".join(choice for choice in parameter.choices if choice != options[name])
         written = f"{name}={options[name] or '(none)'}"
@@ -74,9 +74,10 @@ def guide() -> str:
         for written, title, _, names in rows()
     ]
     for name, definition in METRICS.items():
-        parts += ["", f"## {name}: {definition.title}", "", definition.text, "", f"    {definition.formula}", ""]
-        parts += [f"Bounded by {definition.bounds[0].lower()}{definition.bounds[1:]}", ""]
-        parts += [f"Example: {definition.worked}. Source: {definition.source}.", ""]
+        said = definition.explanation
+        parts += ["", f"## {name}: {definition.title}", "", said["Text"], "", f"    {said['Formula']}", ""]
+        parts += [f"Bounded by {said['Bounds'][0].lower()}{said['Bounds'][1:]}", ""]
+        parts += [f"Example: {said['Worked']}. Source: {said['Source']}.", ""]
         parts += ["| parameter | default | others | what it decides |", "|---|---|---|---|"]
         for key, parameter in definition.parameters.items():
             others = ", ".join(f"`{choice}`" for choice in parameter.choices if choice != parameter.default)

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aeret.evaluation.metrics.ranked import Counts
+from aeret.evaluation.memory import block_size
+from aeret.evaluation.metrics.ranked import Counts, Values
 from aeret.evaluation.relevance import Gains, Relevance, Truth, relevance
-
-BLOCK_BYTES = 32 * 2**20
-"""Bytes of one block of gains over the whole gallery."""
-PAIR_BYTES = 16
-"""Bytes that such a block holds for each query and gallery photo."""
-
-
-def best_gains(gains: Gains, n: int) -> Gains:
-    """Return the ``n`` largest gains of each row in descending order, float32 (q, min(n, g))."""
-    kept = min(n, gains.shape[1])
-    if not kept:
-        return np.zeros((len(gains), 0), np.float32)
-    best = np.partition(gains, gains.shape[1] - kept, axis=1)[:, gains.shape[1] - kept :]
-    return -np.sort(-best, axis=1)
+from aeret.progress import Progress, silent
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What a rule gives over the whole gallery without the query itself."""
+    """Sums of a rule over the whole gallery without the query itself."""
 
     relevant: Counts
     """Photos with a gain above 0, int64 (q,)."""
     ideal: Gains
-    """The largest gains in descending order, float32 (q, K); K = 0 unless a graded measure asked."""
+    """The largest gains in descending order, float32 (q, K)."""
+    mean_gain: Values
+    """Mean gain of each query over the photos it could find, float64 (q,)."""
+    total_gain: Values
+    """Summed gain of each gallery photo over the queries, float64 (g,)."""
 
 
 class Judge:
@@ -74,36 +65,31 @@ class Judge:
             self._rules[name] = relevance(name, self.truth)
         return self._rules[name]
 
-    def totals(self, name: str, top: int = 0) -> Totals:
+    def totals(self, name: str, top: int = 0, progress: Progress = silent) -> Totals:
         """Return a rule's totals with at least ``top`` ideal gains, or as many as the gallery has."""
         known = self._totals.get(name)
         top = min(top, len(self.truth.gallery_labels))
         if known is None or known.ideal.shape[1] < top:
-            known = self._totals[name] = self._sum(name, top)
+            known = self._totals[name] = self._sum(name, top, progress)
         return known
 
-    def know(self, totals: Mapping[str, Totals]) -> None:
-        """Take totals that were summed elsewhere."""
-        self._totals.update(totals)
+    def _sum(self, name: str, top: int, progress: Progress) -> Totals:
+        rule, queries, gallery = self.rule(name), len(self), len(self.truth.gallery_labels)
+        relevant, ideal = np.empty(queries, np.int64), np.empty((queries, top), np.float32)
+        sums, total = np.empty(queries), np.zeros(gallery)
+        with progress(f"relevance {name} of the whole gallery", queries, unit="query") as step:
+            for start in range(0, queries, block_size(gallery)):
+                rows = np.arange(start, min(start + block_size(gallery), queries))
+                gains = rule.gains(rows)
+                relevant[rows], ideal[rows] = np.count_nonzero(gains, axis=1), _largest(gains, top)
+                sums[rows] = gains.sum(axis=1, dtype=np.float64)
+                total += gains.sum(axis=0, dtype=np.float64)
+                step(len(rows))
+        return Totals(relevant, ideal, sums / np.maximum(self.candidates, 1), total)
 
-    def class_hits(self, queries: Counts, classes: Counts, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which results hold a class, bool (p, N).
 
-        Args:
-            queries: the query of each pair, int64 (p,).
-            classes: the class of each pair, int64 (p,).
-            rows: results of each pair, int64 (p, N).
-        """
-        hits = self.truth.gallery_labels[rows, classes[:, None]]
-        return np.asarray(hits & (rows != self.truth.exclude[queries][:, None]), bool)
-
-    def _sum(self, name: str, top: int) -> Totals:
-        rule = self.rule(name)
-        relevant, ideal = np.empty(len(self), np.int64), np.empty((len(self), top), np.float32)
-        size = max(1, BLOCK_BYTES // (PAIR_BYTES * max(1, len(self.truth.gallery_labels))))
-        for start in range(0, len(self), size):
-            block = np.arange(start, min(start + size, len(self)))
-            gains = rule.gains(block)
-            relevant[block] = np.count_nonzero(gains > 0, axis=1)
-            ideal[block] = best_gains(gains, top)
-        return Totals(relevant, ideal)
+def _largest(gains: Gains, n: int) -> NDArray[np.float32]:
+    """Return the ``n`` largest gains of each row in descending order, float32 (q, n)."""
+    if not n:
+        return np.zeros((len(gains), 0), np.float32)
+    return -np.sort(-np.partition(gains, gains.shape[1] - n, axis=1)[:, gains.shape[1] - n :], axis=1)

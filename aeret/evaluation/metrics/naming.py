@@ -1,4 +1,4 @@
-"""A measure as a value: it prints as ``nDCG(rel=layout)@10`` and is read back from it."""
+"""Print measures as ``nDCG(rel=layout)@10`` and read them back."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Measure:
 
     @property
     def definition(self) -> Definition:
-        """What the registry says of it."""
+        """Entry of the registry."""
         return METRICS[self.name]
 
     @cached_property

@@ -19,6 +19,13 @@ def discounted(gains: Values, cutoffs: Counts) -> Values:
 
 
 def _ndcg(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
+    """The gain of the first k results, each worth less the later it comes, over the most it could be.
+
+    Formula: nDCG@k = sum_{i <= k} g(i) / log2(i + 1) over the same sum of the k largest gains of the gallery
+    Bounds: 0 to 1; every query with any gain can reach 1.
+    Source: Jarvelin and Kekalainen 2002; exponential gain: Burges et al. 2005
+    Worked: (1/log2 3 + 1/log2 4 + 1/log2 6) / (1/log2 2 + 1/log2 3 + 1/log2 4 + 1/log2 5) = 0.5925
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(discounted(ranked.gains, cutoffs) / discounted(ranked.ideal, cutoffs), np.float64)
 
@@ -28,13 +35,8 @@ def _known(ranked: Ranked) -> Values:
 
 
 NDCG = Definition(
-    title="normalised discounted cumulated gain",
-    text="The gain of the first k results, each worth less the later it comes, over the most it could be.",
-    formula="nDCG@k = sum_{i <= k} g(i) / log2(i + 1) over the same sum of the k largest gains of the gallery",
-    bounds="0 to 1; every query with any gain can reach 1.",
-    source="Jarvelin and Kekalainen 2002; exponential gain: Burges et al. 2005",
-    worked="(1/log2 3 + 1/log2 4 + 1/log2 6) / (1/log2 2 + 1/log2 3 + 1/log2 4 + 1/log2 5) = 0.5925",
-    compute=_ndcg,
+    "normalised discounted cumulated gain",
+    _ndcg,
     graded=True,
     known=_known,
     parameters=parameters(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,33 +14,21 @@ from aeret.errors import UsageError
 from aeret.retrieval.ranking import Ranking
 
 Rows = NDArray[np.int64]
-_Order = tuple[Rows, NDArray[np.bool_] | None]
+Order = tuple[Rows, NDArray[np.bool_] | None]
+_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
-class Orders(Protocol):
-    """Results of queries, made block by block."""
+class Orders(ABC):
+    """Results of ``queries`` queries, at most ``results`` each, made block by block."""
 
-    @property
-    def queries(self) -> int:
-        """Number of queries."""
-        ...
+    has_distances = True
+    """Whether ties can be told."""
 
-    @property
-    def results(self) -> int:
-        """Largest number of results of a query."""
-        ...
+    def __init__(self, queries: int, results: int) -> None:
+        self.queries, self.results = queries, results
 
-    @property
-    def whole(self) -> bool:
-        """Whether every order holds the whole gallery."""
-        ...
-
-    @property
-    def has_distances(self) -> bool:
-        """Whether ties can be told."""
-        ...
-
-    def block(self, start: int, stop: int, own: Rows) -> _Order:
+    @abstractmethod
+    def block(self, start: int, stop: int, own: Rows) -> Order:
         """Return the results of some queries.
 
         Args:
@@ -52,28 +40,16 @@ class Orders(Protocol):
             Gallery rows in order, int64 (b, N); and whether each is as far as the one before it, bool (b, N), or None
             without distances.
         """
-        ...
 
 
-@dataclass(frozen=True)
-class Listed:
+class Listed(Orders):
     """Rankings that a search returned."""
 
-    ranking: Ranking
-    whole = False
-    has_distances = True
+    def __init__(self, ranking: Ranking) -> None:
+        super().__init__(*ranking.rows.shape)
+        self.ranking = ranking
 
-    @property
-    def queries(self) -> int:
-        """Number of queries."""
-        return len(self.ranking)
-
-    @property
-    def results(self) -> int:
-        """Results of each query."""
-        return int(self.ranking.rows.shape[1])
-
-    def block(self, start: int, stop: int, own: Rows) -> _Order:
+    def block(self, start: int, stop: int, own: Rows) -> Order:
         """Return the results of some queries (see :class:`Orders`)."""
         rows, distances = self.ranking.rows[start:stop], self.ranking.distances[start:stop]
         itself = rows == own[:, None]
@@ -82,32 +58,23 @@ class Listed:
         return rows, _tied(distances, itself.any(axis=1))
 
 
-@dataclass(frozen=True)
-class FixedOrder:
-    """One order of the whole gallery for all queries, int32 (g,)."""
+class FixedOrder(Orders):
+    """One order of the whole gallery for all queries."""
 
-    order: NDArray[np.int32]
-    queries: int
-    whole = True
     has_distances = False
 
-    @property
-    def results(self) -> int:
-        """Photos of the gallery."""
-        return len(self.order)
+    def __init__(self, order: NDArray[np.int32], queries: int) -> None:
+        """Take the gallery rows in order, int32 (g,)."""
+        super().__init__(queries, len(order))
+        self._order = order.astype(np.int64)
 
-    def block(self, start: int, stop: int, own: Rows) -> _Order:
+    def block(self, start: int, stop: int, own: Rows) -> Order:
         """Return the order once per query (see :class:`Orders`)."""
-        rows = np.broadcast_to(self.order.astype(np.int64), (stop - start, len(self.order)))
-        order = np.argsort(rows == own[:, None], axis=1, kind="stable")
-        return np.take_along_axis(rows, order, axis=1), None
+        return self._order[np.argsort(self._order == own[:, None], axis=1, kind="stable")], None
 
 
-class WholeGallery:
-    """Every query's order of the whole gallery by distance."""
-
-    whole = True
-    has_distances = True
+class WholeGallery(Orders):
+    """Every query's order of the whole gallery by Euclidean distance."""
 
     def __init__(self, queries: Vectors, gallery: Vectors, clustering: Clustering | None = None) -> None:
         """Check the vectors.
@@ -123,37 +90,26 @@ class WholeGallery:
         self._gallery = checked(gallery, "Gallery vectors")
         self._queries = checked(queries, "Query vectors", self._gallery.shape[1])
         self._clustering = clustering
+        super().__init__(len(self._queries), len(self._gallery))
 
-    @property
-    def queries(self) -> int:
-        """Number of queries."""
-        return len(self._queries)
-
-    @property
-    def results(self) -> int:
-        """Photos of the gallery."""
-        return len(self._gallery)
-
-    def block(self, start: int, stop: int, own: Rows) -> _Order:
+    def block(self, start: int, stop: int, own: Rows) -> Order:
         """Return the orders of some queries (see :class:`Orders`)."""
-        asked = self._queries[start:stop]
-        rows, distances = _by_distance(squared_distances(asked, self._gallery), own)
-        if self._clustering is None:
-            return rows, _tied(distances, own >= 0)
-        visits = np.argsort(squared_distances(asked, self._clustering.centroids), axis=1, kind="stable")
-        places = np.argsort(visits, axis=1)
-        cluster = np.take_along_axis(places, self._clustering.assignment[rows].astype(np.int64), axis=1)
-        cluster[np.flatnonzero(own >= 0), -1] = len(self._clustering.centroids)
-        order = np.argsort(cluster, axis=1, kind="stable")
-        tied = _tied(np.take_along_axis(distances, order, axis=1), own >= 0)
-        return np.take_along_axis(rows, order, axis=1), tied
+        asked, known = self._queries[start:stop], np.flatnonzero(own >= 0)
+        distances = squared_distances(asked, self._gallery)
+        distances[known, own[known]] = np.inf
+        # The bits of floats that are not negative order like the floats.
+        rows = _sorted(distances.view(np.uint32))
+        if self._clustering is not None:
+            visits = np.argsort(squared_distances(asked, self._clustering.centroids), axis=1, kind="stable")
+            places = np.argsort(visits, axis=1).astype(np.uint32)
+            cluster = np.take_along_axis(places, self._clustering.assignment[rows].astype(np.int64), axis=1)
+            cluster[known, -1] = len(self._clustering.centroids)
+            rows = np.take_along_axis(rows, _sorted(cluster), axis=1)
+        return rows, _tied(np.take_along_axis(distances, rows, axis=1), own >= 0)
 
 
-class WholeCodes:
+class WholeCodes(WholeGallery):
     """Every query's order of a whole gallery of binary codes by Hamming distance."""
-
-    whole = True
-    has_distances = True
 
     def __init__(self, queries: NDArray[np.bool_], gallery: NDArray[np.bool_]) -> None:
         """Take codes, bool (q, bits) and (g, bits).
@@ -165,31 +121,16 @@ class WholeCodes:
             raise UsageError(
                 f"Codes must be bool (n, bits), as wide on both sides; got {queries.shape} and {gallery.shape}."
             )
-        self._queries, self._gallery = (np.where(codes, 1, -1).astype(np.float32) for codes in (queries, gallery))
-
-    @property
-    def queries(self) -> int:
-        """Number of queries."""
-        return len(self._queries)
-
-    @property
-    def results(self) -> int:
-        """Codes of the gallery."""
-        return len(self._gallery)
-
-    def block(self, start: int, stop: int, own: Rows) -> _Order:
-        """Return the orders of some queries (see :class:`Orders`)."""
-        # The product of signs is exact in float32: bits that agree minus bits that differ.
-        rows, distances = _by_distance(-(self._queries[start:stop] @ self._gallery.T), own)
-        return rows, _tied(distances, own >= 0)
+        # Between zeros and ones the squared distance is the number of bits that differ, exactly.
+        super().__init__(queries.astype(np.float32), gallery.astype(np.float32))
 
 
-def _by_distance(distances: Vectors, own: Rows) -> tuple[Rows, Vectors]:
-    """Sort the gallery by distances (b, g), which this overwrites: ties by row, the query itself last."""
-    known = own >= 0
-    distances[np.flatnonzero(known), own[known]] = np.inf
-    rows = np.argsort(distances, axis=1, kind="stable")
-    return rows, np.take_along_axis(distances, rows, axis=1)
+def _sorted(keys: NDArray[np.uint32]) -> Rows:
+    """Return the columns of each row by rising key, ties by column, int64 (b, g): a sort of pairs in one word."""
+    pairs = keys.astype(np.uint64) << _HALF | np.arange(keys.shape[1], dtype=np.uint64)
+    pairs.sort(axis=1)
+    pairs &= _LOW
+    return pairs.view(np.int64)
 
 
 def _tied(distances: NDArray[Any], own_last: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -1,8 +1,9 @@
-"""Hold judged results: what every measure is computed from."""
+"""Hold the judged results that measures are computed from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,12 @@ class Ranked:
         Args:
             cutoffs: int64 (m,), or (p, m) if they differ between queries.
         """
-        return at_cutoffs(np.cumsum(self.hits, axis=1, dtype=np.float64), cutoffs)
+        return at_cutoffs(self.running, cutoffs)
+
+    @cached_property
+    def running(self) -> Values:
+        """(Expected) hits up to each rank, float64 (p, N)."""
+        return np.cumsum(self.hits, axis=1, dtype=np.float64)
 
 
 def at_cutoffs(sums: Values, cutoffs: Counts) -> Values:

@@ -9,6 +9,13 @@ from aeret.evaluation.metrics.ranked import Counts, Ranked, Values, at_cutoffs
 
 
 def _reciprocal_rank(ranked: Ranked, cutoffs: Counts, options: Options) -> Values:
+    """One over the rank of the first relevant result; 0 if none is among the first k.
+
+    Formula: RR = 1 / min{i: rel(i) = 1}
+    Bounds: 0 to 1; looks at one result alone: 1, 1/2, 1/3 ...
+    Source: Voorhees 1999
+    Worked: the first relevant result has rank 2: 1 / 2 = 0.5
+    """
     ranks = np.arange(1, ranked.hits.shape[1] + 1)
     if ranked.ties is None:
         first = (np.cumsum(ranked.hits, axis=1) == 1) & (ranked.hits > 0)
@@ -23,13 +30,5 @@ def _reciprocal_rank(ranked: Ranked, cutoffs: Counts, options: Options) -> Value
 
 
 RECIPROCAL_RANK = Definition(
-    title="reciprocal rank (its mean is MRR)",
-    text="One over the rank of the first relevant result; 0 where there is none among the first k.",
-    formula="RR = 1 / min{i: rel(i) = 1}",
-    bounds="0 to 1; looks at one result alone: 1, 1/2, 1/3 ...",
-    source="Voorhees 1999",
-    worked="the first relevant result has rank 2: 1 / 2 = 0.5",
-    compute=_reciprocal_rank,
-    cutoff="optional",
-    parameters=parameters(BY_QUERY),
+    "reciprocal rank (its mean is MRR)", _reciprocal_rank, cutoff="optional", parameters=parameters(BY_QUERY)
 )

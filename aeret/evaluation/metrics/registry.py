@@ -1,4 +1,7 @@
-"""All measures by name. A new one is a file and a line here; the contract test covers it."""
+"""List all measures by name.
+
+A new measure is a file and a line here; the contract test covers it.
+"""
 
 from __future__ import annotations
 
