@@ -152,7 +152,7 @@ def _evaluate(task: _Task, out: Path, progress: Progress) -> Any:
 
 def _material(task: _Task, started: str) -> Any:
     from aeret.artifacts import read_record
-    from aeret.reporting.material import Layouts, Material
+    from aeret.reporting.inputs import Layouts, ReportInputs
 
     settings = task.settings
     records = {stage: read_record(folder) for stage, folder in task.inputs.items()}
@@ -164,7 +164,7 @@ def _material(task: _Task, started: str) -> Any:
         _decoder(task),
         length_is_learnt=_length_is_learnt(settings),
     )
-    return Material(
+    return ReportInputs(
         categories=task.categories,
         queries=task.queries,
         gallery=task.gallery,
@@ -214,7 +214,7 @@ def _decoder(task: _Task) -> Any:
 def _autoencoder(task: _Task, metrics: Mapping[str, Any]) -> Any:
     import numpy as np
 
-    from aeret.reporting.material import Autoencoder
+    from aeret.reporting.inputs import Autoencoder
 
     path = task.inputs["train-ae"] / "examples.npz"
     if not path.is_file():
@@ -227,7 +227,7 @@ def _autoencoder(task: _Task, metrics: Mapping[str, Any]) -> Any:
 def _trainings(inputs: Mapping[str, Path]) -> Any:
     import pandas as pd
 
-    from aeret.reporting.material import Training
+    from aeret.reporting.inputs import Training
 
     trained = [stage for stage in ("train-ae", "train-cnn") if stage in inputs]
     paths = {stage: inputs[stage] / "training" / "history.csv" for stage in trained}

@@ -10,7 +10,7 @@ import pandas as pd
 
 from aeret.artifacts import Record
 from aeret.evaluation.result import Evaluation
-from aeret.reporting.material import Autoencoder, Layouts, Material, Training
+from aeret.reporting.inputs import Autoencoder, Layouts, ReportInputs, Training
 from aeret.retrieval.ranking import Ranking
 
 CATEGORIES = ("person", "dog", "bicycle", "kite", "<script>alert(1)</script>", "$x^2$ | *y*")
@@ -255,7 +255,7 @@ def evaluation(gallery: MadeSplit, vectors: np.ndarray, clusters: int = 6, laten
     )
 
 
-def material(gallery: MadeSplit, names: tuple[str, ...] = CATEGORIES, latent: bool = True) -> Material:
+def material(gallery: MadeSplit, names: tuple[str, ...] = CATEGORIES, latent: bool = True) -> ReportInputs:
     rng = np.random.default_rng(5)
     n = len(gallery.photo_ids)
     # A blurred mask stands for what a decoder makes of a predicted code; the "code" is the photo's row.
@@ -307,7 +307,7 @@ def material(gallery: MadeSplit, names: tuple[str, ...] = CATEGORIES, latent: bo
         versions={"aeret": "0.1.0", "numpy": "2.4"},
         metrics={"val_code_r2": 0.141},
     )
-    return Material(
+    return ReportInputs(
         categories=names,
         queries=gallery,
         gallery=gallery,

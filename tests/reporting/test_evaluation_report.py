@@ -15,16 +15,16 @@ from aeret.evaluation.result import Evaluation
 from aeret.pipeline.history import Run
 from aeret.reporting import WRITERS
 from aeret.reporting.evaluation_report import build_report, thumbnail_side
-from aeret.reporting.material import Material
+from aeret.reporting.inputs import ReportInputs
+from aeret.reporting.report import Estimate, Facts, Figure, Gallery, Notice, Report, Table
 from aeret.reporting.sections.clusters import purity
 from aeret.reporting.sections.headlines import headline_metrics, subset_of_real_masks
 from aeret.reporting.sections.layout import principal_axes
 from aeret.reporting.sections.queries import best_and_worst
-from aeret.reporting.values import Estimate, Facts, Figure, Gallery, Notice, Report, Table
 
 
 @lru_cache
-def made(latent: bool = True) -> tuple[Evaluation, Material]:
+def made(latent: bool = True) -> tuple[Evaluation, ReportInputs]:
     gallery = synthetic.split()
     vectors = np.random.default_rng(1).normal(size=(30, 8)).astype(np.float32)
     return synthetic.evaluation(gallery, vectors, latent=latent), synthetic.material(gallery, latent=latent)
@@ -91,7 +91,7 @@ def test_the_subset_is_the_largest_whose_masks_are_all_real() -> None:
     split = synthetic.split()
     for flags in ({}, {"true_masks": np.ones(30, bool)}, {"true_masks": np.zeros(30, bool)}):
         assert subset_of_real_masks(evaluation, replace(material, queries=replace(split, flags=flags))) == ""
-    assert subset_of_real_masks(evaluation, Material()) == ""
+    assert subset_of_real_masks(evaluation, ReportInputs()) == ""
     # A subset too small to be searched alone is still shown, in the whole gallery.
     frame = evaluation.layout_subsets
     whole = replace(evaluation, layout_subsets=frame[frame["gallery"] == "all"])
@@ -177,13 +177,13 @@ def test_without_photos_the_numbers_still_stand() -> None:
     report = build_report(evaluation, replace(material, queries=None, gallery=None))
     assert not [b for s in report.sections for b in s.blocks if isinstance(b, Gallery) and s.id != "autoencoder"]
     notices = [b.text for s in report.sections for b in s.blocks if isinstance(b, Notice)]
-    assert len([text for text in notices if "not at hand" in text]) == 2
+    assert len([text for text in notices if "not available" in text]) == 2
     assert [b for b in blocks(report, "search") if isinstance(b, Table) and b.id == "measures"]
 
 
 def test_an_evaluation_alone_makes_a_report() -> None:
     evaluation, _ = made()
-    report = build_report(evaluation, Material())
+    report = build_report(evaluation, ReportInputs())
     for render in WRITERS.values():
         assert render(report)
     assert [section.id for section in report.sections] == [

@@ -1,13 +1,15 @@
-"""What ran on what: collection, settings, seed, versions, time; and the convention of every number."""
+"""Build the sections of what ran on what, and of conventions, settings and versions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pandas as pd
+
 from aeret.evaluation.result import Evaluation
-from aeret.reporting.material import Material
-from aeret.reporting.values import Block, Cell, Column, Fact, Facts, Section, Table
+from aeret.reporting.inputs import ReportInputs
+from aeret.reporting.report import Block, Column, Fact, Facts, Section, Table
 
 _NAMES = {
     "n_queries": "queries",
@@ -24,17 +26,15 @@ _NAMES = {
 }
 
 
-def run_section(evaluation: Evaluation, material: Material) -> Section:
+def run_section(evaluation: Evaluation, inputs: ReportInputs) -> Section:
     """Return what ran on what, with the time each stage took."""
-    data = material.settings.get("data", {})
-    cnn = material.settings.get("cnn", {})
-    latent = material.settings.get("autoencoder", {})
+    data, cnn, latent = (inputs.settings.get(part, {}) for part in ("data", "cnn", "autoencoder"))
     facts = [
         Fact("collection", data.get("manifest")),
         *_evaluation_facts(evaluation.facts),
         Fact("photo side", data.get("photo_size"), "count", "px, as stored"),
         *_background(data),
-        Fact("classic feature", material.classic),
+        Fact("classic feature", inputs.classic),
         Fact("network", cnn.get("backbone")),
         Fact("arm", cnn.get("arm")),
         Fact("latent loss", cnn.get("latent_loss")),
@@ -43,31 +43,46 @@ def run_section(evaluation: Evaluation, material: Material) -> Section:
         Fact(
             "latent code", latent.get("latent_size"), "count", f"numbers, over {latent.get('mask_encoding', '?')} masks"
         ),
-        Fact("date", material.date.replace("T", " ")),
+        Fact("date", inputs.date.replace("T", " ")),
     ]
-    if material.categories and "categories" not in evaluation.facts:
-        facts.append(Fact("categories", len(material.categories), "count"))
-    blocks: list[Block] = [
-        Facts("run-facts", "This run", tuple(fact for fact in facts if fact.value not in (None, "")))
-    ]
-    if material.records:
-        blocks.append(_stages(material))
-    return Section("run", "What ran on what", tuple(blocks))
+    if inputs.categories and "categories" not in evaluation.facts:
+        facts.append(Fact("categories", len(inputs.categories), "count"))
+    blocks: list[Block] = [Facts("run-facts", "This run", [fact for fact in facts if fact.value not in (None, "")])]
+    if inputs.records:
+        blocks.append(_stages(inputs))
+    return Section("run", "What ran on what", blocks)
 
 
-def convention_section(evaluation: Evaluation, material: Material) -> Section:
+def convention_section(evaluation: Evaluation, inputs: ReportInputs) -> Section:
     """Return the conventions, all settings and the versions."""
-    rows = tuple((name, sentence) for name, sentence in evaluation.conventions.items())
-    columns = (Column("name", "what"), Column("convention", "how it is defined"))
-    blocks: list[Block] = [Table("convention-list", "How every number is defined", columns, rows)]
-    if material.settings:
-        facts = tuple(Fact(name, _plain(value)) for name, value in flat(material.settings))
+    blocks: list[Block] = [convention_table(evaluation.conventions)]
+    if inputs.settings:
+        facts = [Fact(name, _plain(value)) for name, value in flat(inputs.settings)]
         blocks.append(Facts("settings", "All settings", facts, folded=True))
-    versions = {name: version for record in material.records.values() for name, version in record.versions.items()}
+    versions = {name: version for record in inputs.records.values() for name, version in record.versions.items()}
     if versions:
-        facts = tuple(Fact(name, version) for name, version in versions.items())
-        blocks.append(Facts("versions", "Versions", facts, folded=True))
-    return Section("conventions", "Conventions, settings, versions", tuple(blocks))
+        blocks.append(version_facts(versions))
+    return Section("conventions", "Conventions, settings, versions", blocks)
+
+
+def convention_table(conventions: Mapping[str, str]) -> Table:
+    """Return the table of how every number is defined, given name to sentence."""
+    columns = (Column("name", "what"), Column("convention", "how it is defined"))
+    return Table.of_rows("convention-list", "How every number is defined", columns, conventions.items())
+
+
+def version_facts(versions: Mapping[str, str]) -> Facts:
+    """Return the versions of packages, folded."""
+    return Facts("versions", "Versions", [Fact(name, version) for name, version in versions.items()], folded=True)
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the value of each setting."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def _background(data: Mapping[str, Any]) -> Iterator[Fact]:
@@ -85,7 +100,7 @@ def _evaluation_facts(facts: Mapping[str, Any]) -> Iterator[Fact]:
         yield Fact(_NAMES.get(name, name.replace("_", " ")), value, kind)
 
 
-def _stages(material: Material) -> Table:
+def _stages(inputs: ReportInputs) -> Table:
     columns = (
         Column("stage", "stage"),
         Column("seconds", "took", "seconds"),
@@ -94,23 +109,12 @@ def _stages(material: Material) -> Table:
         Column("key", "artifact", note="Digest of everything that decides its content."),
         Column("code", "code", note="Digest of the source it depends on."),
     )
-    rows: list[tuple[Cell, ...]] = [
-        (stage, record.seconds, record.attempts, record.started, record.key, record.code)
-        for stage, record in material.records.items()
+    rows = [
+        {"stage": stage} | {column.name: getattr(record, column.name) for column in columns[1:]}
+        for stage, record in inputs.records.items()
     ]
-    return Table("stages", "Stages before this one", columns, tuple(rows))
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted name and the value of each setting."""
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
+    return Table("stages", "Stages before this one", columns, pd.DataFrame(rows))
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(str(item) for item in value)
-    return str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
