@@ -129,8 +129,8 @@ def compare_group(
     """
     from aeret.errors import UsageError
     from aeret.pipeline.history import artifact_of
-    from aeret.reporting.comparison_text import compare_and_write
-    from aeret.reporting.sections.changes import Behind
+    from aeret.reporting.comparison_report import compare_and_write
+    from aeret.reporting.sections.changes import ComparedRuns
 
     names = _names(runs)
     settings: dict[str, list[Mapping[str, Any]]] = {}
@@ -153,8 +153,8 @@ def compare_group(
         raise UsageError(f"--baseline {baseline!r} is none of {', '.join(arms)}.")
     baseline = baseline or next(iter(arms))
     target = out or root / "comparisons" / _folder_name(runs, by, [*arms], baseline, interval)
-    behind = Behind(settings, _photos(root, runs))
-    text = compare_and_write(arms, baseline, target, interval, behind)
+    compared = ComparedRuns(settings, _photos(root, runs))
+    text = compare_and_write(arms, baseline, target, interval, compared)
     click.echo("")
     click.echo(text)
     click.echo(f"Report: {(target / 'report.html').resolve()}")

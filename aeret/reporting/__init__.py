@@ -1,11 +1,10 @@
-"""Reports: values in, one self-contained HTML file and Markdown, CSV and JSON with the same numbers out.
+"""Report runs: one self-contained HTML page, and Markdown, CSV and JSON with the same numbers.
 
-:func:`aeret.reporting.evaluation_report.build_report` and
-:func:`aeret.reporting.comparison_report.build_comparison_report` make a :class:`~aeret.reporting.values.Report`;
-:func:`write` writes it. Only this room draws.
+A report (:mod:`aeret.reporting.report`) is a list of sections. One function per section builds it, in ``sections/`` and
+``experiments/``; one renderer per format writes it; ``plots/`` has one file per figure. Only this room draws.
 """
 
-from aeret.reporting.values import Report
+from aeret.reporting.report import Report
 from aeret.reporting.write import WRITERS, write
 
 __all__ = ["WRITERS", "Report", "write"]

@@ -1,4 +1,4 @@
-"""One colour for each name, the same in every map of a report."""
+"""Give each name one colour, the same in every map of a report."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
-"""Okabe and Ito (2008): told apart by people with any common kind of colour blindness."""
+"""Colours by Okabe and Ito (2008), safe for all common kinds of colour blindness."""
 OTHER = "#8d949b"
-"""For what has no colour of its own."""
-# Grounds of the page, light and dark, and of an empty cell on them: no colour may come near.
+"""Colour of everything without its own."""
+# Backgrounds of the page and of empty cells, light and dark; no colour may come near them.
 _TAKEN = ("#ffffff", "#e6e6e2", "#15181b", "#2b3035", OTHER)
 _STEPS = 14
 _LIGHTNESS, _CHROMA = (0.5, 0.92), (0.05, 0.2)
-"""In Oklab: what shows on both grounds, and is neither grey nor glaring."""
+"""Bounds in Oklab: visible on both backgrounds, neither grey nor glaring."""
 
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:
     """Return name to colour, ``#rrggbb``; no two names share one.
 
-    The first seven names get :data:`PALETTE`; each further one the colour that is farthest, in Oklab (Ottosson 2020),
-    from all given before (the greedy choice of Glasbey et al. 2007). The first twenty or so are told apart at a glance;
-    of a hundred, neighbours look alike and the legend decides.
+    The first seven names get :data:`PALETTE`; each further name gets the colour that is farthest, in Oklab (Ottosson
+    2020), from all given before (the greedy choice of Glasbey et al. 2007). About twenty are told apart at a glance.
     """
     wanted = list(dict.fromkeys(names))
     chosen = list(PALETTE[: len(wanted)])

@@ -1,76 +1,62 @@
-"""Compare saved evaluations: write the report, and return its key table as text."""
+"""Write a comparison of arms as text for a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 import numpy as np
+import pandas as pd
 
 from aeret.evaluation.compare import class_changes
-from aeret.evaluation.result import Evaluation
-from aeret.reporting.comparison_report import build_comparison_report, compare_keys, verdict
-from aeret.reporting.sections.arms import Arms
-from aeret.reporting.sections.changes import Behind, setting_differences
-from aeret.reporting.write import write
+from aeret.reporting.sections.changes import Comparison, setting_differences
+
+_HEAD = ("measure", "baseline", "this arm", "difference", "95 % interval", "p (Holm)", "Wilcoxon")
 
 
-def compare_and_write(
-    arms: Mapping[str, Sequence[Path]],
-    baseline: str,
-    target: Path,
-    interval: str = "percentile",
-    behind: Behind | None = None,
-) -> str:
-    """Compare arms, write the report into a folder, and return the key table as text for a terminal.
-
-    Args:
-        arms: name to the folders of its evaluations (artifacts of ``cluster-eval``), one a seed.
-        baseline: the arm the others are tested against.
-        target: folder of ``report.html``, ``.md``, ``.csv`` and ``.json``.
-        interval: of the differences, ``percentile`` or ``bca``.
-        behind: settings and photos of the runs; what is absent is left out.
-
-    Raises:
-        UsageError: fewer than two arms, an unknown baseline or interval, or arms evaluated on different photos.
-        DataError: a folder holds no evaluation.
-    """
-    loaded = {name: [Evaluation.open(folder) for folder in folders] for name, folders in arms.items()}
-    behind = behind or Behind()
-    report = build_comparison_report(loaded, baseline, interval, behind)
-    write(report, target)
-    return _text(loaded, baseline, interval, behind)
-
-
-def _text(arms: Arms, baseline: str, interval: str, behind: Behind) -> str:
-    lines = [f"Settings that differ ({', '.join(behind.settings)}):"] if behind.settings else []
-    lines += [f"  {name}: {' | '.join(values)}" for name, *values in setting_differences(behind.settings)]
-    for name in arms:
-        if name == baseline:
-            continue
-        frame = compare_keys(arms, baseline, name, interval)
-        lines.append(f"{name} against {baseline}, {int(frame['queries'].max())} queries")
-        head = ("measure", "baseline", "this arm", "difference", "95 % interval", "p (Holm)", "Wilcoxon")
-        lines.append("  {:<40} {:>9} {:>9} {:>11}  {:<18} {:>9} {:>9}".format(*head))
-        for _, row in frame.iterrows():
-            p, second = ("-" if np.isnan(row[part]) else f"{row[part]:.4f}" for part in ("p_holm", "p_wilcoxon"))
-            between = f"{row['low']:+.3f} to {row['high']:+.3f}"
-            lines.append(
-                f"  {row['measure']:<40} {row['baseline']:>9.3f} {row['candidate']:>9.3f} {row['difference']:>+11.3f}"
-                f"  {between:<18} {p:>9} {second:>9}"
-            )
-        lines += [f"  {row['measure']}: {row['note']}." for _, row in frame.iterrows() if row["note"]]
-        lines.append(f"  {verdict(name, baseline, frame)}")
-        lines += _class_lines(arms[baseline], arms[name])
+def comparison_text(comparison: Comparison, key: Mapping[str, pd.DataFrame]) -> str:
+    """Return the settings that differ and, for each arm, its table of key differences as text."""
+    settings = comparison.runs.settings
+    lines = [f"Settings that differ ({', '.join(settings)}):"] if settings else []
+    lines += [f"  {name}: {' | '.join(values)}" for name, *values in setting_differences(settings)]
+    for name, frame in key.items():
+        lines.append(f"{name} against {comparison.baseline}, {int(frame['queries'].max())} queries")
+        lines += _rows(frame)
+        lines.append(f"  {verdict(name, comparison.baseline, frame)}")
+        lines += _class_lines(comparison, name)
     return "\n".join(lines)
 
 
-def _class_lines(baseline: Sequence[Evaluation], candidate: Sequence[Evaluation]) -> list[str]:
-    frame = class_changes(baseline, candidate)
+def verdict(name: str, baseline: str, frame: pd.DataFrame, level: float = 0.05) -> str:
+    """Return in one sentence which measures of an arm differ from the baseline's."""
+    stands, untested = frame["p_holm"] < level, frame["p_holm"].isna()
+    groups = {
+        "better in": stands & (frame["difference"] > 0),
+        "worse in": stands & (frame["difference"] < 0),
+        "not told apart in": ~stands & ~untested,
+        "beside chance, untested, in": untested,
+    }
+    parts = [f"{words} {', '.join(frame.loc[chosen, 'measure'])}" for words, chosen in groups.items() if chosen.any()]
+    return f"{name} against {baseline}: {'; '.join(parts)} (Holm-adjusted p below {level:g})."
+
+
+def _rows(frame: pd.DataFrame) -> Iterator[str]:
+    yield "  {:<40} {:>9} {:>9} {:>11}  {:<18} {:>9} {:>9}".format(*_HEAD)
+    records = frame.to_dict("records")
+    for row in records:
+        p, second = ("-" if np.isnan(row[part]) else f"{row[part]:.4f}" for part in ("p_holm", "p_wilcoxon"))
+        between = f"{row['low']:+.3f} to {row['high']:+.3f}"
+        yield (
+            f"  {row['measure']:<40} {row['baseline']:>9.3f} {row['candidate']:>9.3f} {row['difference']:>+11.3f}"
+            f"  {between:<18} {p:>9} {second:>9}"
+        )
+    yield from (f"  {row['measure']}: {row['note']}." for row in records if row["note"])
+
+
+def _class_lines(comparison: Comparison, name: str) -> Iterator[str]:
+    frame = class_changes(comparison.arms[comparison.baseline], comparison.arms[name])
     change = frame["P@10 difference"]
-    lines = []
     for word, rows in (("gained", frame[change > 0].iloc[:5]), ("lost", frame[change < 0].iloc[::-1].iloc[:5])):
         if not rows.empty:
-            said = (f"{row['category']} {row['P@10 difference']:+.3f} ({row['queries']})" for _, row in rows.iterrows())
-            lines.append(f"  categories that {word} most, P@10 (queries): {', '.join(said)}")
-    return lines
+            each = zip(rows["category"], rows["P@10 difference"], rows["queries"], strict=True)
+            said = ", ".join(f"{category} {gain:+.3f} ({queries})" for category, gain, queries in each)
+            yield f"  categories that {word} most, P@10 (queries): {said}"

@@ -1,4 +1,4 @@
-"""How a number of each kind is written: one function a kind, the same for every written format."""
+"""Write numbers as the reader sees them: one function per kind, shared by all formats."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from aeret.registry import lookup
 
 if TYPE_CHECKING:
-    from aeret.reporting.values import Cell
+    from aeret.reporting.report import Cell
 
 MISSING = "–"
 
 
 def show(value: Cell, kind: str) -> str:
-    """Return a cell as the reader sees it; ``None`` is a dash, an interval ``low – high``.
+    """Return a cell as text: ``None`` is a dash, an estimate ``value ± sd [low – high]``.
 
     Raises:
         UnknownNameError: ``kind`` is no key of :data:`FORMATS`.
@@ -26,29 +26,25 @@ def show(value: Cell, kind: str) -> str:
         return value
     if not isinstance(value, tuple):
         return form(value)
-    if len(value) == 2:
-        return f"{form(value[0])} – {form(value[1])}"
     middle, low, high, sd = value
     text = form(middle) if sd is None else f"{form(middle)} ± {form(sd)}"
     return text if low is None or high is None else f"{text} [{form(low)} – {form(high)}]"
 
 
 def measure(value: float) -> str:
-    """Return a measure of about unit size with three decimals; small ones keep two significant digits."""
+    """Return a measure with three decimals; small ones keep two significant digits."""
     size = abs(value)
-    if size < 1e-12:  # what rounding leaves of equal values
+    if size < 1e-12:  # rounding leaves this of equal values
         return "0.000"
-    if size >= 0.01:
-        return f"{value:.3f}".replace("-", "−")
-    if size >= 0.0001:
-        digits = 4 if size >= 0.001 else 5
-        return f"{value:.{digits}f}".replace("-", "−")
-    return f"{value:.1e}".replace("-", "−")
+    if size < 0.0001:
+        return _minus(f"{value:.1e}")
+    digits = 3 if size >= 0.01 else 4 if size >= 0.001 else 5
+    return _minus(f"{value:.{digits}f}")
 
 
 def signed(value: float) -> str:
     """Return a difference with its sign."""
-    return f"{value:+.3f}".replace("-", "−")
+    return _minus(f"{value:+.3f}")
 
 
 def probability(value: float) -> str:
@@ -63,20 +59,20 @@ def percent(value: float) -> str:
 
 def count(value: float) -> str:
     """Return a whole number with thousands set apart."""
-    return f"{round(value):,}".replace(",", "\u202f").replace("-", "−")
+    return _minus(f"{round(value):,}".replace(",", "\u202f"))
 
 
 def number(value: float) -> str:
     """Return any other number with four significant digits."""
-    return count(value) if float(value).is_integer() and abs(value) < 1e9 else f"{value:.4g}".replace("-", "−")
+    return count(value) if float(value).is_integer() and abs(value) < 1e9 else _minus(f"{value:.4g}")
 
 
 def seconds(value: float) -> str:
     """Return a time span in the two units that matter."""
     if value < 10:
         return f"{value:.1f} s"
-    whole = round(value)
-    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
@@ -89,6 +85,10 @@ def size(value: float) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.2f} GiB"
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
 
 
 FORMATS: dict[str, Callable[[float], str]] = {

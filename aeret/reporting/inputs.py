@@ -1,4 +1,4 @@
-"""Hold what a report shows beside the evaluation: photos, layouts, trainings, records."""
+"""Hold what a report needs beside the evaluation: photos, masks, layouts, trainings, records."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from aeret.artifacts import Record
 
+Maps = NDArray[np.float32]
+"""Category maps, float32 (b, h, w, channels)."""
+
 
 class Planes(Protocol):
     """Category masks that can be opened by row (:class:`aeret.data.masks.MaskPlanes`)."""
@@ -22,16 +25,11 @@ class Planes(Protocol):
 
 
 class Split(Protocol):
-    """Photos with labels and masks (:class:`aeret.data.prepared.PreparedSplit`)."""
+    """Photos with labels and masks, row for row (:class:`aeret.data.prepared.PreparedSplit`)."""
 
     @property
     def photo_ids(self) -> NDArray[np.int64]:
-        """int64 (n,)."""
-        ...
-
-    @property
-    def file_names(self) -> list[str]:
-        """Of the original photos."""
+        """Ids, int64 (n,)."""
         ...
 
     @property
@@ -41,44 +39,44 @@ class Split(Protocol):
 
     @property
     def labels(self) -> NDArray[np.bool_]:
-        """bool (n, categories)."""
+        """Categories of each photo, bool (n, categories)."""
         ...
 
     @property
     def masks(self) -> Planes:
-        """Row for row with the photos."""
+        """Masks of the photos."""
         ...
 
     @property
     def flags(self) -> dict[str, NDArray[np.bool_]]:
-        """Per-photo flags of the collection."""
+        """Name to a flag per photo, bool (n,)."""
         ...
 
     def photos(self, positions: ArrayLike) -> NDArray[np.uint8]:
-        """Return uint8 (b, S, S, 3)."""
+        """Return photos, uint8 (b, S, S, 3)."""
         ...
 
 
 @dataclass(frozen=True)
 class Layouts:
-    """Latent codes and the way back from a code to a map."""
+    """Latent codes of the queries, and the way from a code to a map."""
 
     names: tuple[str, ...]
-    """Of the channels of a map."""
-    channels: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-    """True masks uint8 (b, h, w, categories) to the autoencoder's channels, float32 (b, h, w, channels)."""
+    """Names of the channels of a map."""
+    channels: Callable[[NDArray[np.uint8]], Maps]
+    """From true masks, uint8 (b, h, w, categories), to the channels of the autoencoder."""
     query_codes: NDArray[np.float32]
     """Predicted from the query photos, float32 (q, m)."""
     true_codes: NDArray[np.float32]
-    """Of the query photos' own masks, float32 (q, m)."""
-    decode: Callable[[NDArray[np.float32]], NDArray[np.float32]]
-    """Codes (b, m) to probabilities, float32 (b, h, w, channels)."""
+    """Encoded from the query photos' own masks, float32 (q, m)."""
+    decode: Callable[[NDArray[np.float32]], Maps]
+    """From codes (b, m) to probabilities."""
     length_is_learnt: bool = True
-    """False where the loss looks at the direction of a code only."""
+    """False for a loss that compares only the direction of codes."""
 
     @property
     def scale(self) -> float:
-        """Factor that brings predictions nearest to the true codes, by least squares; 1 where lengths are learnt."""
+        """Least-squares factor from predicted to true codes; 1 if lengths are learnt."""
         if self.length_is_learnt:
             return 1.0
         power = float(np.vdot(self.query_codes, self.query_codes))
@@ -87,7 +85,7 @@ class Layouts:
     def believed(self, row: int) -> NDArray[np.float32]:
         """Decode the code predicted from one query photo, float32 (h, w, channels).
 
-        Where lengths are not learnt it is first brought to the mean length of the true codes.
+        If lengths are not learnt, the code is first scaled to the mean length of the true codes.
         """
         code = np.array(self.query_codes[row : row + 1], np.float32)
         if not self.length_is_learnt:
@@ -99,33 +97,32 @@ class Layouts:
 
 @dataclass(frozen=True)
 class Autoencoder:
-    """How well the mask autoencoder reconstructs masks it has not seen."""
+    """Metrics of the mask autoencoder, and a few held-out masks with their reconstructions."""
 
     metrics: Mapping[str, Any]
-    """Of stage ``train-ae``."""
-    true: NDArray[np.float32] | None = None
-    """A few held-out masks, float32 (b, h, w, channels)."""
-    reconstructed: NDArray[np.float32] | None = None
-    pca: NDArray[np.float32] | None = None
-    """The same masks as PCA of the same size reconstructs them."""
+    """Metrics of stage ``train-ae``."""
+    true: Maps | None = None
+    reconstructed: Maps | None = None
+    pca: Maps | None = None
+    """Reconstructions by a PCA of the same size."""
     names: tuple[str, ...] = ()
-    """Of the channels."""
+    """Names of the channels."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """One training's epochs."""
+    """The epochs of one training."""
 
     stage: str
     history: pd.DataFrame
-    """A row an epoch."""
+    """One row per epoch."""
     monitor: str = "val_loss"
-    """What chose the epoch: a column of the history."""
+    """Column of the history that chose the epoch."""
 
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """Everything beside the evaluation; any part may be absent and is then said to be."""
+    """What a report shows beside the evaluation; the report says which parts are absent."""
 
     categories: tuple[str, ...] = ()
     """Names, in the order of label columns."""
@@ -135,19 +132,19 @@ class ReportInputs:
     autoencoder: Autoencoder | None = None
     trainings: tuple[Training, ...] = ()
     records: Mapping[str, Record] = field(default_factory=dict)
-    """Stage to the record of its artifact, for the stages before this one."""
+    """Earlier stage to the record of its artifact."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """All resolved settings."""
     title: str = "Retrieval report"
     date: str = ""
     """ISO time at which the evaluation started."""
     examples: int = 6
-    """Best and worst queries shown."""
+    """Number of best and of worst queries shown."""
     warnings: tuple[str, ...] = ()
-    """What the reader must know first, e.g. that masks are not real."""
+    """Shown before the numbers, e.g. that masks are not real."""
 
     @property
     def classic(self) -> str:
-        """Name of the classic feature that stands in for a network; "" where there is a network."""
+        """Name of the classic feature; "" if a network made the embedding."""
         features = str(self.settings.get("embed", {}).get("features", "cnn"))
         return "" if features == "cnn" else features

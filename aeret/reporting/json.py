@@ -1,4 +1,4 @@
-"""Render a report as JSON at full precision, without its pictures."""
+"""Render a report as JSON: the same numbers at full precision, pictures left out."""
 
 from __future__ import annotations
 
@@ -6,32 +6,28 @@ import json
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from aeret.reporting.values import Estimate, Interval, Report, Strip
+from aeret.reporting.report import Column, Estimate, Report, Table
 
-_DRAWN = {"svg", "folded", "bar", "legend", "photo", "layout", "layout_caption"}
-"""Fields that only a page can show."""
+_LOOKS = {"svg", "photo", "layout", "layout_caption", "legend", "folded", "frame"}
+"""Fields that only say how a page looks, or that ``rows`` stands for."""
 
 
 def render_json(report: Report) -> str:
-    """Return the report as JSON text; missing numbers are ``null``, never NaN."""
-    tree = _tree(report)
-    for notice in tree["notices"]:
-        del notice["type"]
-    return json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return the report as JSON text (no NaN; missing numbers are ``null``)."""
+    return json.dumps(_tree(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _tree(value: Any) -> Any:
-    """Return a value of a report as what ``json`` can write."""
-    if isinstance(value, Interval | Estimate):
+    """Return a part of a report as dictionaries, lists and plain values."""
+    if isinstance(value, Column):
+        return {name: getattr(value, name) for name in ("name", "title", "kind", "note")}
+    if isinstance(value, Estimate):
         return value._asdict()
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [_tree(each) for each in value]
     if not is_dataclass(value):
         return value
-    found = {part.name: _tree(getattr(value, part.name)) for part in fields(value) if part.name not in _DRAWN}
-    if isinstance(value, Strip):
-        found["photos"] = found.pop("tiles")
-        for fact in found["facts"]:
-            del fact["note"]
-    kind = getattr(value, "type", None)
-    return found if kind is None else {"type": kind, **found}
+    names = [field.name for field in fields(value) if field.name not in _LOOKS]
+    tree = {"type": value.type} if hasattr(value, "type") else {}
+    tree |= {"photos" if name == "tiles" else name: _tree(getattr(value, name)) for name in names}
+    return tree | {"rows": _tree(value.rows)} if isinstance(value, Table) else tree

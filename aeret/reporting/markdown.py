@@ -1,4 +1,4 @@
-"""A report as Markdown (GitHub flavour): the same numbers as the HTML, pictures described."""
+"""Render a report as Markdown (GitHub flavour): the same numbers as the HTML, pictures described."""
 
 from __future__ import annotations
 
@@ -6,34 +6,33 @@ import re
 from collections.abc import Iterator
 
 from aeret.reporting.formats import show
-from aeret.reporting.values import Block, Estimate, Facts, Figure, Gallery, Headline, Notice, Part, Prose, Report, Table
+from aeret.reporting.report import (
+    Block,
+    Estimate,
+    Fact,
+    Facts,
+    Figure,
+    Gallery,
+    Headline,
+    Notice,
+    Part,
+    Prose,
+    Report,
+    Table,
+)
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$])")
 
 
 def render_markdown(report: Report) -> str:
     """Return the report as Markdown text."""
-    return "\n".join(_lines(report)).rstrip() + "\n"
-
-
-def _lines(report: Report) -> Iterator[str]:
-    yield f"# {_escape(report.title)}"
-    yield ""
-    yield _escape(report.subtitle)
-    yield ""
-    for notice in report.notices:
-        yield from _block(notice)
+    paragraphs = [f"# {_escape(report.title)}", _escape(report.subtitle), *map(_block, report.notices)]
     if report.headlines:
-        yield "| The numbers that matter | Value | Beside its floors | What it says |"
-        yield "|:--|--:|:--|:--|"
-        for headline in report.headlines:
-            yield _headline(headline)
-        yield ""
+        head = ("| The numbers that matter | Value | Beside its floors | What it says |", "|:--|--:|:--|:--|")
+        paragraphs.append("\n".join([*head, *map(_headline, report.headlines)]))
     for section in report.sections:
-        yield f"## {_escape(section.title)}"
-        yield ""
-        for block in section.blocks:
-            yield from _block(block)
+        paragraphs += [f"## {_escape(section.title)}", *map(_block, section.blocks)]
+    return "\n\n".join(paragraphs).rstrip() + "\n"
 
 
 def _headline(headline: Headline) -> str:
@@ -46,7 +45,7 @@ def _headline(headline: Headline) -> str:
     return f"| **{name}** | {value} | {floors} | {_escape(headline.meaning)} |"
 
 
-def _number(number: Headline | Part, kind: str) -> tuple[str, str]:
+def _number(number: Part, kind: str) -> tuple[str, str]:
     """Return the value with its interval, and its floors."""
     floors = ", ".join(
         f"{_escape(floor.name)} {show(floor.value, kind)}" + (" (not beaten)" if number.missed(floor) else "")
@@ -55,68 +54,56 @@ def _number(number: Headline | Part, kind: str) -> tuple[str, str]:
     return _escape(show(Estimate(number.value, number.low, number.high), kind)), floors
 
 
-def _block(block: Block) -> Iterator[str]:
+def _block(block: Block) -> str:
     match block:
         case Prose():
-            yield _escape(block.text)
+            return _escape(block.text)
         case Notice():
-            yield f"> **{block.level.capitalize()}:** {_escape(block.text)}"
+            return f"> **{block.level.capitalize()}:** {_escape(block.text)}"
+    return "\n\n".join([f"### {_escape(block.title)}", *_paragraphs(block)])
+
+
+def _paragraphs(block: Table | Facts | Figure | Gallery) -> Iterator[str]:
+    match block:
         case Table():
-            yield from _table(block)
+            if block.caption:
+                yield _escape(block.caption)
+            yield _rows(block)
+            notes = (*(f"{column.title}: {column.note}" for column in block.columns if column.note), *block.notes)
+            yield from (f"*{_escape(note)}*" for note in notes)
         case Facts():
-            yield from _facts(block)
+            yield "\n".join(f"- {_escape(fact.name)}: {_value(fact)}{_note(fact.note)}" for fact in block.facts)
+            if block.caption:
+                yield f"*{_escape(block.caption)}*"
         case Figure():
-            yield f"### {_escape(block.title)}"
-            yield ""
             yield f"*{_escape(block.caption)}*"
             if block.data is not None:
-                yield ""
-                yield from _rows(block.data)
+                yield _rows(block.data)
         case Gallery():
-            yield from _gallery(block)
-    yield ""
+            yield f"*{_escape(block.caption)}* (The photos are in the HTML report.)"
+            lines = []
+            for strip in block.strips:
+                facts = ", ".join(f"{_escape(fact.name)} {_value(fact)}" for fact in strip.facts)
+                line = f"- **{_escape(strip.title)}**" + (f": {facts}" if facts else "")
+                lines.append(line + (f". {_escape(strip.note)}" if strip.note else ""))
+            yield "\n".join(lines)
 
 
-def _table(table: Table) -> Iterator[str]:
-    yield f"### {_escape(table.title)}"
-    yield ""
-    if table.caption:
-        yield _escape(table.caption)
-        yield ""
-    yield from _rows(table)
-    for note in (*(f"{column.title}: {column.note}" for column in table.columns if column.note), *table.notes):
-        yield ""
-        yield f"*{_escape(note)}*"
+def _rows(table: Table) -> str:
+    kinds = [column.kind for column in table.columns]
+    head = [column.title for column in table.columns]
+    rows = [[show(*each) for each in zip(row, kinds, strict=True)] for row in table.rows]
+    first, *lines = ["| " + " | ".join(map(_escape, cells)) + " |" for cells in (head, *rows)]
+    rule = "|" + "|".join(":--" if kind == "text" else "--:" for kind in kinds) + "|"
+    return "\n".join([first, rule, *lines])
 
 
-def _rows(table: Table) -> Iterator[str]:
-    yield "| " + " | ".join(_escape(column.title) for column in table.columns) + " |"
-    yield "|" + "|".join(":--" if column.kind == "text" else "--:" for column in table.columns) + "|"
-    for row in table.rows:
-        cells = (_escape(show(value, column.kind)) for value, column in zip(row, table.columns, strict=True))
-        yield "| " + " | ".join(cells) + " |"
+def _value(fact: Fact) -> str:
+    return _escape(show(fact.value, fact.kind))
 
 
-def _facts(facts: Facts) -> Iterator[str]:
-    yield f"### {_escape(facts.title)}"
-    yield ""
-    for fact in facts.facts:
-        note = f" ({_escape(fact.note)})" if fact.note else ""
-        yield f"- {_escape(fact.name)}: {_escape(show(fact.value, fact.kind))}{note}"
-    if facts.caption:
-        yield ""
-        yield f"*{_escape(facts.caption)}*"
-
-
-def _gallery(gallery: Gallery) -> Iterator[str]:
-    yield f"### {_escape(gallery.title)}"
-    yield ""
-    yield f"*{_escape(gallery.caption)}* (The photos are in the HTML report.)"
-    yield ""
-    for strip in gallery.strips:
-        facts = ", ".join(f"{_escape(fact.name)} {_escape(show(fact.value, fact.kind))}" for fact in strip.facts)
-        line = f"- **{_escape(strip.title)}**"
-        yield line + (f": {facts}" if facts else "") + (f". {_escape(strip.note)}" if strip.note else "")
+def _note(text: str) -> str:
+    return f" ({_escape(text)})" if text else ""
 
 
 def _escape(text: str) -> str:

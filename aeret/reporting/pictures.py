@@ -1,4 +1,4 @@
-"""Photos and category maps as small encoded images."""
+"""Encode photos and category maps as small images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from aeret.reporting.colours import OTHER, colours_of
 from aeret.reporting.inputs import ReportInputs
-from aeret.reporting.values import Picture, Swatch
+from aeret.reporting.report import Picture, Swatch
 
 _SAMPLE = 64  # photos that say which names show most
 _ANYTHING = "anything"  # the channel of encoding "binary"
@@ -24,11 +24,11 @@ def thumbnail(photo: NDArray[np.uint8], alt: str, side: int = 112, aspect: float
 
     Args:
         photo: uint8 (S, S, 3), stretched to a square.
-        alt: what a reader hears who cannot see it.
-        side: longest side in pixels of the thumbnail; never enlarged.
+        alt: description for readers who cannot see it.
+        side: longest side of the thumbnail, pixels; never enlarged.
         aspect: width over height of the original, to undo the stretch.
     """
-    stretch = min(max(aspect, 0.4), 2.5)
+    stretch = _shown(aspect)
     side = min(side, photo.shape[0])
     width, height = (side, round(side / stretch)) if stretch >= 1 else (round(side * stretch), side)
     image = Image.fromarray(np.ascontiguousarray(photo)).resize((width, height), Image.Resampling.LANCZOS)
@@ -38,10 +38,7 @@ def thumbnail(photo: NDArray[np.uint8], alt: str, side: int = 112, aspect: float
 
 
 def map_colours(inputs: ReportInputs) -> dict[str, str]:
-    """Return the colour of every channel name that the report's maps show, those that show most first.
-
-    A thing of no known kind is grey: it is no category among others.
-    """
+    """Return the colour of every channel name in the report's maps, largest area first; "anything" is grey."""
     layouts, autoencoder, split = inputs.layouts, inputs.autoencoder, inputs.queries
     several = layouts is not None and len(layouts.names) > 1
     names = layouts.names if layouts is not None and several else inputs.categories
@@ -57,7 +54,7 @@ def map_colours(inputs: ReportInputs) -> dict[str, str]:
 
 
 class Painter:
-    """Paints the category maps of one strip in the report's colours, and keeps the legend of what they show."""
+    """Paints the category maps of one strip in the report's colours, and keeps their legend."""
 
     def __init__(
         self,
@@ -69,9 +66,9 @@ class Painter:
         """Make the legend.
 
         Args:
-            names: of the channels.
+            names: names of the channels.
             maps: float (h, w, channels) each, in [0, 1].
-            weights: how much each map counts in the order of the legend; the query's own counts most.
+            weights: weight of each map's area in the order of the legend.
             colours: name to ``#rrggbb``, the same for all strips.
         """
         area = np.zeros(len(names))
@@ -90,7 +87,7 @@ class Painter:
 
         Args:
             layout: float (h, w, channels) in [0, 1]; 0 and 1 only for a true mask.
-            alt: what a reader hears who cannot see it.
+            alt: description for readers who cannot see it.
             aspect: width over height of the original photo.
         """
         height, width, _ = layout.shape
@@ -101,7 +98,7 @@ class Painter:
         rgba[seen, :3] = self._colours[winner[seen]]
         sink = io.BytesIO()
         _indexed(rgba).save(sink, "PNG", optimize=True)
-        return Picture(sink.getvalue(), "image/png", width, height, alt, min(max(aspect, 0.4), 2.5), pixelated=True)
+        return Picture(sink.getvalue(), "image/png", width, height, alt, _shown(aspect), pixelated=True)
 
 
 def _winners(layout: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
@@ -116,7 +113,7 @@ def _winners(layout: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np
 
 
 def _indexed(rgba: NDArray[np.uint8]) -> Image.Image:
-    """Return pixels uint8 (h, w, 4) with a palette of exactly their colours, where those are few enough."""
+    """Return pixels uint8 (h, w, 4) as an image with a palette, if they have at most 256 colours."""
     colours, index = np.unique(rgba.reshape(-1, 4), axis=0, return_inverse=True)
     if len(colours) > 256:
         return Image.fromarray(rgba)
@@ -125,5 +122,10 @@ def _indexed(rgba: NDArray[np.uint8]) -> Image.Image:
     return image
 
 
-def _rgb(colour: str) -> tuple[int, int, int]:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+def _rgb(colour: str) -> list[int]:
+    return list(bytes.fromhex(colour[1:]))
+
+
+def _shown(aspect: float) -> float:
+    """Return the ratio of width to height that a picture is shown at."""
+    return min(max(aspect, 0.4), 2.5)

@@ -1,4 +1,4 @@
-"""The report of an index plan: what was chosen, the Pareto front, every trial, and a plot."""
+"""Build the report of an index plan: the choice, the Pareto front, every trial, and a plot."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from aeret.evaluation.planning import Budget, Trial, plan_table
 from aeret.reporting.formats import show
 from aeret.reporting.plots.plan import plan_points
-from aeret.reporting.values import Cell, Column, Estimate, Fact, Facts, Figure, Notice, Report, Section, Table
+from aeret.reporting.report import Column, Fact, Facts, Figure, Notice, Report, Section, Table, estimates
 from aeret.reporting.write import write
 
 _COLUMNS = (
@@ -42,21 +42,19 @@ def build_plan_report(trials: Sequence[Trial], measure: str, budget: Budget, not
         "Each point is one index with one setting; the larger, the more memory. The line joins the settings that none "
         "beats in time, measure and memory at once; the ring is the choice, the broken line the latency asked for."
     )
-    figure = Figure(
-        "plan-points",
-        "What a millisecond buys",
-        plan_points(plan_table(trials), "plan", measure, budget.milliseconds),
-        caption,
+    svg = plan_points(plan_table(trials), "plan", measure, budget.milliseconds)
+    title = f"All {len(trials)} trials, best measure first"
+    blocks = (
+        Facts("plan-budget", "What was asked", asked),
+        Figure("plan-points", "What a millisecond buys", svg, caption),
+        _table("plan-front", "Pareto front", [trial for trial in trials if trial.pareto]),
+        _table("plan-all", title, trials, folded=True),
     )
-    front = tuple(trial for trial in trials if trial.pareto)
-    everything = _table("plan-all", f"All {len(trials)} trials, best measure first", trials, folded=True)
-    blocks = (Facts("plan-budget", "What was asked", asked), figure, _table("plan-front", "Pareto front", front))
     return Report(
         f"Index plan by {measure}",
         f"{len(trials)} trials",
-        (),
-        (Section("plan", "Which index", (*blocks, everything)),),
-        (Notice(verdict(trials, measure), "note"), *(Notice(note, "note") for note in notes)),
+        (Section("plan", "Which index", blocks),),
+        notices=[Notice(text, "note") for text in (verdict(trials, measure), *notes)],
     )
 
 
@@ -79,33 +77,22 @@ def verdict(trials: Sequence[Trial], measure: str) -> str:
 
 def plan_text(trials: Sequence[Trial], measure: str) -> str:
     """Return the Pareto front and the verdict as aligned text."""
-    head = ("", "index", "settings", measure, "kept", "ms", "B/photo", "MB", "fits")
-    lines = [head]
+    lines = [("", "index", "settings", measure, "kept", "ms", "B/photo", "MB", "fits")]
     for trial in trials:
         if trial.pareto or trial.chosen:
             mark, words = "*" if trial.chosen else "", " ".join(_words(trial))
             numbers = (f"{trial.value:.4f}", f"{trial.recall:.3f}", f"{trial.ms:.3g}", f"{trial.bytes_per_photo:.0f}")
             lines.append((mark, trial.index, words, *numbers, f"{trial.megabytes:.3g}", "yes" if trial.fits else "no"))
-    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
-    rows = [
-        "  ".join(
-            cell.ljust(width) if place < 3 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    ]
-    return "\n".join([*(row.rstrip() for row in rows), "", verdict(trials, measure)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    form = "  ".join(f"{{:{'<' if place < 3 else '>'}{width}}}" for place, width in enumerate(widths))
+    return "\n".join([*(form.format(*line).rstrip() for line in lines), "", verdict(trials, measure)])
 
 
 def _table(name: str, title: str, trials: Sequence[Trial], folded: bool = False) -> Table:
     frame = plan_table(trials)
-    rows: list[tuple[Cell, ...]] = []
-    for record in frame.to_dict("records"):
-        cells = {str(key): value for key, value in record.items()}
-        cells["value"] = Estimate(record["value"], record["low"], record["high"])
-        rows.append(tuple(cells[column.name] for column in _COLUMNS))
-    kinds = tuple("lead" if trial.chosen else "" for trial in trials)
-    return Table(name, title, _COLUMNS, tuple(rows), kinds, folded=folded)
+    frame = frame.assign(value=estimates(frame, "value", "low", "high"))
+    kinds = ["lead" if trial.chosen else "" for trial in trials]
+    return Table(name, title, _COLUMNS, frame, kinds, folded=folded)
 
 
 def _name(trial: Trial) -> str:

@@ -1,4 +1,4 @@
-"""A text search, shown: the compiled boxes as text, and a page with the photos found."""
+"""Show a text search: its compiled boxes as text, and a page with the photos found."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aeret.artifacts import write_text
 from aeret.reporting.colours import colours_of
 from aeret.reporting.html import render_html
 from aeret.reporting.pictures import Painter, thumbnail
-from aeret.reporting.values import Fact, Facts, Gallery, Notice, Picture, Report, Section, Strip, Tile
+from aeret.reporting.report import Block, Fact, Facts, Gallery, Notice, Report, Section, Strip, Tile
 from aeret.retrieval.text.layout import Layout
 from aeret.retrieval.text.scene import Scene
 from aeret.retrieval.text.search import TextResult
@@ -23,8 +23,8 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CELLS = 64
 
 
-class Photos(Protocol):
-    """What a page needs of photos (:class:`aeret.data.prepared.PreparedSplit`)."""
+class GalleryPhotos(Protocol):
+    """The photos of a gallery (:class:`aeret.data.prepared.PreparedSplit`)."""
 
     def photos(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return uint8 (b, S, S, 3)."""
@@ -55,47 +55,41 @@ def text_search_page(
     names: Sequence[str],
     found: TextResult,
     captions: Sequence[str],
-    photos: Photos | None,
+    photos: GalleryPhotos | None,
 ) -> Report:
     """Return the page of one search.
 
     Args:
         text: the query.
-        scene: as it was read.
-        layout: as it was compiled.
-        names: of the categories.
+        scene: the query as it was read.
+        layout: the query as it was compiled.
+        names: names of the categories.
         found: the results.
         captions: file name of each result.
-        photos: of the gallery; None where they are not at hand, and only names are shown.
+        photos: photos of the gallery; None shows names alone.
     """
     facts = [Fact("Read as", scene.reading(tuple(names)))]
     facts += [Fact(f"Weight of {part}", weight, "measure") for part, weight in found.weights.items()]
-    blocks: list[Facts | Gallery | Notice] = [Facts("query", "Query", tuple(facts))]
+    blocks: list[Block] = [Facts("query", "Query", facts)]
+    if photos is None:
+        blocks.append(Notice("The photos of this run are not available, so only their names are shown.", "note"))
     shown = tuple(dict.fromkeys(names[row] for row in layout.categories.tolist()))
     masks = layout.coverage(_CELLS, len(names))[:, :, [names.index(name) for name in shown]]
-    colours = colours_of(shown)
-    painter = Painter(shown, [masks], [1.0], colours)
+    painter = Painter(shown, [masks], [1.0], colours_of(shown))
     tiles = [Tile(painter.paint(masks, f"layout of {text}"), "the layout asked for", "query")] if shown else []
-    if photos is None:
-        blocks.append(Notice("The photos of this run are not at hand, so only their names are shown.", "note"))
     rows, distances = found.ranking.rows[0], found.ranking.distances[0]
-    pictures: Sequence[NDArray[np.uint8]] = () if photos is None else tuple(photos.photos(rows))
-    for place, (name, distance) in enumerate(zip(captions, distances, strict=True), start=1):
-        picture = _blank(name) if photos is None else thumbnail(pictures[place - 1], name)
-        tiles.append(Tile(picture, f"{place}. {Path(name).name} ({distance:.2f})"))
-    strip = Strip("results", "Results, best first", tuple(tiles), legend=painter.legend)
+    pictures = np.full((len(rows), 16, 16, 3), 200, np.uint8) if photos is None else photos.photos(rows)
+    for place, (name, distance, picture) in enumerate(zip(captions, distances, pictures, strict=True), start=1):
+        tiles.append(Tile(thumbnail(picture, name), f"{place}. {Path(name).name} ({distance:.2f})"))
+    strip = Strip("results", "Results, best first", tiles, legend=painter.legend)
     blocks.append(Gallery("photos", "Photos", (strip,), "The number is the distance: smaller is better."))
-    return Report(f"Search: {text}", f"{len(captions)} photos", (), (Section("search", "Search", tuple(blocks)),))
+    return Report(f"Search: {text}", f"{len(captions)} photos", (Section("search", "Search", blocks),))
 
 
 def write_text_search(path: Path, report: Report) -> None:
     """Write the page as one HTML file.
 
     Raises:
-        AeretError: it cannot be written (:func:`aeret.artifacts.system_error`).
+        AeretError: the file cannot be written.
     """
     write_text(path, render_html(report))
-
-
-def _blank(name: str) -> Picture:
-    return thumbnail(np.full((16, 16, 3), 200, np.uint8), name)

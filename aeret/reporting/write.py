@@ -10,7 +10,7 @@ from aeret.reporting.csv import render_csv
 from aeret.reporting.html import render_html
 from aeret.reporting.json import render_json
 from aeret.reporting.markdown import render_markdown
-from aeret.reporting.values import Report
+from aeret.reporting.report import Report
 
 WRITERS: dict[str, Callable[[Report], str]] = {
     "html": render_html,
@@ -18,17 +18,17 @@ WRITERS: dict[str, Callable[[Report], str]] = {
     "csv": render_csv,
     "json": render_json,
 }
-"""File name ending to the function that writes it."""
+"""File name ending to the function that renders it."""
 
 
 def write(report: Report, folder: Path, name: str = "report") -> dict[str, Path]:
-    """Write ``report.html``, ``.md``, ``.csv`` and ``.json``, each atomically.
+    """Write a report as HTML, Markdown, CSV and JSON, each file atomically.
 
     Returns:
         File name ending to path.
 
     Raises:
-        AeretError: a file cannot be written (:func:`aeret.artifacts.system_error`).
+        AeretError: a file cannot be written.
     """
     paths = {ending: folder / f"{name}.{ending}" for ending in WRITERS}
     for ending, path in paths.items():

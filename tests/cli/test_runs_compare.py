@@ -87,7 +87,7 @@ def test_two_runs_of_other_groups_and_an_older_schema(runs: Path) -> None:
     (report,) = (runs / "comparisons").glob("*/report.html")
     assert report.parent.name == "two-against-one"
     page = report.read_text()
-    assert "prepared photos of these runs are not at hand" in page
+    assert "prepared photos of these runs are not available" in page
     assert "Settings that differ" in page
 
 

@@ -15,8 +15,8 @@ from aeret.evaluation.result import Evaluation
 from aeret.reporting.comparison_report import build_comparison_report
 from aeret.reporting.html import render_html
 from aeret.reporting.json import render_json
-from aeret.reporting.sections.changes import RESULTS, Behind, setting_differences
-from aeret.reporting.values import Gallery, Notice, Table
+from aeret.reporting.report import Gallery, Notice, Table
+from aeret.reporting.sections.changes import RESULTS, ComparedRuns, setting_differences
 
 LAYOUT, LABELS = "nDCG(rel=layout)@10", "nDCG(rel=jaccard)@10"
 PHOTOS = synthetic.split()
@@ -72,7 +72,7 @@ def test_settings_that_differ_even_where_one_run_knew_no_such_setting() -> None:
     new = {"seed": 1, "cnn": {"arm": "joint", "head": "new"}, "list": [1, 2]}
     rows = setting_differences({"a": [old], "b": [new, new | {"seed": 2}]})
     assert rows == [("seed", "0", "1, 2"), ("cnn.width", "3", "–"), ("cnn.head", "–", "new")]
-    same = build_comparison_report({"a": [run(0)], "b": [run(1)]}, "a", behind=Behind({"a": [old], "b": [old]}))
+    same = build_comparison_report({"a": [run(0)], "b": [run(1)]}, "a", runs=ComparedRuns({"a": [old], "b": [old]}))
     assert any(isinstance(block, Notice) and "same settings" in block.text for block in blocks(same, "arms"))
 
 
@@ -82,8 +82,8 @@ def test_flipped_queries_stand_side_by_side_with_the_results_of_both() -> None:
     turned = np.arange(30)[::-1]
     rankings = {name: replace(each, rows=turned[each.rows]) for name, each in second.rankings.items()}
     second = replace(second, gallery_ids=second.gallery_ids[::-1].copy(), rankings=rankings)
-    behind = Behind({"old": [{"seed": 0}], "new": [{"seed": 1}]}, synthetic.material(PHOTOS))
-    report = build_comparison_report({"old": [first], "new": [second]}, "old", behind=behind)
+    compared = ComparedRuns({"old": [{"seed": 0}], "new": [{"seed": 1}]}, synthetic.material(PHOTOS))
+    report = build_comparison_report({"old": [first], "new": [second]}, "old", runs=compared)
     found = {block.id: block for block in blocks(report, "flips-new") if isinstance(block, Gallery)}
     assert set(found) == {"gains-layout-new", "losses-layout-new"}
     before, after = found["gains-layout-new"].strips
@@ -113,4 +113,4 @@ def test_without_photos_the_queries_are_still_listed() -> None:
     report = build_comparison_report({"a": [run(0)], "b": [run(1, {3: 0.9})]}, "a")
     found = blocks(report, "flips-b")
     assert any(isinstance(block, Table) for block in found)
-    assert any(isinstance(block, Notice) and "not at hand" in block.text for block in found)
+    assert any(isinstance(block, Notice) and "not available" in block.text for block in found)

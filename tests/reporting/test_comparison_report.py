@@ -14,9 +14,8 @@ import synthetic_evaluation as synthetic
 from aeret.errors import UsageError
 from aeret.evaluation.result import Evaluation
 from aeret.reporting import WRITERS
-from aeret.reporting.comparison_report import build_comparison_report
-from aeret.reporting.comparison_text import compare_and_write
-from aeret.reporting.values import Estimate, Figure, Table
+from aeret.reporting.comparison_report import build_comparison_report, compare_and_write
+from aeret.reporting.report import Estimate, Figure, Table
 
 LAYOUT, LABELS = "nDCG(rel=layout)@10", "nDCG(rel=jaccard)@10"
 

@@ -16,11 +16,11 @@ from aeret.pipeline.history import Run
 from aeret.reporting import WRITERS
 from aeret.reporting.evaluation_report import build_report, thumbnail_side
 from aeret.reporting.inputs import ReportInputs
+from aeret.reporting.report import Estimate, Facts, Figure, Gallery, Notice, Report, Table
 from aeret.reporting.sections.clusters import purity
 from aeret.reporting.sections.headlines import headline_metrics, subset_of_real_masks
 from aeret.reporting.sections.layout import principal_axes
 from aeret.reporting.sections.queries import best_and_worst
-from aeret.reporting.values import Estimate, Facts, Figure, Gallery, Notice, Report, Table
 
 
 @lru_cache
@@ -177,7 +177,7 @@ def test_without_photos_the_numbers_still_stand() -> None:
     report = build_report(evaluation, replace(material, queries=None, gallery=None))
     assert not [b for s in report.sections for b in s.blocks if isinstance(b, Gallery) and s.id != "autoencoder"]
     notices = [b.text for s in report.sections for b in s.blocks if isinstance(b, Notice)]
-    assert len([text for text in notices if "not at hand" in text]) == 2
+    assert len([text for text in notices if "not available" in text]) == 2
     assert [b for b in blocks(report, "search") if isinstance(b, Table) and b.id == "measures"]
 
 

@@ -18,7 +18,7 @@ from aeret.pipeline.pipelines import Shown
 from aeret.reporting import WRITERS
 from aeret.reporting.experiments import SHOWS
 from aeret.reporting.experiments.report import Background, build_experiments_report
-from aeret.reporting.values import Estimate, Figure, Report, Table
+from aeret.reporting.report import Estimate, Figure, Report, Table
 from aeret.reporting.write import write
 
 LAYOUT, LABELS = "nDCG(rel=layout)@10", "nDCG(rel=jaccard)@10"

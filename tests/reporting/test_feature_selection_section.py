@@ -11,8 +11,8 @@ import pandas as pd
 from aeret.evaluation.feature_selection import TECHNIQUES
 from aeret.evaluation.feature_selection.result import FeatureSelection
 from aeret.reporting.plots.feature_selection import feature_selection
+from aeret.reporting.report import Figure, Notice, Table
 from aeret.reporting.sections.feature_selection import remark, report, section
-from aeret.reporting.values import Figure, Notice, Table
 
 COUNTS = (1, 4, 16, 64)
 

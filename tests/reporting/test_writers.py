@@ -18,7 +18,7 @@ from aeret.errors import RunError, UnknownNameError
 from aeret.reporting import WRITERS, write
 from aeret.reporting.evaluation_report import build_report
 from aeret.reporting.formats import show
-from aeret.reporting.values import (
+from aeret.reporting.report import (
     Column,
     Estimate,
     Fact,
@@ -26,12 +26,10 @@ from aeret.reporting.values import (
     Floor,
     Gallery,
     Headline,
-    Interval,
     Part,
     Report,
     Section,
     Table,
-    tables,
 )
 
 
@@ -136,7 +134,7 @@ def test_csv_holds_the_numbers_of_the_json(report: Report) -> None:
 
 def test_markdown_shows_every_table_as_the_page_does(report: Report) -> None:
     text = WRITERS["md"](report).replace("\\", "").replace("&amp;", "&")
-    for _, table in tables(report):
+    for _, table in report.tables():
         for row in table.rows:
             cells = [show(value, column.kind) for value, column in zip(row, table.columns, strict=True)]
             assert "| " + " | ".join(cells) + " |" in text
@@ -165,7 +163,7 @@ def test_facts_are_in_all_four(report: Report) -> None:
 
 def test_what_a_number_means_stands_beside_it_in_every_format(report: Report) -> None:
     facts = Facts("all", "All", (Fact("R2", 0.5),), caption="Share of the variance.", folded=True)
-    table = Table("some", "Some", (Column("n", "photos", "count", "without crowds"),), ((3,),), ("",))
+    table = Table.of_rows("some", "Some", (Column("n", "photos", "count", "without crowds"),), ((3,),))
     report = replace(report, sections=(Section("one", "One", (facts, table)),))
     markdown, page = WRITERS["md"](report), WRITERS["html"](report)
     tree = json.loads(WRITERS["json"](report))
@@ -214,8 +212,8 @@ def test_hostile_names_stay_text(report: Report) -> None:
 
 
 def test_csv_text_is_no_formula() -> None:
-    table = Table("t", "T", (Column("name", "name"), Column("x", "x", "measure")), (("=1+1", 0.5), ("-a", 1.0)))
-    text = WRITERS["csv"](Report("R", "", (), (Section("s", "S", (table,)),)))
+    table = Table.of_rows("t", "T", (Column("name", "name"), Column("x", "x", "measure")), (("=1+1", 0.5), ("-a", 1.0)))
+    text = WRITERS["csv"](Report("R", "", (Section("s", "S", (table,)),)))
     assert [line[3] for line in csv.reader(io.StringIO(text))][1:] == ["'=1+1", "'-a"]
 
 
@@ -229,9 +227,10 @@ def test_the_same_report_is_written_byte_for_byte_twice() -> None:
 
 def test_missing_numbers_are_dashes_nulls_and_empty() -> None:
     columns = (Column("name", "name"), Column("x", "x", "measure"))
-    table = Table("t", "T", columns, (("a", float("nan")), ("b", Interval(0.1, float("inf"))), ("c", np.float32(0.5))))
+    rows = (("a", float("nan")), ("b", Estimate(float("nan"), 0.1, 0.2)), ("c", np.float32(0.5)))
+    table = Table.of_rows("t", "T", columns, rows)
     assert [row[1] for row in table.rows] == [None, None, 0.5]
-    report = Report("R", "", (), (Section("s", "S", (table,)),))
+    report = Report("R", "", (Section("s", "S", (table,)),))
     assert "| a | – |" in WRITERS["md"](report)
     assert json.loads(WRITERS["json"](report))["sections"][0]["blocks"][0]["rows"][0] == ["a", None]
     assert "s,t,0,a,x,,\n" in WRITERS["csv"](report)
@@ -240,32 +239,34 @@ def test_missing_numbers_are_dashes_nulls_and_empty() -> None:
 
 def test_a_floor_that_is_not_beaten_is_said_to_be() -> None:
     floors = (Floor("random", 0.2), Floor("single cluster", 0.6), Floor("oracle", 0.9, reference=True))
-    report = Report("R", "", (Headline("f", "F", 0.5, floors, "meaning"),), ())
+    report = Report("R", "", (), (Headline("F", 0.5, floors, id="f", meaning="meaning"),))
     assert "random 0.200, single cluster 0.600 (not beaten), oracle 0.900 |" in WRITERS["md"](report)
     assert WRITERS["html"](report).count("not beaten") == 1
 
 
 def test_a_part_of_the_queries_stands_beside_the_headline() -> None:
     part = Part("on real_masks", 0.25, (Floor("random", 0.125), Floor("query-free", 0.375)), 0.1875, 0.3125)
-    report = Report("R", "", (Headline("h", "H", 0.5, (Floor("random", 0.0625),), "meaning", part=part),), ())
+    headline = Headline("H", 0.5, (Floor("random", 0.0625),), id="h", meaning="meaning", part=part)
+    report = Report("R", "", (), (headline,))
     markdown = WRITERS["md"](report).replace("\\", "")
     assert "| 0.500; on real_masks 0.250 [0.188 – 0.312] |" in markdown
     assert "| random 0.062; on real_masks: random 0.125, query-free 0.375 (not beaten) |" in markdown
     html = WRITERS["html"](report)
     assert '<p class="part">on real_masks <b><data value="0.25">0.250</data></b><small class="interval">' in html
     assert html.count("not beaten") == 1
-    (headline,) = json.loads(WRITERS["json"](report))["headlines"]
-    assert (headline["part"]["value"], headline["part"]["low"], headline["part"]["high"]) == (0.25, 0.1875, 0.3125)
+    (tree,) = json.loads(WRITERS["json"](report))["headlines"]
+    assert (tree["part"]["value"], tree["part"]["low"], tree["part"]["high"]) == (0.25, 0.1875, 0.3125)
     assert "h,0,H on real_masks,query-free,,0.375" in WRITERS["csv"](report)
 
 
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: Table("t", "T", (Column("a", "a"),), (("x", 1),)), "one per column"),
-        (lambda: Table("Not an id", "T", (), ()), "no report id"),
-        (lambda: Report("R", "", (), (Section("s", "S", ()), Section("s", "S", ()))), "used twice"),
-        (lambda: Headline("h", "H", float("nan"), (), ""), "leave the headline out"),
+        (lambda: Table.of_rows("t", "T", (Column("a", "a"),), (("x", 1),)), "one per column"),
+        (lambda: Table.of_rows("t", "T", (Column("a", "a"),), (("x",),), row_kinds=("", "lead")), "2 row kinds"),
+        (lambda: Report("R", "", (Section("Not an id", "T", ()),)), "no report id"),
+        (lambda: Report("R", "", (Section("s", "S", ()), Section("s", "S", ()))), "used twice"),
+        (lambda: Headline("H", float("nan"), (), id="h", meaning=""), "leave the headline out"),
     ],
 )
 def test_malformed_reports_are_refused(make: object, says: str) -> None:
@@ -275,7 +276,7 @@ def test_malformed_reports_are_refused(make: object, says: str) -> None:
 
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="percent"):
-        Table("t", "T", (Column("a", "a", "precent"),), ())
+        Table.of_rows("t", "T", (Column("a", "a", "precent"),), ())
 
 
 @pytest.mark.parametrize(
@@ -302,7 +303,7 @@ def test_an_unknown_kind_is_refused() -> None:
         (8.5e-18, "measure", "0.000"),
         (-0.0, "measure", "0.000"),
         (None, "measure", "–"),
-        (Interval(0.1, 0.2), "measure", "0.100 – 0.200"),
+        (Estimate(0.5, 0.1, 0.6), "measure", "0.500 [0.100 – 0.600]"),
         (Estimate(0.5, 0.4, 0.6, 0.01), "measure", "0.500 ± 0.010 [0.400 – 0.600]"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The report of experiments: a section each, made of the tables and pictures that the pipeline file asks for."""
+"""Build the report of experiments from the tables and figures that a pipeline file asks for."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,7 +11,7 @@ from aeret.reporting.experiments.pairs import pair_blocks
 from aeret.reporting.experiments.selection import selection_blocks
 from aeret.reporting.experiments.time import time_blocks
 from aeret.reporting.experiments.trade_off import trade_off_blocks
-from aeret.reporting.values import Block
+from aeret.reporting.report import Block
 
 SHOWS: dict[str, Callable[[Experiment], Sequence[Block]]] = {
     "pairs": pair_blocks,
@@ -23,6 +23,6 @@ SHOWS: dict[str, Callable[[Experiment], Sequence[Block]]] = {
     "time": time_blocks,
     "selection": selection_blocks,
 }
-"""What ``pipeline.shows`` names -> what makes it of the trials of an experiment."""
+"""Names in ``pipeline.shows`` to the functions that build their blocks."""
 
 __all__ = ["SHOWS"]

@@ -1,4 +1,4 @@
-"""Table 3: average precision and recall as the number of images grows, in both readings of "images"."""
+"""Build precision and recall as the number of query or gallery images grows (the paper's Table 3)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pandas as pd
 from aeret.evaluation.experiment import Experiment, Trial
 from aeret.evaluation.growth import N, gallery_growth, query_growth, sizes
 from aeret.reporting.experiments.rows import NAMES, first_cells, id_of
-from aeret.reporting.plots.growth import growth_lines
-from aeret.reporting.values import Block, Cell, Column, Estimate, Figure, Table
+from aeret.reporting.plots.growth import POINTS, growth_lines
+from aeret.reporting.report import Block, Cell, Column, Estimate, Figure, Table
 
 _LINES = "Thin lines are the single groups, the bold one is their mean, an arm each."
+_TITLES = {"P": f"precision at {N}", "R": f"recall at {N}"}
 _SEED = 0
 """The same samples for every run of a report."""
 
@@ -46,23 +47,23 @@ def growth_blocks(experiment: Experiment) -> list[Block]:
 def _axis(
     experiment: Experiment, axis: str, numbers: list[int], measure: Callable[[Trial], pd.DataFrame], caption: str
 ) -> list[Block]:
-    columns = (*NAMES, *(Column(f"{m.lower()}{n}", f"{m}@{N}, {n}", "measure") for m in "PR" for n in numbers))
+    wanted = [(name, number) for name in _TITLES for number in numbers]
+    columns = (*NAMES, *(Column(f"{name.lower()}{n}", f"{name}@{N}, {n}", "measure") for name, n in wanted))
     rows: list[tuple[Cell, ...]] = []
     points = []
     for group, arm, trials in experiment.rows():
         frame = pd.concat([measure(trial) for trial in trials])
+        found = frame.groupby(["measure", "images"])[["mean", "sd"]].mean().loc[wanted]
         cells: list[Cell] = []
-        for name in "PR":
-            for number in numbers:
-                chosen = frame[(frame["images"] == number) & (frame["measure"] == name)]
-                mean, sd = float(chosen["mean"].mean()), float(chosen["sd"].mean())
-                cells.append(Estimate(mean, sd=sd if np.isfinite(sd) else None))
-                points.append((group, arm, {"P": f"precision at {N}", "R": f"recall at {N}"}[name], number, mean))
+        for (name, number), mean, sd in zip(wanted, found["mean"], found["sd"], strict=True):
+            cells.append(Estimate(mean, sd=sd if np.isfinite(sd) else None))
+            points.append((group, arm, _TITLES[name], number, mean))
         rows.append((*first_cells(group, arm, trials), *cells))
-    table = Table(
-        id_of(experiment, f"{axis}-growth"), f"As the number of {axis} images grows", columns, tuple(rows), (), caption
+    table = Table.of_rows(
+        id_of(experiment, f"{axis}-growth"), f"As the number of {axis} images grows", columns, rows, caption=caption
     )
-    frame = pd.DataFrame(points, columns=pd.Index(["group", "arm", "measure", "x", "mean"]))
-    svg = growth_lines(frame, id_of(experiment, f"{axis}-growth-plot"), f"{axis} images")
+    svg = growth_lines(
+        pd.DataFrame(points, columns=pd.Index(POINTS)), id_of(experiment, f"{axis}-growth-plot"), f"{axis} images"
+    )
     title = f"Precision and recall against {axis} images"
     return [table, Figure(id_of(experiment, f"{axis}-growth-figure"), title, svg, _LINES)]

@@ -1,19 +1,31 @@
-"""Table 1: pairwise F after k-means, k fixed, beside its floors and its ceiling."""
+"""Build pairwise F after k-means beside its floors and its ceiling (the paper's Table 1)."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 
 from aeret.errors import UsageError
-from aeret.evaluation.experiment import Experiment, Trial
+from aeret.evaluation.experiment import Experiment, Trial, name_of
 from aeret.evaluation.pair_bootstrap import FDifference, f_difference
 from aeret.evaluation.result import Evaluation
 from aeret.evaluation.significance import holm
 from aeret.reporting.experiments.rows import LEVEL, NAMES, first_cells, id_of, mean_cell
 from aeret.reporting.plots.intervals import Bar, intervals
-from aeret.reporting.values import Block, Cell, Column, Estimate, Figure, Table
+from aeret.reporting.report import Block, Cell, Column, Estimate, Figure, Table
 
 _PARTITIONS = ("single cluster", "random partition", "label oracle")
+_MEASURES = ("precision", "recall", "f", "kappa")
+_COLUMNS = (
+    *NAMES,
+    Column("precision", "precision", "measure", "TP / (TP + FP), of pairs in one cluster."),
+    Column("recall", "recall", "measure", "TP / (TP + FN), of pairs that share a category."),
+    Column("f", "F", "measure"),
+    Column("kappa", "kappa", "signed", "F corrected for chance: 0 at chance, 1 when pairs and labels agree."),
+    Column("difference", "F difference", "signed", "From the baseline of the same group, 95 % interval."),
+    Column("p_holm", "adjusted p", "p", "Paired bootstrap over photos, Holm over this table."),
+)
 
 
 def pair_blocks(experiment: Experiment) -> list[Block]:
@@ -28,65 +40,52 @@ def pair_blocks(experiment: Experiment) -> list[Block]:
             f"experiment {experiment.name}: pairwise F of runs with k = {sorted(numbers)} cannot be compared; give "
             "evaluation.clusters one value."
         )
-    columns = (
-        *NAMES,
-        Column("precision", "precision", "measure", "TP / (TP + FP), of pairs in one cluster."),
-        Column("recall", "recall", "measure", "TP / (TP + FN), of pairs that share a category."),
-        Column("f", "F", "measure"),
-        Column("kappa", "kappa", "signed", "F corrected for chance: 0 at chance, 1 when pairs and labels agree."),
-        Column("difference", "F difference", "signed", "From the baseline of the same group, 95 % interval."),
-        Column("p_holm", "adjusted p", "p", "Paired bootstrap over photos, Holm over this table."),
-    )
+    floors = {
+        name: [float(np.mean([_pair(t.evaluation, column, name) for t in experiment.trials])) for column in _MEASURES]
+        for name in _PARTITIONS
+    }
+    f_of = {name: cells[_MEASURES.index("f")] for name, cells in floors.items()}
+    return [_table(experiment, floors, numbers.pop()), _figure(experiment, f_of)]
+
+
+def _table(experiment: Experiment, floors: dict[str, list[float]], k: int) -> Table:
     differences = _differences(experiment)
-    adjusted = (
-        dict(zip(differences, holm(np.array([each.p for each in differences.values()])), strict=True))
-        if differences
-        else {}
-    )
+    p_values = holm(np.array([each.p for each in differences.values()])) if differences else ()
+    adjusted = dict(zip(differences, p_values, strict=True))
     rows: list[tuple[Cell, ...]] = []
     kinds: list[str] = []
-    bars: list[Bar] = []
     for group, arm, trials in experiment.rows():
-        found = differences.get((group, arm))
-        p = adjusted.get((group, arm))
-        measured = [mean_cell(trials, lambda each, name=name: _pair(each, name)) for name in _MEASURES]  # type: ignore[misc]
+        found, p = differences.get((group, arm)), adjusted.get((group, arm))
+        measured = (mean_cell(trials, partial(_pair, column=name)) for name in _MEASURES)
         against = Estimate(found.difference, found.low, found.high) if found else None
         rows.append((*first_cells(group, arm, trials), *measured, against, p))
         kinds.append("lead" if p is not None and p < LEVEL else "")
-        values = [_pair(trial.evaluation, "f") for trial in trials]
-        bars.append(Bar(str(rows[-1][0]), float(np.mean(values)), min(values), max(values), arm or "all"))
-    floors: dict[str, float] = {}
-    for name in _PARTITIONS:
-        cells = [float(np.mean([_pair(t.evaluation, column, name) for t in experiment.trials])) for column in _MEASURES]
-        rows.append((name, None, *cells, None, None))
-        kinds.append("floor")
-        floors[name] = cells[_MEASURES.index("f")]
-    k = numbers.pop()
+    rows += [(name, None, *cells, None, None) for name, cells in floors.items()]
+    kinds += ["floor"] * len(floors)
     caption = (
         f"Over all pairs of gallery photos, k-means with k = {k} throughout; mean ± sd over seeds. F is easily fooled: "
         "a single cluster has recall 1, so read kappa beside it. Bold: the difference stands at 0.05 after Holm. "
         "Differences are of at most 4,000 photos, drawn at random."
     )
     notes = ("The label oracle puts each photo into the cluster of its most frequent own label: a ceiling of a kind.",)
-    table = Table(
-        id_of(experiment, "pairs"),
-        "Pairwise precision, recall and F",
-        columns,
-        tuple(rows),
-        tuple(kinds),
-        caption,
-        notes,
+    title = "Pairwise precision, recall and F"
+    return Table.of_rows(
+        id_of(experiment, "pairs"), title, _COLUMNS, rows, row_kinds=kinds, caption=caption, notes=notes
     )
+
+
+def _figure(experiment: Experiment, floors: dict[str, float]) -> Figure:
+    bars = []
+    for group, arm, trials in experiment.rows():
+        values = [_pair(trial.evaluation, "f") for trial in trials]
+        bars.append(Bar(name_of(group, arm), float(np.mean(values)), min(values), max(values), arm or "all"))
     shown = {"random partition": floors["random partition"]}
-    picture = intervals(bars, id_of(experiment, "pairs-plot"), "pairwise F after k-means", shown)
-    note = (
+    svg = intervals(bars, id_of(experiment, "pairs-plot"), "pairwise F after k-means", shown)
+    caption = (
         f"Dots are means over seeds, lines reach from the lowest to the highest seed. Not drawn: a single cluster has "
         f"F {floors['single cluster']:.3f}, the label oracle {floors['label oracle']:.3f}."
     )
-    return [table, Figure(id_of(experiment, "pairs-figure"), "Pairwise F by network and arm", picture, note)]
-
-
-_MEASURES = ("precision", "recall", "f", "kappa")
+    return Figure(id_of(experiment, "pairs-figure"), "Pairwise F by network and arm", svg, caption)
 
 
 def _pair(evaluation: Evaluation, column: str, partition: str = "clusters") -> float:
@@ -95,6 +94,7 @@ def _pair(evaluation: Evaluation, column: str, partition: str = "clusters") -> f
 
 
 def _differences(experiment: Experiment) -> dict[tuple[str, str], FDifference]:
+    """Return group and arm to the difference of F from the baseline of the group."""
     found: dict[tuple[str, str], FDifference] = {}
     for group, arms in experiment.groups().items():
         base = arms.get(experiment.reference) if experiment.compare else None

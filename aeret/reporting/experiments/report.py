@@ -1,4 +1,4 @@
-"""The whole report: what ran, what stands out, one section an experiment, conventions."""
+"""Build the whole report: what ran, what stands out, one section per experiment, conventions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from aeret.evaluation.experiment import Experiment, measure_of, name_of, over_se
 from aeret.progress import Progress, silent
 from aeret.registry import lookup
 from aeret.reporting.experiments import SHOWS
-from aeret.reporting.experiments.rows import NAMES, first_cells, mean_cell
+from aeret.reporting.experiments.rows import NAMES, measure_cells
+from aeret.reporting.report import Block, Cell, Column, Fact, Facts, Notice, Prose, Report, Section, Table, slug
 from aeret.reporting.sections.headlines import LABELS, LAYOUT
-from aeret.reporting.values import Block, Cell, Column, Fact, Facts, Notice, Prose, Report, Section, Table, slug
+from aeret.reporting.sections.provenance import convention_table, version_facts
 
 _BEST = 10
 _BEST_OF = (LAYOUT, LABELS, "layout R@10")
@@ -28,7 +29,7 @@ class Background:
     facts: Mapping[str, str] = field(default_factory=dict)
     """Shown first: collection, command, preset, date."""
     seconds: float = 0.0
-    """All stages of all runs, those made for an earlier report too."""
+    """Time of all stages of all runs, also of those that an earlier report made."""
     warnings: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -40,7 +41,7 @@ def build_experiments_report(
 
     Raises:
         UsageError: there is no finished run.
-        UnknownNameError: an experiment asks for what no section shows.
+        UnknownNameError: an experiment asks for a part that no report has.
     """
     if not any(experiment.trials for experiment in experiments):
         raise UsageError("There is no finished run to report on; `aeret run` makes them.")
@@ -50,20 +51,18 @@ def build_experiments_report(
             blocks: list[Block] = [Prose(experiment.about)] if experiment.about else []
             for name in experiment.shows:
                 blocks += lookup(SHOWS, name, "part of a report")(experiment)
-            sections.append(Section(slug(f"experiment-{experiment.name}"), experiment.title, tuple(blocks)))
+            sections.append(Section(slug(f"experiment-{experiment.name}"), experiment.title, blocks))
             step(1)
     sections.append(_conventions(experiments, background))
     runs = sum(len(experiment.trials) for experiment in experiments)
     subtitle = f"{len(experiments)} experiment{'s' if len(experiments) > 1 else ''} \u00b7 {runs} runs"
-    notices = tuple(Notice(text, "warning") for text in background.warnings)
-    return Report(background.title, subtitle, (), tuple(sections), notices)
+    return Report(background.title, subtitle, sections, notices=[Notice(text) for text in background.warnings])
 
 
 def _overview(experiments: Sequence[Experiment], background: Background) -> Section:
     blocks: list[Block] = [Prose(background.about)] if background.about else []
     facts = [Fact(name, value) for name, value in background.facts.items()]
     facts.append(Fact("time of all stages", background.seconds, "seconds"))
-    blocks.append(Facts("report-facts", "This report", tuple(facts)))
     columns = (
         Column("experiment", "experiment"),
         Column("runs", "runs", "count"),
@@ -71,13 +70,16 @@ def _overview(experiments: Sequence[Experiment], background: Background) -> Sect
         Column("compares", "compares"),
         Column("baseline", "with"),
     )
-    rows = tuple(
+    rows = [
         (each.title, len(each.trials), len(list(each.rows())), each.compare or None, each.reference or None)
         for each in experiments
-    )
-    blocks.append(Table("experiments", "Experiments", columns, rows))
-    blocks.append(_best(experiments))
-    return Section("overview", "Overview", tuple(blocks))
+    ]
+    blocks += [
+        Facts("report-facts", "This report", facts),
+        Table.of_rows("experiments", "Experiments", columns, rows),
+        _best(experiments),
+    ]
+    return Section("overview", "Overview", blocks)
 
 
 def _best(experiments: Sequence[Experiment]) -> Table:
@@ -87,16 +89,16 @@ def _best(experiments: Sequence[Experiment]) -> Table:
         for group, arm, trials in experiment.rows():
             same = frozenset(str(trial.artifacts.get("cluster-eval", trial.run)) for trial in trials)
             layout, _ = over_seeds(trials, lambda each: measure_of(each, LAYOUT))
-            cells = [mean_cell(trials, lambda each, name=name: measure_of(each, name)) for name in _BEST_OF]  # type: ignore[misc]
-            name = f"{experiment.title}: {name_of(group, arm)}"
-            found.setdefault(same, (layout, (name, *first_cells(group, arm, trials)[1:], *cells)))
-    order = sorted((each for each in found.values() if math.isfinite(each[0])), key=lambda each: -each[0])
+            cells = (f"{experiment.title}: {name_of(group, arm)}", len(trials), *measure_cells(trials, _BEST_OF))
+            if math.isfinite(layout):
+                found.setdefault(same, (layout, cells))
+    rows = [cells for _, cells in sorted(found.values(), key=lambda each: -each[0])[:_BEST]]
     columns = (*NAMES, *(Column(f"m{place}", name, "measure", bar=True) for place, name in enumerate(_BEST_OF)))
     caption = (
         f"The {_BEST} rows with the highest {LAYOUT} on the queries, mean ± sd over seeds. They are chosen by what is "
         "shown of them, so their figures are biased upwards; choose a recipe by validation, and measure it anew."
     )
-    return Table("best", "The highest layout figures", columns, tuple(row for _, row in order[:_BEST]), (), caption)
+    return Table.of_rows("best", "The highest layout figures", columns, rows, caption=caption)
 
 
 def _conventions(experiments: Sequence[Experiment], background: Background) -> Section:
@@ -104,24 +106,15 @@ def _conventions(experiments: Sequence[Experiment], background: Background) -> S
     for experiment in experiments:
         for trial in experiment.trials[:1]:
             known |= trial.evaluation.conventions
-    columns = (Column("name", "what"), Column("convention", "how it is defined"))
-    blocks: list[Block] = [Table("convention-list", "How every number is defined", columns, tuple(known.items()))]
-    rows = tuple(
+    columns = (Column("experiment", "experiment"), Column("run", "run"), Column("values", "its place in the matrix"))
+    rows = [
         (experiment.name, trial.run, ", ".join(f"{key}={value}" for key, value in trial.values.items()))
         for experiment in experiments
         for trial in experiment.trials
-    )
-    blocks.append(
-        Table(
-            "runs",
-            "All runs",
-            (Column("experiment", "experiment"), Column("run", "run"), Column("values", "its place in the matrix")),
-            rows,
-            caption="`aeret runs show RUN` prints its settings and where its own report is.",
-            folded=True,
-        )
-    )
-    facts = tuple(Fact(name, version) for name, version in background.versions.items())
-    if facts:
-        blocks.append(Facts("versions", "Versions", facts, folded=True))
-    return Section("conventions", "Conventions, runs, versions", tuple(blocks))
+    ]
+    caption = "`aeret runs show RUN` prints its settings and where its own report is."
+    runs = Table.of_rows("runs", "All runs", columns, rows, caption=caption, folded=True)
+    blocks: list[Block] = [convention_table(known), runs]
+    if background.versions:
+        blocks.append(version_facts(background.versions))
+    return Section("conventions", "Conventions, runs, versions", blocks)

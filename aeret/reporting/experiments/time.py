@@ -1,12 +1,12 @@
-"""Top-1 and top-10 accuracy with the time of a query, as seed 003 reports them: the share of relevant results."""
+"""Build top-1 and top-10 accuracy, the share of relevant results, beside the time of a query."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from aeret.evaluation.experiment import Experiment, measure_of
-from aeret.reporting.experiments.rows import NAMES, first_cells, id_of, mean_cell
-from aeret.reporting.values import Block, Cell, Column, Table
+from aeret.evaluation.experiment import Experiment
+from aeret.reporting.experiments.rows import NAMES, first_cells, id_of, measure_cells
+from aeret.reporting.report import Block, Cell, Column, Table
 
 _TOP = (1, 10)
 
@@ -21,14 +21,14 @@ def time_blocks(experiment: Experiment) -> list[Block]:
     )
     rows: list[tuple[Cell, ...]] = []
     for group, arm, trials in experiment.rows():
-        tops = [mean_cell(trials, lambda each, n=n: measure_of(each, f"P(rel=any)@{n}")) for n in _TOP]  # type: ignore[misc]
-        times = [
+        tops = measure_cells(trials, (f"P(rel=any)@{n}" for n in _TOP))
+        times = (
             float(np.median([trial.evaluation.timings.get(name, np.nan) for trial in trials])) for name in searches
-        ]
+        )
         rows.append((*first_cells(group, arm, trials), *tops, *times))
     caption = (
         "Milliseconds of one query: a search of all queries at once, over their number; median over seeds, and the "
         "machine's load is in them. To embed a photo, and to remove its background, comes before and is not in them. "
         "Relevant is what shares a category."
     )
-    return [Table(id_of(experiment, "time"), "Accuracy and retrieval time", columns, tuple(rows), (), caption)]
+    return [Table.of_rows(id_of(experiment, "time"), "Accuracy and retrieval time", columns, rows, caption=caption)]

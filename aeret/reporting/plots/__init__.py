@@ -1,1 +1,1 @@
-"""Plots as SVG text: one file each, one style, the same bytes for the same numbers."""
+"""Draw the figures of reports as SVG, one file per figure."""

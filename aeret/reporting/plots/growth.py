@@ -6,9 +6,12 @@ import pandas as pd
 
 from aeret.reporting.plots.style import SERIES, canvas, style, svg
 
+POINTS = ("group", "arm", "measure", "x", "mean")
+"""Columns of the points that are drawn."""
+
 
 def growth_lines(points: pd.DataFrame, name: str, horizontal: str, logarithmic: bool = True) -> str:
-    """Return the SVG of points (columns group, arm, measure, x, mean).
+    """Return the SVG of a frame of points with columns :data:`POINTS`.
 
     Thin lines are the groups (networks), the bold one is the mean over the groups of an arm.
     """

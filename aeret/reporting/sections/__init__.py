@@ -1,1 +1,1 @@
-"""The parts of the evaluation report, one file each: a function from evaluation and inputs to a section."""
+"""Build the sections of reports, one file per section."""

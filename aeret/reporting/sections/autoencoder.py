@@ -1,36 +1,20 @@
-"""The mask autoencoder: how well it reconstructs masks it has not seen, against its floors."""
+"""Build the section of the mask autoencoder: its reconstructions of unseen masks, beside their floors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from aeret.evaluation.result import Evaluation
 from aeret.reporting.colours import colours_of
-from aeret.reporting.inputs import Autoencoder, ReportInputs
+from aeret.reporting.inputs import Autoencoder, Maps, ReportInputs
 from aeret.reporting.pictures import Painter
 from aeret.reporting.plots.reconstruction import reconstruction_iou
-from aeret.reporting.values import (
-    Block,
-    Cell,
-    Column,
-    Fact,
-    Facts,
-    Figure,
-    Gallery,
-    Prose,
-    Section,
-    Strip,
-    Table,
-    Tile,
-    with_data,
-)
+from aeret.reporting.report import Block, Cell, Column, Fact, Facts, Figure, Gallery, Prose, Section, Strip, Table, Tile
 
-Maps = NDArray[np.float32]
 _SHOWN = 10
 _FLOORS = (("mean_mask", "floor: mean mask"), ("pca", "floor: PCA of the same size"))
 _MEASURES = (("foreground_iou", "foreground IoU"), ("bce", "BCE per cell"), ("category_iou", "mean category IoU"))
@@ -42,38 +26,37 @@ def autoencoder_section(
     """Return the reconstruction measures beside code R2, the IoU per category and true beside reconstructed masks.
 
     Args:
-        evaluation: where code R2 was measured.
-        inputs: records of the stages, and whether lengths of codes are learnt.
-        autoencoder: what is shown.
-        colours: of the names in the maps.
+        evaluation: has code R2.
+        inputs: has the records of the stages, and tells whether lengths of codes are learnt.
+        autoencoder: metrics and masks that are shown.
+        colours: name in the maps to colour.
     """
-    blocks: list[Block] = []
+    return Section("autoencoder", "Mask autoencoder", tuple(_blocks(evaluation, inputs, autoencoder, colours)))
+
+
+def _blocks(
+    evaluation: Evaluation, inputs: ReportInputs, autoencoder: Autoencoder, colours: Mapping[str, str]
+) -> Iterator[Block]:
     if autoencoder.metrics.get("verdict"):
-        blocks.append(Prose(str(autoencoder.metrics["verdict"])))
-    predicted = _code_r2(evaluation)
-    blocks.append(_measures(autoencoder.metrics, predicted))
-    if predicted:
-        blocks.append(_predictable(evaluation, inputs))
-    figure = _per_category(autoencoder.metrics)
-    if figure is not None:
-        blocks.append(figure)
-    if autoencoder.true is not None and autoencoder.reconstructed is not None:
-        blocks.append(_examples(autoencoder, autoencoder.true, autoencoder.reconstructed, colours))
-    return Section("autoencoder", "Mask autoencoder", tuple(blocks))
-
-
-def _code_r2(evaluation: Evaluation) -> dict[str, float]:
-    """Return code R2 of the query photos, by subset."""
+        yield Prose(str(autoencoder.metrics["verdict"]))
     frame = evaluation.query_by_layout
     whole = frame[frame["gallery"] == "all"]
-    return dict(zip(whole["subset"], whole["code_r2"].astype(float), strict=True))
+    predicted = dict(zip(whole["subset"], whole["code_r2"].astype(float), strict=True))
+    yield _measures(autoencoder.metrics, predicted)
+    if predicted:
+        yield _predictable(predicted, inputs)
+    figure = _per_category(autoencoder.metrics)
+    if figure is not None:
+        yield figure
+    if autoencoder.true is not None and autoencoder.reconstructed is not None:
+        yield _examples(autoencoder, autoencoder.true, autoencoder.reconstructed, colours)
 
 
-def _predictable(evaluation: Evaluation, inputs: ReportInputs) -> Facts:
+def _predictable(predicted: Mapping[str, float], inputs: ReportInputs) -> Facts:
     """Return code R2 on every held-out set that it was measured on."""
     facts = [
         Fact("query photos" if name == "all" else f"query photos of {name}", value, "measure")
-        for name, value in _code_r2(evaluation).items()
+        for name, value in predicted.items()
     ]
     record = inputs.records.get("train-cnn")
     held_out = None if record is None else record.metrics.get("val_code_r2")
@@ -85,7 +68,7 @@ def _predictable(evaluation: Evaluation, inputs: ReportInputs) -> Facts:
     )
     if inputs.layouts is not None and not inputs.layouts.length_is_learnt:
         caption += " This run's latent loss teaches the direction of a code, not its length, which R2 punishes."
-    return Facts("code-r2", "How well the code is predicted", tuple(facts), caption)
+    return Facts("code-r2", "How well the code is predicted", facts, caption)
 
 
 def _measures(metrics: Mapping[str, Any], predicted: Mapping[str, float]) -> Table:
@@ -114,50 +97,50 @@ def _measures(metrics: Mapping[str, Any], predicted: Mapping[str, float]) -> Tab
         "informative and predictable from the photo, so read IoU beside code R2. Lower is better for BCE."
     )
     sentences = metrics.get("conventions", {})
-    notes = tuple(f"{title}: {sentences[key]}" for key, title in present if key in sentences)
-    return Table("reconstruction", "Reconstruction", columns, tuple(rows), tuple(kinds), caption, notes)
+    notes = [f"{title}: {sentences[key]}" for key, title in present if key in sentences]
+    return Table.of_rows(
+        "reconstruction", "Reconstruction", columns, rows, row_kinds=kinds, caption=caption, notes=notes
+    )
 
 
 def _per_category(metrics: Mapping[str, Any]) -> Figure | None:
     per_category = metrics.get("per_category_iou")
     if not per_category:
         return None
-    frame = pd.DataFrame({"category": list(per_category), "iou": list(per_category.values())})
-    for name, _ in _FLOORS:
-        floor = metrics.get("floors", {}).get(name, {}).get("per_category_iou")
-        if floor:
-            frame[name] = [floor.get(category) for category in frame["category"]]
-    frame = frame.astype({name: float for name in frame.columns if name != "category"})
+    found = {"iou": per_category}
+    found |= {name: metrics.get("floors", {}).get(name, {}).get("per_category_iou") for name, _ in _FLOORS}
+    series = {name: pd.Series(each, list(per_category), dtype=float) for name, each in found.items() if each}
+    frame = pd.DataFrame(series).rename_axis("category").reset_index()
     if not frame["iou"].notna().any():
         return None
     caption = (
         "Where the dot is right of the bar, the autoencoder beats PCA with as many numbers. "
         "Large things are easy, small ones hard."
     )
-    figure = Figure("category-iou", "Reconstruction by category", reconstruction_iou(frame, "iou"), caption)
     titles = {"iou": "IoU", "mean_mask": "mean mask", "pca": "PCA"}
-    columns = (Column("category", "category"), *(Column(n, titles[n], "measure") for n in frame.columns[1:]))
-    return with_data(figure, columns, frame.itertuples(index=False, name=None))
+    columns = (Column("category", "category"), *(Column(name, titles[name], "measure") for name in series))
+    figure = Figure("category-iou", "Reconstruction by category", reconstruction_iou(frame, "iou"), caption)
+    return figure.with_numbers(columns, frame)
 
 
 def _examples(autoencoder: Autoencoder, true: Maps, reconstructed: Maps, colours: Mapping[str, str]) -> Gallery:
     true, reconstructed = true[:_SHOWN], reconstructed[:_SHOWN]
     names = autoencoder.names or tuple(f"channel {index}" for index in range(true.shape[-1]))
-    colours = colours if autoencoder.names else colours_of(names)
-    maps = [*true, *reconstructed, *(() if autoencoder.pca is None else autoencoder.pca[:_SHOWN])]
-    painter = Painter(names, maps, [1.0] * len(maps), colours)
+    pca = None if autoencoder.pca is None else autoencoder.pca[:_SHOWN]
+    maps = [*true, *reconstructed, *(() if pca is None else pca)]
+    painter = Painter(names, maps, [1.0] * len(maps), colours if autoencoder.names else colours_of(names))
     strips = [_strip("reconstructed-masks", "Autoencoder", true, reconstructed, painter)]
-    if autoencoder.pca is not None:
-        strips.append(_strip("reconstructed-pca", "PCA of the same size", true, autoencoder.pca[:_SHOWN], painter))
+    if pca is not None:
+        strips.append(_strip("reconstructed-pca", "PCA of the same size", true, pca, painter))
     caption = "Above the true mask, below what is left of it. Half transparent: probability 0.25 to 0.5."
-    return Gallery("reconstructed", "True and reconstructed masks", tuple(strips), caption)
+    return Gallery("reconstructed", "True and reconstructed masks", strips, caption)
 
 
 def _strip(name: str, title: str, true: Maps, again: Maps, painter: Painter) -> Strip:
-    tiles = tuple(
+    tiles = [
         Tile(painter.paint(mask, "true mask"), _overlap(mask, other), layout=painter.paint(other, "reconstructed mask"))
         for mask, other in zip(true, again, strict=True)
-    )
+    ]
     return Strip(name, title, tiles, legend=painter.legend)
 
 

@@ -1,8 +1,8 @@
-"""What changed between two arms, apart from the means: settings, categories, and the queries that flipped."""
+"""Build what changed between two arms: settings, categories, and the queries that flipped."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 from aeret.evaluation.compare import class_changes, query_changes
 from aeret.evaluation.result import Evaluation
 from aeret.reporting.inputs import ReportInputs, Split
-from aeret.reporting.pictures import Painter, map_colours, thumbnail
-from aeret.reporting.sections.captions import aspect, held
+from aeret.reporting.pictures import Painter, map_colours
+from aeret.reporting.report import Block, Column, Fact, Gallery, Notice, Section, Strip, Swatch, Table, Tile, slug
 from aeret.reporting.sections.headlines import LABELS, LAYOUT
+from aeret.reporting.sections.photo_tiles import RESULTS, TileMaker, held
 from aeret.reporting.sections.provenance import flat
-from aeret.reporting.values import Block, Cell, Column, Fact, Gallery, Notice, Section, Strip, Table, Tile, slug
 
-RESULTS = 7
 SIDE = 96
-_FLIPPED = (LAYOUT, LABELS)
 _WORDS = {LAYOUT: "Layout", LABELS: "Labels"}
 _EACH_WAY = 4
 _CLASSES = 10
@@ -29,17 +27,33 @@ _LISTED = 20
 
 
 @dataclass(frozen=True)
-class Behind:
-    """What stands behind the evaluations of a comparison."""
+class ComparedRuns:
+    """Settings and photos of the runs that are compared; either may be absent."""
 
     settings: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     """Arm to the settings of its runs, as recorded: they may be of an older schema."""
     photos: ReportInputs | None = None
-    """Categories, query and gallery photos; found again by their ids."""
+    """Categories, query and gallery photos, matched to the evaluations by their ids."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Arms, one evaluation per seed each, and the arm the others are tested against."""
+
+    arms: Mapping[str, Sequence[Evaluation]]
+    baseline: str
+    interval: str = "percentile"
+    """Interval of the differences: ``percentile`` or ``bca``."""
+    runs: ComparedRuns = ComparedRuns()
+
+    @property
+    def candidates(self) -> list[str]:
+        """Names of the other arms."""
+        return [name for name in self.arms if name != self.baseline]
 
 
 def setting_differences(settings: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[tuple[str, ...]]:
-    """Return the settings in which runs differ: dotted name, then the values of each arm, ``–`` where not recorded.
+    """Return the settings in which runs differ: dotted name, then the values of each arm, ``–`` if not recorded.
 
     A setting that only takes other values within an arm (its seeds) is listed too.
     """
@@ -62,56 +76,61 @@ def settings_block(settings: Mapping[str, Sequence[Mapping[str, Any]]]) -> Block
         )
     columns = (Column("setting", "setting"), *(Column(f"arm{place}", arm) for place, arm in enumerate(settings)))
     caption = "As the runs recorded them; a dash: that run knew no such setting."
-    return Table("settings-table", "Settings that differ", columns, tuple(rows), caption=caption)
+    return Table.of_rows("settings-table", "Settings that differ", columns, rows, caption=caption)
 
 
-def class_blocks(baseline: Sequence[Evaluation], candidate: Sequence[Evaluation], mark: str) -> list[Block]:
-    """Return the categories that gained and lost most, and all of them, folded."""
-    frame = class_changes(baseline, candidate)
+def class_section(comparison: Comparison, name: str) -> Section | None:
+    """Return the categories that gained and lost most under an arm, and all of them, folded."""
+    frame = class_changes(comparison.arms[comparison.baseline], comparison.arms[name])
     if frame.empty:
-        return []
-    change = frame["P@10 difference"]
+        return None
+    mark, change = slug(name), frame["P@10 difference"]
     gains, losses = frame[change > 0], frame[change < 0].iloc[::-1]
     caption = (
         f"P@10 is the share of a query's first ten results that hold the category. Of {len(frame)} categories "
         f"{len(gains)} gained and {len(losses)} lost. Few queries move much by chance: read the counts."
     )
     blocks: list[Block] = []
-    for name, title, rows in (
+    for way, title, rows in (
         ("gains", "Categories that gained most", gains),
         ("losses", "Categories that lost most", losses),
     ):
         if not rows.empty:
-            table = _class_table(f"class-{name}-{mark}", title, rows.iloc[:_CLASSES], caption if not blocks else "")
+            table = _class_table(f"class-{way}-{mark}", title, rows.iloc[:_CLASSES], caption if not blocks else "")
             blocks.append(table)
     blocks.append(_class_table(f"class-all-{mark}", "All categories", frame, "", folded=True))
-    return blocks
+    return Section(f"classes-{mark}", f"Categories: {name}", blocks)
 
 
-def flip_section(arms: Mapping[str, Sequence[Evaluation]], baseline: str, name: str, behind: Behind) -> Section | None:
-    """Return the queries whose lead measures changed most, both ways, with the results of both arms side by side."""
-    mark = slug(name)
-    measures = [
-        measure for measure in _FLIPPED if all(measure in each.per_query for a in (baseline, name) for each in arms[a])
-    ]
+def flip_section(comparison: Comparison, name: str) -> Section | None:
+    """Return the queries that changed most under an arm, both ways, with the results of both arms."""
+    arms = [*comparison.arms[comparison.baseline], *comparison.arms[name]]
+    measures = [measure for measure in _WORDS if all(measure in each.per_query for each in arms)]
     if not measures:
         return None
-    blocks: list[Block] = []
-    for measure in measures:
-        frame = query_changes(arms[baseline], arms[name], measure)
-        short = f"{_WORDS[measure].lower()}-{mark}"
-        up, down = frame[frame["difference"] > 0], frame[frame["difference"] < 0].iloc[::-1]
-        if up.empty and down.empty:
-            blocks.append(Notice(f"{measure}: no query changed.", "note"))
-            continue
-        blocks.append(_listing(f"flips-{short}", measure, frame, up, down))
-        if behind.photos is not None:
-            for way, word, rows in (("gains", "gained", up), ("losses", "lost", down)):
-                blocks += _gallery(f"{way}-{short}", f"{_WORDS[measure]}: who {word} most", arms, baseline, name,
-                                   measure, rows.iloc[:_EACH_WAY], behind.photos)  # fmt: skip
-    if behind.photos is None:
-        blocks.append(Notice("The prepared photos of these runs are not at hand, so results are not shown.", "note"))
-    return Section(f"flips-{mark}", f"Queries that flipped: {name}", tuple(blocks))
+    blocks = [block for measure in measures for block in _flips(comparison, name, measure)]
+    if comparison.runs.photos is None:
+        blocks.append(Notice("The prepared photos of these runs are not available, so results are not shown.", "note"))
+    return Section(f"flips-{slug(name)}", f"Queries that flipped: {name}", blocks)
+
+
+def _flips(comparison: Comparison, name: str, measure: str) -> Iterator[Block]:
+    frame = query_changes(comparison.arms[comparison.baseline], comparison.arms[name], measure)
+    up, down = frame[frame["difference"] > 0], frame[frame["difference"] < 0].iloc[::-1]
+    if up.empty and down.empty:
+        yield Notice(f"{measure}: no query changed.", "note")
+        return
+    short = f"{_WORDS[measure].lower()}-{slug(name)}"
+    caption = (
+        f"{measure}: of {len(frame)} queries {len(up)} are answered better and {len(down)} worse by this arm; the "
+        f"{min(_LISTED, len(up))} largest gains and {min(_LISTED, len(down))} largest losses."
+    )
+    yield _listing(f"flips-{short}", f"{_WORDS[measure]}: largest changes", up, down, caption)
+    for way, word, rows in (("gains", "gained", up), ("losses", "lost", down)):
+        title = f"{_WORDS[measure]}: who {word} most"
+        gallery = _gallery(comparison, name, f"{way}-{short}", title, measure, rows.iloc[:_EACH_WAY])
+        if gallery is not None:
+            yield gallery
 
 
 def _class_table(name: str, title: str, frame: pd.DataFrame, caption: str, folded: bool = False) -> Table:
@@ -124,12 +143,10 @@ def _class_table(name: str, title: str, frame: pd.DataFrame, caption: str, folde
             for part, title in (("baseline", "baseline"), ("candidate", "this arm"), ("difference", "difference"))
         ),
     )
-    names = [str(column) for column in frame if column not in ("category", "queries")]
-    rows = tuple((row["category"], row["queries"], *(row[part] for part in names)) for _, row in frame.iterrows())
-    return Table(name, title, columns, rows, caption=caption, folded=folded)
+    return Table(name, title, columns, frame.rename(columns=slug), caption=caption, folded=folded)
 
 
-def _listing(name: str, measure: str, frame: pd.DataFrame, up: pd.DataFrame, down: pd.DataFrame) -> Table:
+def _listing(name: str, title: str, up: pd.DataFrame, down: pd.DataFrame, caption: str) -> Table:
     columns = (
         Column("photo", "photo"),
         Column("baseline", "baseline", "measure"),
@@ -137,86 +154,61 @@ def _listing(name: str, measure: str, frame: pd.DataFrame, up: pd.DataFrame, dow
         Column("difference", "difference", "signed"),
     )
     shown = pd.concat([up.iloc[:_LISTED], down.iloc[:_LISTED].iloc[::-1]])
-    rows: list[tuple[Cell, ...]] = [
-        (str(int(row["photo_id"])), row["baseline"], row["candidate"], row["difference"]) for _, row in shown.iterrows()
-    ]
-    caption = (
-        f"{measure}: of {len(frame)} queries {len(up)} are answered better and {len(down)} worse by this arm; the "
-        f"{min(_LISTED, len(up))} largest gains and {min(_LISTED, len(down))} largest losses."
-    )
-    return Table(name, f"{_WORDS[measure]}: largest changes", columns, tuple(rows), caption=caption, folded=True)
+    shown = shown.assign(photo=shown["photo_id"].astype(int).astype(str))
+    return Table(name, title, columns, shown, caption=caption, folded=True)
 
 
 def _gallery(
-    identity: str,
-    title: str,
-    arms: Mapping[str, Sequence[Evaluation]],
-    baseline: str,
-    name: str,
-    measure: str,
-    rows: pd.DataFrame,
-    photos: ReportInputs,
-) -> list[Block]:
-    queries, gallery = photos.queries, photos.gallery
-    if rows.empty or queries is None or gallery is None:
-        return []
-    colours = map_colours(photos)
+    comparison: Comparison, name: str, identity: str, title: str, measure: str, rows: pd.DataFrame
+) -> Gallery | None:
+    photos, baseline = comparison.runs.photos, comparison.baseline
+    if rows.empty or photos is None or photos.queries is None or photos.gallery is None:
+        return None
+    splits, colours = (photos.queries, photos.gallery), map_colours(photos)
     strips: list[Strip] = []
-    for place, (_, row) in enumerate(rows.iterrows()):
+    for place, row in enumerate(rows.to_dict("records")):
         photo = int(row["photo_id"])
+        own = _position(photos.queries.photo_ids, photo)
+        what = held(photos.queries.labels[own], photos.categories) or "no label"
         for column, arm in (("baseline", baseline), ("candidate", name)):
-            own = _position(queries.photo_ids, photo)
-            tiles, legend = _tiles(arms[arm][0], photo, own, queries, gallery, photos.categories, colours)
-            what = held(queries.labels[own], photos.categories) or "no label"
+            results = _result_ids(comparison.arms[arm][0], photo)
+            tiles, legend = _tiles(splits, own, results, photos.categories, colours)
             facts = [Fact(measure, row[column], "measure")]
             if column == "candidate":
                 facts.append(Fact("change", row["difference"], "signed"))
-            strips.append(
-                Strip(
-                    f"{identity}-{place}-{column}",
-                    f"{arm} · photo {photo}: {what}",
-                    tiles,
-                    facts=tuple(facts),
-                    legend=legend,
-                )
-            )
+            heading = f"{arm} · photo {photo}: {what}"
+            strips.append(Strip(f"{identity}-{place}-{column}", heading, tiles, facts=facts, legend=legend))
     caption = (
         f"Each query twice, first as {baseline} answers it, then as {name} does. The query is framed in ink, its true "
         "mask below it; ✓ shares a category with it, ✕ shares none; the number is the overlap of labels (Jaccard)."
     )
-    if max(len(arms[baseline]), len(arms[name])) > 1:
+    if max(len(comparison.arms[baseline]), len(comparison.arms[name])) > 1:
         caption += " Values are means over seeds; the results shown are those of the first."
-    return [Gallery(identity, title, tuple(strips), caption)]
+    return Gallery(identity, title, strips, caption)
 
 
 def _tiles(
-    evaluation: Evaluation,
-    photo: int,
+    splits: tuple[Split, Split],
     own: int,
-    queries: Split,
-    gallery: Split,
+    results: NDArray[np.int64],
     names: tuple[str, ...],
     colours: Mapping[str, str],
-) -> tuple[tuple[Tile, ...], Any]:
-    row = _position(evaluation.per_query["photo_id"].to_numpy(np.int64), photo)
-    found = evaluation.rankings[evaluation.lead].rows[row, :RESULTS]
-    places = np.array([_position(gallery.photo_ids, int(each)) for each in evaluation.gallery_ids[found]], np.int64)
+) -> tuple[list[Tile], Sequence[Swatch]]:
+    """Return the tiles of a query, by row, and of its results, by id, with the legend of their maps."""
+    queries, gallery = splits
+    places = np.array([_position(gallery.photo_ids, int(each)) for each in results], np.int64)
     mine = queries.masks.dense(np.array([own]))[0].astype(np.float32)
     theirs = gallery.masks.dense(places).astype(np.float32)
     painter = Painter(names, [mine, *theirs], [1000.0, *([1.0] * len(theirs))], colours)
-    shape = aspect(queries, own)
-    text = held(queries.labels[own], names)
-    picture = thumbnail(queries.photos(np.array([own]))[0], f"query photo: {text}", SIDE, shape)
-    tiles = [Tile(picture, "", "query", painter.paint(mine, "true mask of the query", shape))]
-    for place, pixels, mask in zip(places.tolist(), gallery.photos(places), theirs, strict=True):
-        labels, shape = gallery.labels[place], aspect(gallery, place)
-        union = np.count_nonzero(queries.labels[own] | labels)
-        overlap = np.count_nonzero(queries.labels[own] & labels) / union if union else 0.0
-        what = held(labels, names) or "no label"
-        mark = "relevant" if overlap > 0 else "irrelevant"
-        picture = thumbnail(pixels, f"result: {what}", SIDE, shape)
-        tiles.append(Tile(picture, f"{overlap:.2f}", mark, painter.paint(mask, "true mask of the result", shape), what))
-    return tuple(tiles), painter.legend
+    make = TileMaker(names, painter, SIDE)
+    tiles = [make.query(queries, own, mine), *make.results(queries.labels[own], gallery, places, theirs)]
+    return tiles, painter.legend
+
+
+def _result_ids(evaluation: Evaluation, photo: int) -> NDArray[np.int64]:
+    """Return the photo ids of the first results of a query, by the lead method."""
+    row = _position(evaluation.per_query["photo_id"].to_numpy(np.int64), photo)
+    return evaluation.gallery_ids[evaluation.rankings[evaluation.lead].rows[row, :RESULTS]]
 
 
 def _position(ids: NDArray[np.int64], photo: int) -> int:

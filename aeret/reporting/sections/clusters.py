@@ -1,29 +1,17 @@
-"""Clusters: sizes, pairwise P, R and F against reference partitions, and what is in them (the paper's Fig. 4)."""
+"""Build the section of clusters: sizes, pairwise P, R and F, and photos (the paper's Fig. 4)."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from aeret.evaluation.result import Evaluation
 from aeret.reporting.inputs import ReportInputs, Split
 from aeret.reporting.pictures import thumbnail
 from aeret.reporting.plots.cluster_sizes import cluster_sizes
-from aeret.reporting.sections.captions import aspect, held
-from aeret.reporting.values import (
-    Block,
-    Column,
-    Fact,
-    Facts,
-    Figure,
-    Gallery,
-    Notice,
-    Section,
-    Strip,
-    Table,
-    Tile,
-    with_data,
-)
+from aeret.reporting.report import Block, Column, Fact, Facts, Figure, Gallery, Notice, Section, Strip, Table, Tile
+from aeret.reporting.sections.photo_tiles import aspect, held
 
 _SHOWN, _PHOTOS, _SMALLEST = 4, 10, 5
 
@@ -33,11 +21,11 @@ def cluster_section(evaluation: Evaluation, inputs: ReportInputs, side: int) -> 
     blocks: list[Block] = [_pairs(evaluation), _facts(evaluation), _sizes(evaluation)]
     if inputs.gallery is None:
         blocks.append(
-            Notice("The photos of this gallery are not at hand, so clusters are not shown as photos.", "note")
+            Notice("The photos of this gallery are not available, so clusters are not shown as photos.", "note")
         )
     else:
         blocks.extend(cluster_galleries(evaluation, inputs.gallery, inputs.categories, side))
-    return Section("clusters", "Clusters", tuple(blocks))
+    return Section("clusters", "Clusters", blocks)
 
 
 def purity(labels: NDArray[np.bool_], assignment: NDArray[np.int32], clusters: int) -> NDArray[np.float64]:
@@ -54,10 +42,10 @@ def purity(labels: NDArray[np.bool_], assignment: NDArray[np.int32], clusters: i
     Returns:
         float64 (k, categories); an empty cluster's row is 0.
     """
-    held = np.zeros((clusters, labels.shape[1]))
-    np.add.at(held, assignment, labels)
+    counts = np.zeros((clusters, labels.shape[1]))
+    np.add.at(counts, assignment, labels)
     sizes = np.bincount(assignment, minlength=clusters)[:, None]
-    share = np.divide(held, sizes, out=np.zeros_like(held), where=sizes > 0)
+    share = np.divide(counts, sizes, out=np.zeros_like(counts), where=sizes > 0)
     base = labels.mean(axis=0)
     return np.where(sizes > 0, (share - base) / np.where(base < 1, 1 - base, 1.0), 0.0)
 
@@ -70,25 +58,23 @@ def _pairs(evaluation: Evaluation) -> Table:
         Column("recall", "recall", "measure", "TP / (TP + FN)", bar=True),
         Column("f", "F", "measure", bar=True),
         Column("kappa", "kappa", "signed", "Pair-counting kappa: 0 at chance, 1 when pairs and labels agree."),
-        Column("tp", "TP", "count"),
-        Column("fp", "FP", "count"),
-        Column("fn", "FN", "count"),
-        Column("tn", "TN", "count"),
+        *(Column(name, name.upper(), "count") for name in ("tp", "fp", "fn", "tn")),
     )
-    rows = tuple(evaluation.pairs[[column.name for column in columns]].itertuples(index=False, name=None))
-    kinds = ("lead", *("floor",) * (len(rows) - 1))[: len(rows)]
+    kinds = ("lead", *("floor",) * (len(evaluation.pairs) - 1))[: len(evaluation.pairs)]
     caption = (
         "Over all pairs of gallery photos: same cluster against shared category. F alone is easily fooled: a single "
         "cluster has recall 1. Kappa is not, it is what to compare."
     )
     notes = ("The label oracle puts each photo into the cluster of one of its own labels; it is a ceiling of a kind.",)
-    return Table("pairs", "Pairwise precision, recall and F", columns, rows, kinds, caption, notes)
+    return Table("pairs", "Pairwise precision, recall and F", columns, evaluation.pairs, kinds, caption, notes)
 
 
 def _facts(evaluation: Evaluation) -> Facts:
     found = evaluation.clusters
     sizes = np.asarray(found["sizes"])
     starts = found.get("inertia_per_start", [])
+    single = f"of clusters and labels, {found.get('single_label_photos', 0)} photos with exactly one label"
+    spread = "spread of clusters over their distance; less is better"
     facts = [
         Fact("clusters", len(sizes), "count"),
         Fact("empty", int(found.get("empties", (sizes == 0).sum())), "count"),
@@ -96,27 +82,22 @@ def _facts(evaluation: Evaluation) -> Facts:
         Fact("median size", float(np.median(sizes)) if len(sizes) else None, "number", "photos"),
         Fact("imbalance", found.get("imbalance"), "number", "1 when all are the same size"),
         Fact("inertia", found.get("inertia"), "number", "sum of squared distances to the centres"),
-    ]
-    single = f"of clusters and labels, {found.get('single_label_photos', 0)} photos with exactly one label"
-    for name, key, kind, note in (
-        ("silhouette", "silhouette", "signed", f"-1 to 1, over {found.get('silhouette_photos', 0)} photos"),
-        ("Davies-Bouldin", "davies_bouldin", "number", "spread of clusters over their distance; less is better"),
-        ("NMI", "nmi", "measure", single),
-        ("ARI", "ari", "signed", f"{single}; 0 at chance"),
-    ):
-        if found.get(key) is not None:
-            facts.append(Fact(name, found[key], kind, note))
-    if len(starts) > 1:
-        spread = (max(starts) - min(starts)) / max(min(starts), 1e-30)
-        facts.append(
-            Fact(
-                "spread over starts",
-                spread,
-                "percent",
-                f"of the inertia, {len(starts)} starts on the sample they are compared on",
+        *(
+            Fact(name, found[key], kind, note)
+            for name, key, kind, note in (
+                ("silhouette", "silhouette", "signed", f"-1 to 1, over {found.get('silhouette_photos', 0)} photos"),
+                ("Davies-Bouldin", "davies_bouldin", "number", spread),
+                ("NMI", "nmi", "measure", single),
+                ("ARI", "ari", "signed", f"{single}; 0 at chance"),
             )
-        )
-    return Facts("cluster-facts", "k-means", tuple(facts))
+            if found.get(key) is not None
+        ),
+    ]
+    if len(starts) > 1:
+        over = (max(starts) - min(starts)) / max(min(starts), 1e-30)
+        note = f"of the inertia, {len(starts)} starts on the sample they are compared on"
+        facts.append(Fact("spread over starts", over, "percent", note))
+    return Facts("cluster-facts", "k-means", facts)
 
 
 def _sizes(evaluation: Evaluation) -> Figure:
@@ -126,37 +107,36 @@ def _sizes(evaluation: Evaluation) -> Figure:
     )
     figure = Figure("cluster-sizes", "Cluster sizes", cluster_sizes(sizes.tolist(), "sizes"), caption)
     columns = (Column("rank", "cluster, by size", "count"), Column("photos", "photos", "count"))
-    chosen = (
-        sorted({round(place) for place in np.linspace(0, len(sizes) - 1, min(len(sizes), 11))}) if len(sizes) else []
-    )
-    return with_data(figure, columns, [(place + 1, int(sizes[place])) for place in chosen])
+    shown = np.unique(np.linspace(0, max(len(sizes) - 1, 0), min(len(sizes), 11)).round().astype(int))
+    return figure.with_numbers(columns, pd.DataFrame({"rank": shown + 1, "photos": sizes[shown]}))
 
 
 def cluster_galleries(evaluation: Evaluation, gallery: Split, names: tuple[str, ...], side: int) -> list[Gallery]:
     """Return strips of the biggest, the purest and the most mixed clusters, photos nearest the centre."""
     sizes = np.asarray(evaluation.clusters["sizes"])
-    labels = np.asarray(gallery.labels)
-    lift = purity(labels, evaluation.assignment, len(sizes))
+    lift = purity(np.asarray(gallery.labels), evaluation.assignment, len(sizes))
     score = lift.max(axis=1, initial=0.0)
     eligible = np.flatnonzero(sizes >= min(_SMALLEST, sizes.max(initial=0)))
-    by_size = eligible[np.argsort(-sizes[eligible], kind="stable")][:_SHOWN]
-    by_score = eligible[np.argsort(-score[eligible], kind="stable")]
-    purest = [int(c) for c in by_score if c not in by_size][:_SHOWN]
-    mixed = [int(c) for c in by_score[::-1] if c not in by_size and c not in purest][:_SHOWN]
+    biggest = eligible[np.argsort(-sizes[eligible], kind="stable")][:_SHOWN].tolist()
+    by_score = eligible[np.argsort(-score[eligible], kind="stable")].tolist()
+    purest = [cluster for cluster in by_score if cluster not in biggest][:_SHOWN]
+    mixed = [cluster for cluster in by_score[::-1] if cluster not in (*biggest, *purest)][:_SHOWN]
     groups = (
-        ("biggest", "The biggest clusters", [int(c) for c in by_size], "Where most queries land."),
+        ("biggest", "The biggest clusters", biggest, "Where most queries land."),
         ("purest", "The purest clusters", purest, "One category is far commoner than elsewhere."),
         ("mixed", "The most mixed clusters", mixed, "No category stands out: what do these photos share?"),
     )
     ending = " Photos nearest the centre, nearest first; only clusters of five photos or more."
-    blocks: list[Gallery] = []
-    for name, title, chosen, caption in groups:
-        strips = tuple(
-            _strip(evaluation, gallery, names, cluster, lift[cluster], sizes[cluster], side) for cluster in chosen
+    return [
+        Gallery(
+            f"clusters-{name}",
+            title,
+            [_strip(evaluation, gallery, names, cluster, lift[cluster], side) for cluster in chosen],
+            caption + ending,
         )
-        if strips:
-            blocks.append(Gallery(f"clusters-{name}", title, strips, caption + ending))
-    return blocks
+        for name, title, chosen, caption in groups
+        if chosen
+    ]
 
 
 def _strip(
@@ -165,29 +145,18 @@ def _strip(
     names: tuple[str, ...],
     cluster: int,
     lift: NDArray[np.float64],
-    size: int,
     side: int,
 ) -> Strip:
     labels = np.asarray(gallery.labels)
-    members = evaluation.assignment == cluster
-    share, base = labels[members].mean(axis=0), labels.mean(axis=0)
+    share, base = labels[evaluation.assignment == cluster].mean(axis=0), labels.mean(axis=0)
     leading = [int(c) for c in np.argsort(-lift, kind="stable")[:4] if lift[c] > 0]
     dominating = ", ".join(f"{names[c]} {100 * share[c]:.0f} % (all photos {100 * base[c]:.0f} %)" for c in leading)
     rows = np.asarray(evaluation.clusters["examples"][cluster], np.int64)[:_PHOTOS]
-    photos = gallery.photos(rows)
-    tiles = tuple(
-        Tile(
-            thumbnail(photo, held(labels[row], names) or "no label", side, aspect(gallery, row)),
-            held(labels[row], names),
-        )
-        for photo, row in zip(photos, rows, strict=True)
-    )
-    facts = (Fact("photos", int(size), "count"), Fact("dominance", float(lift.max(initial=0.0)), "measure"))
+    tiles = []
+    for photo, row in zip(gallery.photos(rows), rows.tolist(), strict=True):
+        text = held(labels[row], names)
+        tiles.append(Tile(thumbnail(photo, text or "no label", side, aspect(gallery, row)), text))
+    size = int(evaluation.clusters["sizes"][cluster])
+    facts = (Fact("photos", size, "count"), Fact("dominance", float(lift.max(initial=0.0)), "measure"))
     title = f"Cluster {cluster}" + (": " + ", ".join(names[c] for c in leading[:2]) if leading else "")
-    return Strip(
-        f"cluster-{cluster}",
-        title,
-        tiles,
-        dominating or "no category above its share in all photos",
-        facts,
-    )
+    return Strip(f"cluster-{cluster}", title, tiles, dominating or "no category above its share in all photos", facts)

@@ -1,7 +1,8 @@
-"""Feature selection: the paper's Fig. 3, on digits and on an embedding."""
+"""Build the section of feature selection (the paper's Fig. 3), on digits and on an embedding."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from aeret.evaluation.feature_selection import TECHNIQUES
 from aeret.evaluation.feature_selection.result import ENOUGH, FeatureSelection
 from aeret.reporting.plots.feature_selection import feature_selection
-from aeret.reporting.values import (
+from aeret.reporting.report import (
     Block,
     Cell,
     Column,
@@ -22,18 +23,18 @@ from aeret.reporting.values import (
     Report,
     Section,
     Table,
-    with_data,
 )
 
 _COLUMNS = 6
 _PAPER_PLATEAU = 0.75
+_KINDS = {int: "count", float: "measure", str: "text"}
 
 
 def section(found: FeatureSelection, anchor: str = "feature-selection") -> Section:
     """Return figure and table of each dataset, and what the numbers mean.
 
     Args:
-        found: see :class:`~aeret.evaluation.feature_selection.result.FeatureSelection`.
+        found: curves of the techniques.
         anchor: id of the section, and prefix of the ids in it.
     """
     blocks: list[Block] = [
@@ -45,19 +46,19 @@ def section(found: FeatureSelection, anchor: str = "feature-selection") -> Secti
     for name, subject in found.subjects.items():
         blocks.extend(_subject(found, name, subject, f"{anchor}-{name}"))
     orders = dict.fromkeys(order for name in found.subjects for order in found.orders(name))
-    rows = tuple((order, TECHNIQUES[order].kind, TECHNIQUES[order].meaning) for order in orders)
+    rows = [(order, TECHNIQUES[order].kind, TECHNIQUES[order].meaning) for order in orders]
     columns = (Column("order", "technique"), Column("kind", "kind"), Column("meaning", "what it does"))
-    blocks.append(Table(f"{anchor}-techniques", "Techniques", columns, rows, folded=True))
-    return Section(anchor, "Feature selection", tuple(blocks))
+    blocks.append(Table.of_rows(f"{anchor}-techniques", "Techniques", columns, rows, folded=True))
+    return Section(anchor, "Feature selection", blocks)
 
 
 def report(found: FeatureSelection, subtitle: str) -> Report:
     """Return a report of feature selection alone."""
-    return Report("Feature selection", subtitle, (), (section(found),))
+    return Report("Feature selection", subtitle, (section(found),))
 
 
 def remark(found: FeatureSelection) -> str:
-    """Return how the curves on digits differ from the paper's, in words with the numbers found; "" without them."""
+    """Return how the curves on digits differ from the paper's; "" without these curves."""
     if not {"sequential", "random"} <= set(found.orders("digits")):
         return ""
     drawn, first = found.of("digits", "random"), found.of("digits", "sequential")
@@ -82,7 +83,18 @@ def remark(found: FeatureSelection) -> str:
     )
 
 
-def _subject(found: FeatureSelection, name: str, subject: dict[str, Any], anchor: str) -> list[Block]:
+def _subject(found: FeatureSelection, name: str, subject: dict[str, Any], anchor: str) -> Iterator[Block]:
+    yield _figure(found, name, subject, anchor)
+    yield _table(found, name, subject, anchor)
+    words = remark(found) if name == "digits" else ""
+    if words:
+        yield Notice(words, "note")
+    facts = (*subject["facts"].items(), ("value without any variable", subject["floor"]))
+    listed = [Fact(text, value, _KINDS[type(value)]) for text, value in facts]
+    yield Facts(f"{anchor}-facts", "What was measured", listed, folded=True)
+
+
+def _figure(found: FeatureSelection, name: str, subject: dict[str, Any], anchor: str) -> Figure:
     curves = found.curves[found.curves["dataset"] == name]
     drawn = found.of(name, "random")
     times = int(drawn["repetitions"].max()) if len(drawn) else 0
@@ -91,51 +103,29 @@ def _subject(found: FeatureSelection, name: str, subject: dict[str, Any], anchor
     )
     if subject["facts"].get("compared by") == "cosine":
         caption += " By cosine one dimension alone tells its signs apart and no more, and ties go by gallery row."
-    figure = Figure(
-        f"{anchor}-plot",
-        subject["title"],
-        feature_selection(curves, subject["floor"], subject["variables"], subject["value"], anchor),
-        caption,
-    )
+    svg = feature_selection(curves, subject["floor"], subject["variables"], subject["value"], anchor)
     columns = (
         Column("order", "technique"),
         Column("dimensions", subject["variables"], "count"),
         Column("mean", "value", "measure"),
-        Column("sd", "sd", "measure"),
-        Column("low", "low", "measure"),
-        Column("high", "high", "measure"),
+        *(Column(part, part, "measure") for part in ("sd", "low", "high")),
         Column("repetitions", "repetitions", "count"),
     )
-    numbers = curves[[column.name for column in columns]].itertuples(index=False, name=None)
-    blocks: list[Block] = [with_data(figure, columns, numbers), _table(found, name, subject, anchor)]
-    words = remark(found) if name == "digits" else ""
-    if words:
-        blocks.append(Notice(words, "note"))
-    facts = (*subject["facts"].items(), ("value without any variable", subject["floor"]))
-    kinds = {int: "count", float: "measure", str: "text"}
-    blocks.append(
-        Facts(
-            f"{anchor}-facts",
-            "What was measured",
-            tuple(Fact(text, value, kinds[type(value)]) for text, value in facts),
-            folded=True,
-        )
-    )
-    return blocks
+    return Figure(f"{anchor}-plot", subject["title"], svg, caption).with_numbers(columns, curves)
 
 
 def _table(found: FeatureSelection, name: str, subject: dict[str, Any], anchor: str) -> Table:
     counts = sorted(set(found.curves.loc[found.curves["dataset"] == name, "dimensions"]))
-    # Few variables are where techniques differ, so the columns are spread by ratio.
+    # Techniques differ most with few variables, so the columns are spread by ratio.
     aims = np.geomspace(counts[0], counts[-1], _COLUMNS)
     shown = sorted({min(counts, key=lambda count: abs(np.log(count / aim))) for aim in aims})
     rows: list[tuple[Cell, ...]] = []
     for order in found.orders(name):
-        curve = found.of(name, order).set_index("dimensions")
-        cells: list[Cell] = []
-        for count in shown:
-            value, sd = float(curve.loc[count, "mean"]), float(curve.loc[count, "sd"])
-            cells.append(Estimate(value, sd=sd) if np.isfinite(sd) else value)
+        curve = found.of(name, order).set_index("dimensions").loc[shown]
+        cells = [
+            Estimate(value, sd=sd) if np.isfinite(sd) else value
+            for value, sd in zip(curve["mean"], curve["sd"], strict=True)
+        ]
         rows.append((order, *cells, found.enough(name, order)))
     columns = (
         Column("order", "technique"),
@@ -147,6 +137,11 @@ def _table(found: FeatureSelection, name: str, subject: dict[str, Any], anchor: 
             f"Least number of {subject['variables']} measured with {ENOUGH:.0%} of the value of all, above the floor.",
         ),
     )
-    caption = f"By number of {subject['variables']}; random: mean and standard deviation."
-    kinds = tuple("floor" if row[0] == "random" else "" for row in rows)
-    return Table(f"{anchor}-table", f"By technique: {subject['value']}", columns, tuple(rows), kinds, caption)
+    return Table.of_rows(
+        f"{anchor}-table",
+        f"By technique: {subject['value']}",
+        columns,
+        rows,
+        row_kinds=["floor" if row[0] == "random" else "" for row in rows],
+        caption=f"By number of {subject['variables']}; random: mean and standard deviation.",
+    )

@@ -1,13 +1,15 @@
-"""What ran on what: collection, settings, seed, versions, time; and the convention of every number."""
+"""Build the sections of what ran on what, and of conventions, settings and versions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pandas as pd
+
 from aeret.evaluation.result import Evaluation
 from aeret.reporting.inputs import ReportInputs
-from aeret.reporting.values import Block, Cell, Column, Fact, Facts, Section, Table
+from aeret.reporting.report import Block, Column, Fact, Facts, Section, Table
 
 _NAMES = {
     "n_queries": "queries",
@@ -26,9 +28,7 @@ _NAMES = {
 
 def run_section(evaluation: Evaluation, inputs: ReportInputs) -> Section:
     """Return what ran on what, with the time each stage took."""
-    data = inputs.settings.get("data", {})
-    cnn = inputs.settings.get("cnn", {})
-    latent = inputs.settings.get("autoencoder", {})
+    data, cnn, latent = (inputs.settings.get(part, {}) for part in ("data", "cnn", "autoencoder"))
     facts = [
         Fact("collection", data.get("manifest")),
         *_evaluation_facts(evaluation.facts),
@@ -47,27 +47,42 @@ def run_section(evaluation: Evaluation, inputs: ReportInputs) -> Section:
     ]
     if inputs.categories and "categories" not in evaluation.facts:
         facts.append(Fact("categories", len(inputs.categories), "count"))
-    blocks: list[Block] = [
-        Facts("run-facts", "This run", tuple(fact for fact in facts if fact.value not in (None, "")))
-    ]
+    blocks: list[Block] = [Facts("run-facts", "This run", [fact for fact in facts if fact.value not in (None, "")])]
     if inputs.records:
         blocks.append(_stages(inputs))
-    return Section("run", "What ran on what", tuple(blocks))
+    return Section("run", "What ran on what", blocks)
 
 
 def convention_section(evaluation: Evaluation, inputs: ReportInputs) -> Section:
     """Return the conventions, all settings and the versions."""
-    rows = tuple((name, sentence) for name, sentence in evaluation.conventions.items())
-    columns = (Column("name", "what"), Column("convention", "how it is defined"))
-    blocks: list[Block] = [Table("convention-list", "How every number is defined", columns, rows)]
+    blocks: list[Block] = [convention_table(evaluation.conventions)]
     if inputs.settings:
-        facts = tuple(Fact(name, _plain(value)) for name, value in flat(inputs.settings))
+        facts = [Fact(name, _plain(value)) for name, value in flat(inputs.settings)]
         blocks.append(Facts("settings", "All settings", facts, folded=True))
     versions = {name: version for record in inputs.records.values() for name, version in record.versions.items()}
     if versions:
-        facts = tuple(Fact(name, version) for name, version in versions.items())
-        blocks.append(Facts("versions", "Versions", facts, folded=True))
-    return Section("conventions", "Conventions, settings, versions", tuple(blocks))
+        blocks.append(version_facts(versions))
+    return Section("conventions", "Conventions, settings, versions", blocks)
+
+
+def convention_table(conventions: Mapping[str, str]) -> Table:
+    """Return the table of how every number is defined, given name to sentence."""
+    columns = (Column("name", "what"), Column("convention", "how it is defined"))
+    return Table.of_rows("convention-list", "How every number is defined", columns, conventions.items())
+
+
+def version_facts(versions: Mapping[str, str]) -> Facts:
+    """Return the versions of packages, folded."""
+    return Facts("versions", "Versions", [Fact(name, version) for name, version in versions.items()], folded=True)
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the value of each setting."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
 
 
 def _background(data: Mapping[str, Any]) -> Iterator[Fact]:
@@ -94,23 +109,12 @@ def _stages(inputs: ReportInputs) -> Table:
         Column("key", "artifact", note="Digest of everything that decides its content."),
         Column("code", "code", note="Digest of the source it depends on."),
     )
-    rows: list[tuple[Cell, ...]] = [
-        (stage, record.seconds, record.attempts, record.started, record.key, record.code)
+    rows = [
+        {"stage": stage} | {column.name: getattr(record, column.name) for column in columns[1:]}
         for stage, record in inputs.records.items()
     ]
-    return Table("stages", "Stages before this one", columns, tuple(rows))
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted name and the value of each setting."""
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
+    return Table("stages", "Stages before this one", columns, pd.DataFrame(rows))
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(str(item) for item in value)
-    return str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,4 +1,4 @@
-"""Training curves of every network that was trained."""
+"""Build the section of training curves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from aeret.reporting.inputs import Training
 from aeret.reporting.plots.training import quantities, training_curves
-from aeret.reporting.values import Column, Figure, Section, slug, with_data
+from aeret.reporting.report import Column, Figure, Section, slug
 
 _TITLES = {"train-ae": "The mask autoencoder (train-ae)", "train-cnn": "The joint CNN (train-cnn)"}
 
@@ -20,24 +20,17 @@ _BATCHED = (
 
 
 def training_section(trainings: tuple[Training, ...], settings: Mapping[str, Any]) -> Section:
-    """Return the curves of each training.
-
-    Args:
-        trainings: with their histories.
-        settings: of the whole run.
-    """
-    return Section("training", "Training", tuple(_figure(training, settings) for training in trainings))
+    """Return the curves of each training, given the settings of the whole run."""
+    return Section("training", "Training", [_figure(training, settings) for training in trainings])
 
 
 def _figure(training: Training, settings: Mapping[str, Any]) -> Figure:
     history, name = training.history, slug(training.stage)
-    drawn = quantities(history)
-    shown = [column for quantity in drawn for column in (quantity, f"val_{quantity}") if column in history]
+    shown = [column for each in quantities(history) for column in (each, f"val_{each}") if column in history]
     validated = training.monitor.startswith("val_")
     epochs = "one epoch" if len(history) == 1 else f"{len(history)} epochs"
     caption = (
-        f"{epochs}; the weights kept are those of the epoch with the lowest {_spoken(training.monitor)}, "
-        "marked. "
+        f"{epochs}; the weights kept are those of the epoch with the lowest {_spoken(training.monitor)}, marked. "
         + ("Validation photos are held out of train" if validated else "No photos were held out to choose by")
         + "; queries never choose anything."
     )
@@ -45,12 +38,12 @@ def _figure(training: Training, settings: Mapping[str, Any]) -> Figure:
     contrastive = cnn.get("latent_loss") == "contrastive" or cnn.get("contrastive_weight", 0) > 0
     if contrastive and any("latent_loss" in column for column in shown):
         caption += _BATCHED
-    title = _TITLES.get(training.stage, training.stage)
-    figure = Figure(f"curves-{name}", title, training_curves(history, name, training.monitor), caption)
+    if "epoch" not in history:
+        history = history.assign(epoch=range(1, len(history) + 1))
+    svg = training_curves(history, name, training.monitor)
+    figure = Figure(f"curves-{name}", _TITLES.get(training.stage, training.stage), svg, caption)
     columns = (Column("epoch", "epoch", "count"), *(Column(key, _spoken(key), "number") for key in shown))
-    epoch = history["epoch"] if "epoch" in history else range(1, len(history) + 1)
-    rows = zip(epoch, *(history[key] for key in shown), strict=True)
-    return with_data(figure, columns, rows)
+    return figure.with_numbers(columns, history)
 
 
 def _spoken(quantity: str) -> str:
